@@ -1,0 +1,37 @@
+'use strict';
+
+// The real Node binaries of other versions, as the registry's `node-<platform>-<arch>` packages carry them.
+
+const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { CACHE } = require('./suite.js');
+
+const LIMIT_MS = 300_000;
+
+/**
+ * Makes sure that the newest release of a major version is in the cache (about 100 MB each).
+ *
+ * @param {string} major such as `22`
+ * @returns {string} the path of its binary
+ * @throws {Error} when npm cannot install it
+ */
+function nodeBinary(major) {
+  const name = `node-${process.platform}-${process.arch}`;
+  const folder = path.join(CACHE, 'nodes', major);
+  const binary = path.join(folder, 'node_modules', name, 'bin', 'node');
+  if (fs.existsSync(binary)) return binary;
+
+  console.error(`node-suite: downloading Node ${major} (${name}, 100 MB)`);
+  fs.mkdirSync(folder, { recursive: true });
+  // Without a manifest of its own npm would install into the project above it.
+  fs.writeFileSync(path.join(folder, 'package.json'), '{ "private": true }\n');
+  const args = ['install', '--prefix', folder, '--ignore-scripts', '--no-audit', '--no-fund', `${name}@${major}`];
+  const { status, stderr } = spawnSync('npm', args, { cwd: folder, encoding: 'utf8', timeout: LIMIT_MS });
+  if (status !== 0 || !fs.existsSync(binary)) {
+    throw new Error(`npm could not install ${name}@${major}: ${stderr?.trim().split('\n').pop() || 'no output'}`);
+  }
+  return binary;
+}
+
+module.exports = { nodeBinary };

@@ -1,0 +1,171 @@
+'use strict';
+
+// The package as its users get it: packed, installed into an empty app, loaded, and built there without a binary.
+
+const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { binaryName } = require('../lib/binary-name.js');
+
+const ROOT = path.join(__dirname, '..');
+const BUILD_LIMIT_MS = 5 * 60_000;
+jest.setTimeout(BUILD_LIMIT_MS);
+
+/** @type {string} */
+let tmp;
+/** @type {string} */
+let tarball;
+/** @type {string} the package with its binary, installed */
+let app;
+/** @type {{ PATH: string }} an environment without cargo */
+let noCargo;
+
+/** Runs a command; jest's own variables stay out of it. */
+function run(command, args, { cwd = tmp, env = {} } = {}) {
+  const { NODE_OPTIONS: _options, NODE_ENV: _mode, ...inherited } = process.env;
+  const { status, stdout, stderr } = spawnSync(command, args, {
+    cwd,
+    encoding: 'utf8',
+    env: { ...inherited, ...env },
+    timeout: BUILD_LIMIT_MS,
+  });
+  return { status, stdout, stderr, output: `${stdout}${stderr}` };
+}
+
+/** Runs a command that has to succeed, and gives what it printed to standard output. */
+function ok(command, args, options) {
+  const { status, stdout, output } = run(command, args, options);
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${status}:\n${output}`);
+  return stdout;
+}
+
+/** An empty app. */
+function emptyApp(name) {
+  const folder = path.join(tmp, name);
+  fs.mkdirSync(folder);
+  fs.writeFileSync(path.join(folder, 'package.json'), '{ "name": "app", "private": true }\n');
+  return folder;
+}
+
+function install(folder, file, env) {
+  return run('npm', ['install', '--no-audit', '--no-fund', file], { cwd: folder, env });
+}
+
+/** The tarball once more, without its binary. */
+function sourceTarball() {
+  const folder = path.join(tmp, 'unpacked');
+  fs.mkdirSync(folder);
+  ok('tar', ['-xzf', tarball, '-C', folder]);
+  fs.rmSync(path.join(folder, 'package', 'native'), { recursive: true });
+  const file = path.join(tmp, 'rcluster-source.tgz');
+  ok('tar', ['-czf', file, '-C', folder, 'package']);
+  return file;
+}
+
+/** Makes a folder to be the whole PATH: it has what npm needs, and no cargo. */
+function pathWithoutCargo() {
+  const folder = path.join(tmp, 'bin');
+  fs.mkdirSync(folder);
+  const onPath = (tool) => process.env.PATH.split(path.delimiter).map((one) => path.join(one, tool)).find(fs.existsSync);
+  for (const tool of ['sh', 'env', 'npm']) fs.symlinkSync(onPath(tool), path.join(folder, tool));
+  fs.symlinkSync(process.execPath, path.join(folder, 'node'));
+  return folder;
+}
+
+beforeAll(() => {
+  tmp = fs.mkdtempSync(path.join(os.tmpdir(), 'rcluster-package-'));
+  ok('npm', ['pack', '--pack-destination', tmp], { cwd: ROOT });
+  tarball = path.join(tmp, fs.readdirSync(tmp).find((name) => name.endsWith('.tgz')));
+  app = emptyApp('app');
+  noCargo = { PATH: pathWithoutCargo() };
+});
+
+afterAll(() => fs.rmSync(tmp, { recursive: true, force: true }));
+
+test('the tarball has what an install needs, and nothing else', () => {
+  const files = ok('tar', ['-tzf', tarball]).trim().split('\n').map((file) => file.replace(/^package\//, ''));
+  expect(files).toEqual(expect.arrayContaining([
+    'package.json', 'index.js', 'index.mjs', 'index.d.ts', 'index.d.mts', 'LICENSE', 'README.md', 'CHANGELOG.md',
+    'Cargo.toml', 'Cargo.lock', 'build.rs', 'src/lib.rs', 'lib/binary-name.js', 'scripts/install.js',
+    `native/${binaryName()}`,
+  ]));
+  const allowed = /^(package\.json|index\.(js|mjs|d\.ts|d\.mts)|LICENSE|README\.md|CHANGELOG\.md|Cargo\.(toml|lock)|build\.rs|(lib|bin|native|src|scripts)\/.*)$/;
+  expect(files.filter((file) => !allowed.test(file))).toEqual([]);
+  expect(files.filter((file) => file.startsWith('native/'))).toEqual([`native/${binaryName()}`]);
+});
+
+test('it installs into an empty app without building anything and without a dependency', () => {
+  const { status, output } = install(app, tarball, noCargo);
+  expect({ status, output }).toMatchObject({ status: 0 });
+  const modules = fs.readdirSync(path.join(app, 'node_modules')).filter((name) => !name.startsWith('.'));
+  expect(modules).toEqual(['rcluster']);
+  expect(fs.existsSync(path.join(app, 'node_modules', 'rcluster', 'target'))).toBe(false);
+});
+
+test('require gives the built-in object with the native part at work', () => {
+  const script = `
+    const cluster = require('rcluster');
+    console.log(cluster === require('cluster'), cluster === require('node:cluster'), cluster.rcluster.native);`;
+  expect(ok(process.execPath, ['-e', script], { cwd: app })).toBe('true true true\n');
+});
+
+test('import gives the same object and its names', () => {
+  const script = `
+    import cluster, { fork, isPrimary } from 'rcluster';
+    import builtin from 'node:cluster';
+    console.log(cluster === builtin, typeof fork, isPrimary, cluster.rcluster.native);`;
+  expect(ok(process.execPath, ['--input-type=module', '-e', script], { cwd: app })).toBe('true function true true\n');
+});
+
+test('a cluster of the installed package serves requests from both workers', () => {
+  fs.writeFileSync(path.join(app, 'server.js'), `
+    const cluster = require('rcluster');
+    const http = require('node:http');
+    if (cluster.isPrimary) {
+      let listening = 0;
+      for (let i = 0; i < 2; i++) cluster.fork();
+      cluster.on('listening', async (worker, { port }) => {
+        if (++listening < 2) return;
+        const ask = () => fetch('http://127.0.0.1:' + port, { headers: { connection: 'close' } }).then((reply) => reply.text());
+        const pids = new Set([await ask(), await ask()]);
+        const expected = Object.values(cluster.workers).map(({ process }) => String(process.pid));
+        console.log(expected.every((pid) => pids.has(pid)));
+        cluster.disconnect();
+      });
+    } else {
+      http.createServer((request, reply) => reply.end(String(process.pid))).listen(0, '127.0.0.1');
+    }`);
+  expect(ok(process.execPath, ['server.js'], { cwd: app })).toBe('true\n');
+});
+
+describe('without a binary in the package', () => {
+  /** @type {string} */
+  let source;
+  beforeAll(() => {
+    source = sourceTarball();
+  });
+
+  test('it is built with cargo while npm installs it', () => {
+    const folder = emptyApp('built');
+    // With the compiled crates of this checkout only our own is compiled again.
+    const { status, output } = install(folder, source, { CARGO_TARGET_DIR: path.join(ROOT, 'target') });
+    expect({ status, output }).toMatchObject({ status: 0 });
+    expect(fs.readdirSync(path.join(folder, 'node_modules', 'rcluster', 'native'))).toEqual([binaryName()]);
+    const script = "console.log(require('rcluster').rcluster.native)";
+    expect(ok(process.execPath, ['-e', script], { cwd: folder })).toBe('true\n');
+  });
+
+  test('and without cargo one sentence says what to install', () => {
+    const folder = emptyApp('no-cargo');
+    const throughNpm = install(folder, source, noCargo);
+    expect(throughNpm.status).not.toBe(0);
+    expect(throughNpm.output).toMatch(/cargo was not found: install Rust/);
+
+    const script = path.join(tmp, 'unpacked', 'package', 'scripts', 'install.js');
+    const { status, stdout, stderr } = run(process.execPath, [script], { env: noCargo });
+    expect(status).toBe(1);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(/^rcluster: [^\n]*install Rust [^\n]*\.\n$/);
+  });
+});

@@ -1,0 +1,29 @@
+'use strict';
+
+/** Servers that measure themselves: started, asked for one line of JSON, ended. */
+
+const { ask } = require('./processes.js');
+const { rivalEnv, script } = require('./server.js');
+
+/** @typedef {import('./rivals.js').Rival} Rival */
+
+/**
+ * @param {Rival} rival
+ * @param {string} name  a file of bench/servers
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {Promise<any>} what it printed
+ */
+function runExercise(rival, name, env) {
+  return ask({ command: process.execPath, args: [script(name)], env: { ...rivalEnv(rival), ...env }, timeout: 60_000 });
+}
+
+/**
+ * Where the scheduling policy plays no part, one of each kind is enough.
+ * @param {Rival} rival
+ * @returns {boolean}
+ */
+function oneOfEachKind({ id }) {
+  return id === 'node rr' || id === 'rcluster rr';
+}
+
+module.exports = { runExercise, oneOfEachKind };

@@ -1,0 +1,55 @@
+'use strict';
+
+/** Runs the load generator. */
+
+const { ask } = require('./processes.js');
+
+/**
+ * @typedef {object} LoadReport  what bench/load prints; see bench/load/src/tally.rs
+ * @property {number} requests
+ * @property {number} connections
+ * @property {number} seconds
+ * @property {Record<string, number>} failed  by errno or kind
+ * @property {Record<string, number>} workers  answers by pid
+ * @property {Record<'p50' | 'p90' | 'p99' | 'p99.9' | 'max', number>} latency_us
+ * @property {[number, number, number][]} [over]  when (µs since the start), how long (µs), pid
+ * @property {{ active: Record<string, number>, widest: number }} [held]  connections by pid at the end; the largest difference ever
+ */
+
+/**
+ * @param {string} program
+ * @param {number} port
+ * @param {Record<string, string | number | boolean>} options  names without the dashes; `true` for a mere flag
+ * @returns {Promise<LoadReport>}
+ */
+function runLoad(program, port, options) {
+  const args = ['--port', String(port)];
+  for (const [name, value] of Object.entries(options)) {
+    if (value === false) continue;
+    args.push(`--${name}`);
+    if (value !== true) args.push(String(value));
+  }
+  // The generator ends by itself: its seconds, and the timeout of its last request.
+  const timeout = (Number(options.seconds ?? 30) + 30) * 1000;
+  return ask({ command: program, args, timeout });
+}
+
+/**
+ * @param {LoadReport} report
+ * @returns {number} how many requests failed
+ */
+function failures(report) {
+  return Object.values(report.failed).reduce((total, count) => total + count, 0);
+}
+
+/**
+ * @param {LoadReport} report
+ * @param {number[]} workers  the pids that should have served
+ * @returns {number} the most answers of a worker, by the fewest
+ */
+function spread(report, workers) {
+  const counts = workers.map((pid) => report.workers[pid] ?? 0);
+  return Math.max(...counts) / Math.min(...counts);
+}
+
+module.exports = { runLoad, failures, spread };

@@ -1,0 +1,35 @@
+'use strict';
+
+/** Who is measured side by side. */
+
+/** The policies that rcluster may know; those that the checkout does not know yet are left out. */
+const RCLUSTER_POLICIES = ['rr', 'none', 'least', 'sticky', 'reuseport'];
+
+/**
+ * @typedef {object} Rival
+ * @property {string} id  as it stands in tables
+ * @property {'node' | 'rcluster' | 'off' | 'floor'} kind
+ * @property {string} [policy]  for NODE_CLUSTER_SCHED_POLICY
+ * @property {boolean} [reusePort]  each worker listens for itself
+ */
+
+/** Node's module with its default policy: what the others are compared with. */
+const NODE_RR = 'node rr';
+
+/**
+ * @param {{ policies: string[], reusePort: boolean }} found  what this checkout and this Node can do
+ * @returns {Rival[]}
+ */
+function allRivals({ policies, reusePort }) {
+  /** @type {Rival[]} */
+  const rivals = [
+    { id: NODE_RR, kind: 'node', policy: 'rr' },
+    { id: 'node none', kind: 'node', policy: 'none' },
+  ];
+  if (reusePort) rivals.push({ id: 'node reusePort', kind: 'node', policy: 'rr', reusePort });
+  for (const policy of policies) rivals.push({ id: `rcluster ${policy}`, kind: 'rcluster', policy });
+  rivals.push({ id: 'floor', kind: 'floor' }, { id: 'no cluster', kind: 'off' });
+  return rivals;
+}
+
+module.exports = { RCLUSTER_POLICIES, NODE_RR, allRivals };

@@ -1,0 +1,71 @@
+'use strict';
+
+const { NODE_RR } = require('../lib/rivals.js');
+const { startServer } = require('../lib/server.js');
+const { runLoad, failures, spread } = require('../lib/load.js');
+const { watchCpu } = require('../lib/cpu.js');
+
+const WORKERS = 2;
+/** As many as `ab -c 64`. Several client addresses, or the sticky policy would know one client only. */
+const LOAD = { connections: 64, sources: 64 };
+
+/** @type {import('../lib/experiment.js').Experiment} */
+const connections = {
+  name: 'connections',
+  about: `Short HTTP connections (one request each) from ${LOAD.connections} clients to ${WORKERS} workers, then requests over kept connections.`,
+  reference: NODE_RR,
+  takesPart: () => true,
+  metrics: {
+    per_second: { title: 'short HTTP connections', unit: 'per second', chart: true },
+    primary_us: { title: 'CPU of the primary per connection', unit: 'µs', digits: 1, chart: true },
+    all_us: { title: 'CPU of all server processes per connection', unit: 'µs', digits: 1, chart: true },
+    spread: { title: 'spread over the workers', unit: 'max / min', digits: 3 },
+    p99_ms: { title: 'p99 of short connections', unit: 'ms', digits: 1 },
+    keep_alive_per_second: { title: 'requests over keep-alive connections', unit: 'per second', chart: true },
+    failed: { title: 'failed', unit: 'requests' },
+  },
+  targets: [
+    { text: 'short connections/s against node rr', rival: 'rcluster rr', metric: 'per_second', of: 'ratio', againstRival: NODE_RR, atLeast: 1.6 },
+    { text: 'short connections/s against node none', rival: 'rcluster rr', metric: 'per_second', of: 'ratio', againstRival: 'node none', atLeast: 1 },
+    { text: 'primary CPU per connection against node rr', rival: 'rcluster rr', metric: 'primary_us', of: 'ratio', againstRival: NODE_RR, atMost: 0.2 },
+    { text: 'all CPU per connection against node rr', rival: 'rcluster rr', metric: 'all_us', of: 'ratio', againstRival: NODE_RR, atMost: 0.5 },
+    { text: 'all CPU per connection against node none', rival: 'rcluster rr', metric: 'all_us', of: 'ratio', againstRival: 'node none', atMost: 1 },
+    { text: 'primary CPU per connection against the floor', rival: 'rcluster rr', metric: 'primary_us', of: 'ratio', againstRival: 'floor', atMost: 1.15 },
+    { text: 'keep-alive requests/s against node rr', rival: 'rcluster rr', metric: 'keep_alive_per_second', of: 'ratio', againstRival: NODE_RR, atLeast: 0.99 },
+    { text: 'spread over the workers, max / min', rival: 'rcluster rr', metric: 'spread', of: 'value', atMost: 1.01 },
+    { text: 'failed requests', rival: 'rcluster rr', metric: 'failed', of: 'value', atMost: 0 },
+  ],
+  async measure(rival, { programs, seconds }) {
+    const server = await startServer(rival, { floor: programs.floor, workers: WORKERS });
+    try {
+      await runLoad(programs.load, server.port, { ...LOAD, seconds: seconds(1) });
+      const cpu = watchCpu(server);
+      const short = await runLoad(programs.load, server.port, { ...LOAD, seconds: seconds(2) });
+      const used = cpu();
+      const sample = {
+        per_second: short.requests / short.seconds,
+        // Without a cluster the one process is no primary.
+        primary_us: rival.kind === 'off' ? undefined : used.primary / short.requests,
+        all_us: used.all / short.requests,
+        spread: server.workers.length > 1 ? spread(short, server.workers) : undefined,
+        p99_ms: short.latency_us.p99 / 1000,
+        failed: failures(short),
+        primary_threads_us: used.threads,
+        short,
+      };
+      // The floor closes after each answer.
+      if (rival.kind === 'floor') return sample;
+      const kept = await runLoad(programs.load, server.port, { ...LOAD, seconds: seconds(1.2), 'keep-alive': true });
+      return {
+        ...sample,
+        keep_alive_per_second: kept.requests / kept.seconds,
+        failed: sample.failed + failures(kept),
+        kept,
+      };
+    } finally {
+      await server.stop();
+    }
+  },
+};
+
+module.exports = [connections];

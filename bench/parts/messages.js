@@ -1,0 +1,60 @@
+'use strict';
+
+const { NODE_RR } = require('../lib/rivals.js');
+const { runExercise, oneOfEachKind } = require('../lib/exercise.js');
+
+/** The names are those of EXERCISES in servers/messages.js. */
+const ECHOES = {
+  echo_1: { title: 'messages echoed, one at a time', atLeast: 1.3 },
+  echo_10: { title: 'messages echoed, 10 per round', atLeast: 1.8 },
+  echo_100: { title: 'messages echoed, 100 per round', atLeast: 3 },
+  json_1mb: { title: '1 MB JSON messages echoed', atLeast: 2 },
+  advanced_10: { title: 'advanced messages echoed, 10 per round', atLeast: 1.5 },
+};
+
+/** @type {import('../lib/experiment.js').Experiment} */
+const echoes = {
+  name: 'messages',
+  about: 'Messages that the primary sends to a worker and gets back, per second. A round is sent in one tick.',
+  reference: NODE_RR,
+  takesPart: oneOfEachKind,
+  metrics: Object.fromEntries(
+    Object.entries(ECHOES).map(([key, { title }]) => [key, { title, unit: 'per second', chart: true }]),
+  ),
+  targets: Object.entries(ECHOES).map(([metric, { title, atLeast }]) => {
+    return { text: `${title}, per second`, rival: 'rcluster rr', metric, of: 'ratio', againstRival: NODE_RR, atLeast };
+  }),
+  async measure(rival, { seconds }) {
+    /** @type {Record<string, number>} */
+    const sample = {};
+    for (const name of Object.keys(ECHOES)) {
+      const env = { BENCH_MESSAGES: name, BENCH_SECONDS: String(seconds(1)) };
+      sample[name] = (await runExercise(rival, 'messages.js', env)).per_second;
+    }
+    return sample;
+  },
+};
+
+/** @type {import('../lib/experiment.js').Experiment} */
+const big = {
+  name: 'big message',
+  about: 'One message of 256 MB with `advanced` serialization: until the worker says that it has it, and the peaks of resident memory.',
+  reference: NODE_RR,
+  takesPart: oneOfEachKind,
+  metrics: {
+    ms: { title: '256 MB message', unit: 'ms', chart: true },
+    both_mb: { title: 'peak memory of both processes', unit: 'MB', chart: true },
+    primary_mb: { title: 'peak memory of the primary', unit: 'MB' },
+    worker_mb: { title: 'peak memory of the worker', unit: 'MB' },
+  },
+  targets: [
+    { text: '256 MB advanced message, time', rival: 'rcluster rr', metric: 'ms', of: 'ratio', againstRival: NODE_RR, atMost: 0.7 },
+    { text: '256 MB advanced message, peak memory', rival: 'rcluster rr', metric: 'both_mb', of: 'ratio', againstRival: NODE_RR, atMost: 1 },
+  ],
+  async measure(rival) {
+    const { ms, primary_mb, worker_mb } = await runExercise(rival, 'messages.js', { BENCH_MESSAGES: 'big' });
+    return { ms, both_mb: primary_mb + worker_mb, primary_mb, worker_mb };
+  },
+};
+
+module.exports = [echoes, big];

@@ -1,0 +1,478 @@
+'use strict';
+
+// The message channel as JavaScript sees it: `send`, `disconnect`, `connected`, `channel` and the events `message`
+// and `disconnect` on a process object, which is a worker's child process in the primary and `process` in a worker.
+//
+// Messages of one tick leave in one write and arrive in one call. The first of a tick is written at once when the
+// tick before had no more than one, so that a process that sends and then dies, or is busy for long, has sent.
+
+const { Control } = require('./control.js');
+const errors = require('./errors.js');
+const handles = require('./handles.js');
+const { deserialize, deserializeRun, serialize } = require('./serialization.js');
+
+/** Kinds of frames (src/channel/frame.rs) and events (src/js/channel.rs). */
+const FRAME = Object.freeze({ json: 1, advanced: 2, control: 3, handleJson: 4, handleAdvanced: 5 });
+const EVENT = Object.freeze({
+  jsonArray: 16,
+  advancedRun: 17,
+  progress: 32,
+  end: 33,
+  malformed: 34,
+  writeFailed: 35,
+  outOfDescriptors: 36,
+});
+
+/** `send` says "please stop" when more bytes than this wait to be written. */
+const HIGH_WATER_MARK = 128 * 1024;
+/** Text gathered in one tick is written when it gets longer than this. */
+const GATHER_LIMIT = 64 * 1024;
+/** Or older (ms). */
+const GATHER_TIME = 1;
+/** How long (ms) a process that ends waits for a peer that does not read. */
+const LAST_WRITE_TIME = 1000;
+const RETRY_TIME = 100;
+
+const now = performance.now.bind(performance);
+
+/**
+ * @typedef {import('./native-types').Channel} NativeChannel
+ * @typedef {(error: Error | null) => void} SendCallback
+ * @typedef {{ swallowErrors?: boolean, keepOpen?: boolean }} SendOptions
+ */
+
+class MessageChannel {
+  /** @type {NativeChannel} */
+  #native;
+  /** The process object that the channel belongs to. */
+  #target;
+  #advanced;
+  #onControl;
+  #onClosed;
+  #onMalformed;
+
+  /** JSON texts of this tick, joined by commas. */
+  #gathered = '';
+  #gatheredSince = 0;
+  /** Whether the end of this tick will call us. */
+  #inTick = false;
+  #sentThisTick = 0;
+  #sentLastTick = 0;
+
+  /** Bytes that wait to be written, as the last write said. */
+  #queued = 0;
+  /** @type {{ callback: SendCallback, mark: number }[]} In the order of their messages. */
+  #callbacks = [];
+  /** Callbacks of messages that are gathered. @type {SendCallback[]} */
+  #gatheredCallbacks = [];
+  #disconnecting = false;
+  #closed = false;
+  /** @type {Control} */
+  control;
+
+  /**
+   * @param {any} target
+   * @param {(onEvent: import('./native-types').OnEvent) => NativeChannel} open
+   * @param {object} options
+   * @param {boolean} options.advanced Whether messages are in V8's format instead of JSON.
+   * @param {boolean} options.inWorker
+   * @param {(message: any, fd: number) => void} options.onControl Gets messages between the two sides of rcluster.
+   * @param {(message: any, handle: any) => boolean} options.deliver Emits a message; `false` keeps it for later.
+   * @param {() => void} options.onClosed
+   * @param {(error: Error) => void} options.onMalformed The other side wrote what makes no sense; the channel ends.
+   */
+  constructor(target, open, { advanced, inWorker, onControl, deliver, onClosed, onMalformed }) {
+    this.#native = open((kind, payload, fd) => this.#onEvent(kind, payload, fd));
+    this.#target = target;
+    this.#advanced = advanced;
+    this.#onControl = onControl;
+    this.#onClosed = onClosed;
+    this.#onMalformed = onMalformed;
+    this.inWorker = inWorker;
+    this.deliver = deliver;
+    this.control = new Control(this.#native, inWorker);
+    this.socketLists = new handles.SocketLists(this);
+    this.endTick = this.endTick.bind(this);
+    target.connected = true;
+    target.channel = this.control;
+    target.send = this.#makeSend();
+    target.disconnect = () => this.disconnect();
+    // A child process is closed when its streams and its channel are.
+    if (typeof target._closesNeeded === 'number') target._closesNeeded++;
+    this.#native.resume();
+  }
+
+  get connected() {
+    return this.#target.connected;
+  }
+
+  get target() {
+    return this.#target;
+  }
+
+  #makeSend() {
+    const channel = this;
+    /**
+     * @this {any}
+     * @param {any} message
+     * @param {any} [handle]
+     * @param {SendOptions | SendCallback} [options]
+     * @param {SendCallback} [callback]
+     */
+    return function send(message, handle, options, callback) {
+      if (typeof handle === 'function') {
+        callback = handle;
+        handle = undefined;
+        options = undefined;
+      } else if (typeof options === 'function') {
+        callback = options;
+        options = undefined;
+      } else if (options !== undefined && (options === null || typeof options !== 'object' || Array.isArray(options))) {
+        throw errors.invalidArgument('options', 'of type object', options);
+      }
+      if (this.connected) return channel.send(message, handle, /** @type {SendOptions} */ (options), callback);
+      channel.#fail(errors.channelClosed(), callback);
+      return false;
+    };
+  }
+
+  /**
+   * @param {any} message
+   * @param {any} [handle]
+   * @param {SendOptions} [options]
+   * @param {SendCallback} [callback]
+   * @returns {boolean} Whether the sender may go on, rather than wait for what is queued to be written.
+   */
+  send(message, handle, options, callback) {
+    if (message === undefined) throw errors.missingMessage();
+    const type = typeof message;
+    if (type !== 'string' && type !== 'object' && type !== 'number' && type !== 'boolean') {
+      throw errors.invalidArgument('message', 'one of type string, object, number, or boolean', message);
+    }
+    if (handle) return this.#sendHandle(message, handle, options ?? {}, callback);
+    if (this.#advanced) this.#gatherBytes(serialize(message));
+    else this.#gatherText(JSON.stringify(message));
+    if (typeof callback === 'function') this.#gatheredCallbacks.push(callback);
+    return this.#afterGathering(options);
+  }
+
+  /** @param {string | undefined} text */
+  #gatherText(text) {
+    if (text === undefined) {
+      throw errors.coded(TypeError, 'ERR_RCLUSTER_UNSERIALIZABLE', 'The "message" argument has no JSON form');
+    }
+    this.#gathered = this.#gathered === '' ? text : `${this.#gathered},${text}`;
+  }
+
+  /** @param {Buffer} bytes */
+  #gatherBytes(bytes) {
+    this.#native.pushBytes(FRAME.advanced, bytes, -1);
+    this.#queued += bytes.length;
+  }
+
+  /** @param {SendOptions} [options] */
+  #afterGathering(options) {
+    this.#sentThisTick++;
+    if (!this.#inTick) {
+      this.#inTick = true;
+      process.nextTick(this.endTick);
+      if (this.#sentLastTick <= 1) return this.#flush(options);
+      this.#gatheredSince = now();
+    } else if (
+      this.#gathered.length > GATHER_LIMIT ||
+      this.#queued > GATHER_LIMIT ||
+      now() - this.#gatheredSince > GATHER_TIME
+    ) {
+      return this.#flush(options);
+    }
+    return this.#queued < HIGH_WATER_MARK;
+  }
+
+  /** The tick is over: writes what it has gathered. */
+  endTick() {
+    this.#inTick = false;
+    this.#sentLastTick = this.#sentThisTick;
+    this.#sentThisTick = 0;
+    if (!this.#closed) this.#flush();
+  }
+
+  /**
+   * Writes what is gathered and queued, as far as the kernel takes it.
+   *
+   * @param {SendOptions} [options]
+   * @returns {boolean}
+   */
+  #flush(options) {
+    this.#pushGathered();
+    this.#gatheredSince = now();
+    const wasQueued = this.#writing;
+    const queued = this.#native.flush();
+    if (queued < 0) return this.#writeFailed(queued, options);
+    this.#written(queued, wasQueued);
+    return queued < HIGH_WATER_MARK;
+  }
+
+  #pushGathered() {
+    if (this.#gathered !== '') {
+      const text = this.#gathered;
+      this.#gathered = '';
+      this.#native.pushText(FRAME.json, text, text.length, -1);
+    }
+    if (this.#gatheredCallbacks.length > 0) {
+      const mark = this.#native.pushed;
+      for (const callback of this.#gatheredCallbacks) this.#callbacks.push({ callback, mark });
+      this.#gatheredCallbacks = [];
+    }
+  }
+
+  /** Whether a write is under way that the event loop goes on with. */
+  #writing = false;
+
+  /**
+   * @param {number} queued Bytes still to be written.
+   * @param {boolean} wasWriting
+   */
+  #written(queued, wasWriting) {
+    this.#queued = queued;
+    this.#writing = queued > 0;
+    if (this.#writing && !wasWriting) this.control.refCounted();
+    else if (!this.#writing && wasWriting) this.control.unrefCounted();
+    if (this.#callbacks.length === 0) return;
+    const written = this.#native.pushed - queued;
+    let done = 0;
+    while (done < this.#callbacks.length && this.#callbacks[done].mark <= written) done++;
+    for (const { callback } of this.#callbacks.splice(0, done)) process.nextTick(callback, null);
+  }
+
+  /**
+   * @param {number} errno
+   * @param {SendOptions} [options]
+   */
+  #writeFailed(errno, options) {
+    const failed = this.#callbacks.splice(0);
+    const error = errors.system(errno, 'write');
+    this.#queued = 0;
+    if (this.#writing) {
+      this.#writing = false;
+      this.control.unrefCounted();
+    }
+    if (failed.length > 0) for (const { callback } of failed) process.nextTick(callback, error);
+    else if (!options?.swallowErrors && !this.#closed) this.#fail(error);
+    return false;
+  }
+
+  /**
+   * @param {Error} error
+   * @param {SendCallback} [callback]
+   */
+  #fail(error, callback) {
+    if (typeof callback === 'function') process.nextTick(callback, error);
+    else process.nextTick(() => this.#target.emit('error', error));
+  }
+
+  /**
+   * @param {any} message
+   * @param {any} handle
+   * @param {SendOptions} options
+   * @param {SendCallback} [callback]
+   */
+  #sendHandle(message, handle, options, callback) {
+    const { about, fd, release } = handles.prepare(this, handle, options);
+    // A socket that was sent before has no descriptor any more: the message goes alone.
+    if (fd < 0) return this.send(message, undefined, options, callback);
+    const errno = this.#pushWithFd(about, message, fd);
+    release();
+    if (errno < 0) {
+      if (!options.swallowErrors) this.#fail(errors.system(errno, 'write'), callback);
+      return false;
+    }
+    if (typeof callback === 'function') this.#gatheredCallbacks.push(callback);
+    return this.#flush(options);
+  }
+
+  /**
+   * @param {object} about
+   * @param {any} message
+   * @param {number} fd
+   */
+  #pushWithFd(about, message, fd) {
+    this.#pushGathered();
+    if (this.#advanced) return this.#native.pushBytes(FRAME.handleAdvanced, serialize(about, message), fd);
+    const text = JSON.stringify([about, message]);
+    return this.#native.pushText(FRAME.handleJson, text, text.length, fd);
+  }
+
+  /**
+   * A message between the two sides of rcluster; it keeps its place among the user's messages.
+   *
+   * @param {object} message
+   * @param {number} [fd] Sent along; the caller still owns it.
+   * @returns {boolean} Whether it could be sent.
+   */
+  sendControl(message, fd = -1) {
+    if (this.#closed || !this.connected) return false;
+    this.#pushGathered();
+    const text = JSON.stringify(message);
+    if (this.#native.pushText(FRAME.control, text, text.length, fd) < 0) return false;
+    this.#flush({ swallowErrors: true });
+    return true;
+  }
+
+  /** The process ends: what was sent has to leave now. */
+  flushAtExit() {
+    if (this.#closed) return;
+    this.#pushGathered();
+    this.#native.flushBlocking(LAST_WRITE_TIME);
+    // What is sent from now on leaves at once.
+    this.#inTick = false;
+    this.#sentLastTick = 0;
+    this.endTick = () => {};
+  }
+
+  /** Ends the channel when everything that was sent before is written. */
+  disconnect() {
+    if (!this.connected) {
+      this.#target.emit('error', errors.disconnected());
+      return;
+    }
+    this.#target.connected = false;
+    this.#disconnecting = true;
+    this.#flush({ swallowErrors: true });
+    if (this.#queued === 0) this.#finish();
+  }
+
+  #finish() {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#target.connected = false;
+    this.#target.channel = null;
+    const target = this.#target;
+    process.nextTick(() => {
+      this.#native.close();
+      this.socketLists.close();
+      this.#onClosed();
+      target.emit('disconnect');
+      if (typeof target._closesNeeded === 'number' && ++target._closesGot === target._closesNeeded) {
+        target.emit('close', target.exitCode, target.signalCode);
+      }
+    });
+  }
+
+  /**
+   * @param {number} kind
+   * @param {any} payload
+   * @param {number} fd
+   */
+  #onEvent(kind, payload, fd) {
+    switch (kind) {
+      case EVENT.jsonArray:
+        return this.#understand(() => JSON.parse(payload), this.#emitAll);
+      case EVENT.advancedRun:
+        return this.#understand(() => deserializeRun(payload), this.#emitAll);
+      case FRAME.advanced:
+        return this.#understand(() => deserialize(payload, 1), this.#emitAll);
+      case FRAME.control:
+        return this.#understand(() => JSON.parse(payload), (message) => this.#gotControl(message, fd));
+      case FRAME.handleJson:
+        return this.#understand(() => JSON.parse(payload), (parts) => this.#gotHandle(parts, fd));
+      case FRAME.handleAdvanced:
+        return this.#understand(() => deserialize(payload, 2), (parts) => this.#gotHandle(parts, fd));
+      case EVENT.progress:
+        this.#written(payload, this.#writing);
+        if (this.#disconnecting && payload === 0) this.#finish();
+        return undefined;
+      case EVENT.writeFailed:
+        this.#writeFailed(payload);
+        if (this.#disconnecting) this.#finish();
+        return undefined;
+      case EVENT.malformed:
+        return this.#malformed(payload);
+      case EVENT.outOfDescriptors:
+        setTimeout(() => this.#closed || this.#native.resume(), RETRY_TIME).unref();
+        return undefined;
+      default:
+        return this.#finish();
+    }
+  }
+
+  /**
+   * What the other side writes may be anything: what cannot be understood ends the channel, and harms nobody else.
+   *
+   * @template T
+   * @param {() => T} parse
+   * @param {(parsed: T) => void} use
+   */
+  #understand(parse, use) {
+    let parsed;
+    try {
+      parsed = parse();
+    } catch (error) {
+      this.#malformed(/** @type {Error} */ (error).message);
+      return;
+    }
+    use.call(this, parsed);
+  }
+
+  /** @param {string} what */
+  #malformed(what) {
+    if (this.#closed) return;
+    this.#finish();
+    process.nextTick(() => this.#onMalformed(errors.malformed(what)));
+  }
+
+  /** @param {any[]} messages */
+  #emitAll(messages) {
+    let index = 0;
+    try {
+      while (index < messages.length && !this.#closed) this.#emit(messages[index++], undefined);
+    } finally {
+      // A listener has thrown: if the process goes on, the rest follows.
+      if (index < messages.length) process.nextTick(() => this.#emitAll(messages.slice(index)));
+    }
+  }
+
+  /**
+   * @param {any} message
+   * @param {any} handle
+   */
+  #emit(message, handle) {
+    if (isInternal(message)) this.#target.emit('internalMessage', message, handle);
+    else this.deliver(message, handle);
+  }
+
+  /**
+   * @param {any} message
+   * @param {number} fd
+   */
+  #gotControl(message, fd) {
+    if (typeof message !== 'object' || message === null) return this.#malformed('a control message is no object');
+    if (!this.socketLists.onControl(message)) this.#onControl(message, fd);
+    return undefined;
+  }
+
+  /**
+   * @param {any} parts
+   * @param {number} fd
+   */
+  #gotHandle(parts, fd) {
+    const [about, message] = Array.isArray(parts) ? parts : [];
+    this.#understand(() => handles.receive(this, about, fd), (receive) => receive((handle) => this.#emit(message, handle)));
+  }
+}
+
+/**
+ * Node keeps messages whose `cmd` begins so from the `message` event.
+ *
+ * @param {any} message
+ */
+function isInternal(message) {
+  return (
+    typeof message === 'object' &&
+    message !== null &&
+    typeof message.cmd === 'string' &&
+    message.cmd.length > 5 &&
+    message.cmd.startsWith('NODE_')
+  );
+}
+
+module.exports = { MessageChannel };

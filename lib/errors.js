@@ -1,0 +1,91 @@
+'use strict';
+
+// Errors with Node's codes and Node's words, where Node has them.
+
+const { inspect } = require('node:util');
+
+/**
+ * An error as Node makes it: the code is a property, and part of the first line of the stack.
+ *
+ * @template {Error} E
+ * @param {new (message: string) => E} Base
+ * @param {string} code
+ * @param {string} message
+ * @returns {E & { code: string }}
+ */
+function coded(Base, code, message) {
+  const error = new Base(message);
+  const { name } = error;
+  error.name = `${name} [${code}]`;
+  void error.stack; // Computed now, while the name has the code.
+  error.name = name;
+  return Object.assign(error, { code });
+}
+
+/**
+ * What was received instead, in Node's words.
+ *
+ * @param {unknown} value
+ * @returns {string}
+ */
+function received(value) {
+  if (value == null) return `Received ${value}`;
+  if (typeof value === 'function') return `Received function ${value.name}`;
+  if (typeof value === 'object') {
+    const name = value.constructor?.name;
+    return name ? `Received an instance of ${name}` : `Received ${inspect(value, { depth: -1 })}`;
+  }
+  let text = inspect(value, { colors: false });
+  if (text.length > 28) text = `${text.slice(0, 25)}...`;
+  return `Received type ${typeof value} (${text})`;
+}
+
+/**
+ * @param {string} name
+ * @param {string} expected Such as `of type object`.
+ * @param {unknown} value
+ */
+function invalidArgument(name, expected, value) {
+  return coded(TypeError, 'ERR_INVALID_ARG_TYPE', `The "${name}" argument must be ${expected}. ${received(value)}`);
+}
+
+/**
+ * @param {string} name
+ * @param {unknown} value
+ */
+function badPort(name, value) {
+  return coded(RangeError, 'ERR_SOCKET_BAD_PORT', `${name} should be >= 0 and < 65536. ${received(value)}.`);
+}
+
+/**
+ * The error of a failed system call.
+ *
+ * @param {number} errno Negative.
+ * @param {string} syscall
+ */
+function system(errno, syscall) {
+  const { getSystemErrorName } = require('node:util');
+  const code = getSystemErrorName(errno);
+  return Object.assign(new Error(`${syscall} ${code}`), { errno, code, syscall });
+}
+
+const channelClosed = () => coded(Error, 'ERR_IPC_CHANNEL_CLOSED', 'Channel closed');
+const disconnected = () => coded(Error, 'ERR_IPC_DISCONNECTED', 'IPC channel is already disconnected');
+const missingMessage = () => coded(TypeError, 'ERR_MISSING_ARGS', 'The "message" argument must be specified');
+const invalidHandle = () => coded(TypeError, 'ERR_INVALID_HANDLE_TYPE', 'This handle type cannot be sent');
+
+/** @param {string} what */
+const malformed = (what) => coded(Error, 'ERR_RCLUSTER_MALFORMED_MESSAGE', `The channel was closed: ${what}`);
+
+module.exports = {
+  badPort,
+  channelClosed,
+  coded,
+  disconnected,
+  invalidArgument,
+  invalidHandle,
+  malformed,
+  missingMessage,
+  received,
+  system,
+};

@@ -1,0 +1,209 @@
+'use strict';
+
+// Servers and sockets that travel with a message: what becomes of them at either end.
+
+const { load } = require('./native.js');
+const errors = require('./errors.js');
+
+/** @param {string} name */
+const lazy = (name) => {
+  /** @type {any} */
+  let module;
+  return () => (module ??= require(name));
+};
+const net = lazy('node:net');
+const dgram = lazy('node:dgram');
+
+/** @type {Map<string, new (type?: number) => any>} */
+const constructors = new Map();
+
+/**
+ * The class of Node's raw handle for a kind of socket, found by asking Node to wrap one.
+ *
+ * @param {'tcp' | 'pipe' | 'udp'} kind
+ */
+function rawHandle(kind) {
+  let found = constructors.get(kind);
+  if (!found) {
+    found = kind === 'udp' ? udpHandleClass() : streamHandleClass(kind);
+    constructors.set(kind, found);
+  }
+  return found;
+}
+
+/** @param {'tcp' | 'pipe'} kind */
+function streamHandleClass(kind) {
+  const fd = load().newSocket(kind);
+  if (fd < 0) throw errors.system(fd, 'socket');
+  const socket = new (net().Socket)({ fd });
+  const { constructor } = socket._handle;
+  socket.on('error', () => {});
+  socket.destroy();
+  return constructor;
+}
+
+function udpHandleClass() {
+  const socket = dgram().createSocket('udp4');
+  const { constructor } = udpHandle(socket);
+  socket.close();
+  return constructor;
+}
+
+/**
+ * The raw handle inside a datagram socket.
+ *
+ * @param {any} socket
+ */
+function udpHandle(socket) {
+  const symbol = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol');
+  return symbol && socket[symbol].handle;
+}
+
+/**
+ * A raw handle over a descriptor, which it owns from then on.
+ *
+ * @param {'tcp' | 'pipe' | 'udp'} kind
+ * @param {number} fd
+ * @param {boolean} [listening]
+ */
+function openRaw(kind, fd, listening = false) {
+  const handle = new (rawHandle(kind))(listening ? 1 : 0);
+  const errno = handle.open(fd);
+  if (errno) {
+    load().closeFd(fd);
+    handle.close();
+    throw errors.system(errno, 'open');
+  }
+  return handle;
+}
+
+const nothing = () => {};
+
+/**
+ * What is to be sent for a handle: `about` goes with the message, `fd` is its descriptor (-1 when it has none any
+ * more), and `release` is called when the descriptor has been duplicated.
+ *
+ * @param {import('./channel.js').MessageChannel} channel
+ * @param {any} handle
+ * @param {{ keepOpen?: boolean }} options
+ * @returns {{ about: { type: string, key?: string, dgramType?: string }, fd: number, release: () => void }}
+ */
+function prepare(channel, handle, options) {
+  if (handle instanceof net().Socket) return prepareSocket(channel, handle, options);
+  if (handle instanceof net().Server) return { about: { type: 'net.Server' }, fd: fdOf(handle._handle), release: nothing };
+  if (handle instanceof dgram().Socket) {
+    return { about: { type: 'dgram.Socket', dgramType: handle.type }, fd: fdOf(udpHandle(handle)), release: nothing };
+  }
+  for (const kind of /** @type {const} */ (['tcp', 'pipe', 'udp'])) {
+    if (handle instanceof rawHandle(kind)) return { about: { type: 'raw' }, fd: fdOf(handle), release: nothing };
+  }
+  throw errors.invalidHandle();
+}
+
+/** @param {any} raw */
+function fdOf(raw) {
+  if (!raw) return -1;
+  // A server of a worker under round-robin has no socket of its own that could be sent.
+  if (typeof raw.fd !== 'number') throw errors.invalidHandle();
+  return raw.fd;
+}
+
+/**
+ * @param {import('./channel.js').MessageChannel} channel
+ * @param {any} socket
+ * @param {{ keepOpen?: boolean }} options
+ */
+function prepareSocket(channel, socket, { keepOpen }) {
+  const raw = socket._handle;
+  /** @type {{ type: string, key?: string }} */
+  const about = { type: 'net.Socket' };
+  if (!raw) return { about, fd: -1, release: nothing };
+  if (socket.server) {
+    about.key = socket.server._connectionKey;
+    channel.socketLists.sent(socket.server);
+    if (!keepOpen) socket.server._connections--;
+  }
+  if (keepOpen) return { about, fd: fdOf(raw), release: nothing };
+  detach(socket, raw);
+  return { about, fd: fdOf(raw), release: () => raw.close() };
+}
+
+/**
+ * Parts a socket from its raw handle, so that it reads nothing more.
+ *
+ * @param {any} socket
+ * @param {any} raw
+ */
+function detach(socket, raw) {
+  raw.onread = nothing;
+  raw.readStop();
+  socket._handle = null;
+  socket.setTimeout(0);
+  const { parser } = socket;
+  if (parser) {
+    // An HTTP server's parser reads from the handle by itself.
+    const { freeParser } = require('node:_http_common');
+    freeParser(parser, null, socket);
+    socket._httpMessage?.detachSocket(socket);
+  }
+}
+
+/**
+ * Makes of a received descriptor what was sent; throws when it cannot be that. The result calls `emit` with it,
+ * perhaps later.
+ *
+ * @param {import('./channel.js').MessageChannel} channel
+ * @param {any} about
+ * @param {number} fd
+ * @returns {(emit: (handle: any) => void) => void}
+ */
+function receive(channel, about, fd) {
+  const kind = load().socketKind(fd);
+  const type = about?.type;
+  const [isServer, isSocket, isDatagram] = [type === 'net.Server', type === 'net.Socket', type === 'dgram.Socket'];
+  if (!kind || (isDatagram && kind !== 'udp') || ((isServer || isSocket) && (kind === 'udp' || load().isListening(fd) !== isServer))) {
+    load().closeFd(fd);
+    throw errors.invalidHandle();
+  }
+  const raw = openRaw(kind, fd, isServer);
+  if (isServer) return (emit) => adoptServer(raw, emit);
+  if (isSocket) return (emit) => emit(adoptSocket(channel, raw, about.key));
+  if (isDatagram) return (emit) => adoptDatagram(raw, about.dgramType === 'udp6' ? 'udp6' : 'udp4', emit);
+  return (emit) => emit(raw);
+}
+
+/**
+ * @param {any} raw
+ * @param {(server: any) => void} emit
+ */
+function adoptServer(raw, emit) {
+  const server = new (net().Server)();
+  server.listen(raw, () => emit(server));
+}
+
+/**
+ * @param {import('./channel.js').MessageChannel} channel
+ * @param {any} raw
+ * @param {unknown} key
+ */
+function adoptSocket(channel, raw, key) {
+  const socket = new (net().Socket)({ handle: raw, readable: true, writable: true });
+  if (typeof key === 'string') channel.socketLists.got(key, socket);
+  // A worker may send a socket that was never connected; nobody may be listening for its error yet.
+  if (!channel.inWorker) socket.on('error', nothing);
+  return socket;
+}
+
+/**
+ * @param {any} raw
+ * @param {'udp4' | 'udp6'} type
+ * @param {(socket: any) => void} emit
+ */
+function adoptDatagram(raw, type, emit) {
+  const socket = dgram().createSocket(type);
+  socket.bind(raw, () => emit(socket));
+}
+
+const { SocketLists } = require('./socket_lists.js');
+
+module.exports = { SocketLists, openRaw, prepare, receive, udpHandle };

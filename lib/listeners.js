@@ -1,0 +1,195 @@
+'use strict';
+
+// What the workers listen on: one entry per address, shared by all workers that ask for it.
+
+const path = require('node:path');
+
+const { load } = require('./native.js');
+
+/** UV_TCP_IPV6ONLY and UV_UDP_IPV6ONLY, UV_UDP_REUSEADDR, as in `flags` of a question. */
+const IPV6_ONLY = 1;
+const UDP_REUSE_ADDRESS = 4;
+const UDP_REUSE_PORT = 8;
+
+/** How long (ms) a listener outlives its last worker when that has died: its replacement finds what came meanwhile. */
+const LINGER = 5000;
+
+const { EADDRINUSE } = require('node:os').constants.errno;
+
+/**
+ * @typedef {object} Question What a worker wants to listen on, as Node's `net` and `dgram` put it.
+ * @property {string | null} address
+ * @property {number} port Negative for Unix sockets, whose path is the address.
+ * @property {string | number} addressType
+ * @property {number | null} fd
+ * @property {number} index Which of several servers of the worker on this address it is.
+ * @property {number} flags
+ * @property {number} backlog
+ * @property {boolean} readableAll
+ * @property {boolean} writableAll
+ * @property {unknown} data
+ */
+
+/**
+ * @typedef {object} Entry
+ * @property {string} key
+ * @property {boolean} accepted Whether the acceptor accepts; if not, `id` is a descriptor that workers share.
+ * @property {number} id The listener's id or the shared descriptor.
+ * @property {unknown} data What the first server said of itself (the key of TLS tickets).
+ * @property {Set<any>} workers
+ * @property {NodeJS.Timeout} [linger]
+ */
+
+/** @param {Question} question */
+function isUdp({ addressType }) {
+  return addressType === 'udp4' || addressType === 'udp6';
+}
+
+/**
+ * What to bind, in the order of trying.
+ *
+ * @param {Question} question
+ * @returns {import('./native-types').Binding[]}
+ */
+function bindings(question) {
+  const { address, port, fd, flags, backlog, readableAll, writableAll } = question;
+  if (fd != null && fd >= 0) return [{ fd, backlog }];
+  if (!(port >= 0)) return [{ path: shortest(address ?? ''), backlog, readableAll: !!readableAll, writableAll: !!writableAll }];
+  const binding = {
+    port,
+    backlog,
+    udp: isUdp(question),
+    ipv6Only: !!(flags & IPV6_ONLY),
+    reuseAddress: isUdp(question) && !!(flags & UDP_REUSE_ADDRESS),
+    reusePort: isUdp(question) && !!(flags & UDP_REUSE_PORT),
+  };
+  if (address) return [{ ...binding, address }];
+  if (question.addressType === 'udp4') return [{ ...binding, address: '0.0.0.0' }];
+  if (question.addressType === 'udp6') return [{ ...binding, address: '::' }];
+  return [{ ...binding, address: '::' }, { ...binding, address: '0.0.0.0' }];
+}
+
+/**
+ * The path of a Unix socket has to fit in about 100 bytes.
+ *
+ * @param {string} file
+ */
+function shortest(file) {
+  if (file.startsWith('\0')) return file;
+  const relative = path.relative(process.cwd(), file);
+  return relative.length < file.length ? relative : file;
+}
+
+class Listeners {
+  /** @type {Map<string, Entry>} */
+  #entries = new Map();
+  /** @type {(text: string) => void} */
+  #onWarning;
+  /** @type {import('./native-types').Acceptor | undefined} */
+  #acceptor;
+
+  /** @param {(text: string) => void} onWarning */
+  constructor(onWarning) {
+    this.#onWarning = onWarning;
+  }
+
+  /** Started when it is first needed. */
+  get acceptor() {
+    return (this.#acceptor ??= new (load().Acceptor)(this.#onWarning));
+  }
+
+  /**
+   * A worker wants to listen.
+   *
+   * @param {any} worker
+   * @param {Question} question
+   * @param {boolean} accept Whether the acceptor shall accept for it; else it gets the bound socket.
+   * @returns {{ errno: number } | { errno: 0, entry: Entry }} `errno` is negative when it cannot be.
+   */
+  join(worker, question, accept) {
+    const key = [question.address, question.port, question.addressType, question.fd, question.index].join(':');
+    let entry = this.#entries.get(key);
+    if (!entry) {
+      const accepted = accept && !isUdp(question);
+      const id = this.#open(question, accepted);
+      if (id < 0) return { errno: id };
+      entry = { key, accepted, id, data: null, workers: new Set() };
+      this.#entries.set(key, entry);
+    }
+    clearTimeout(entry.linger);
+    entry.data ??= question.data;
+    entry.workers.add(worker);
+    if (entry.accepted) this.acceptor.addMember(entry.id, worker.slot());
+    return { errno: 0, entry };
+  }
+
+  /**
+   * @param {Question} question
+   * @param {boolean} accepted
+   */
+  #open(question, accepted) {
+    let id = 0;
+    for (const binding of bindings(question)) {
+      id = accepted ? this.acceptor.listen(binding) : load().bindShared(binding);
+      if (id >= 0 || id === -EADDRINUSE) break;
+    }
+    return id;
+  }
+
+  /**
+   * The worker has closed the server that has this key.
+   *
+   * @param {any} worker
+   * @param {string} key
+   */
+  leave(worker, key) {
+    const entry = this.#entries.get(key);
+    if (entry) this.#leave(entry, worker, false);
+  }
+
+  /**
+   * The worker serves nothing any more.
+   *
+   * @param {any} worker
+   * @param {boolean} died Not by its own or anybody's will: another may take its place.
+   */
+  leaveAll(worker, died) {
+    for (const entry of [...this.#entries.values()]) this.#leave(entry, worker, died);
+  }
+
+  /**
+   * @param {Entry} entry
+   * @param {any} worker
+   * @param {boolean} died
+   */
+  #leave(entry, worker, died) {
+    if (!entry.workers.delete(worker)) return;
+    if (entry.accepted) this.acceptor.removeMember(entry.id, worker.slot());
+    if (entry.workers.size > 0) return;
+    if (died && entry.accepted) entry.linger = setTimeout(() => this.#close(entry), LINGER).unref();
+    else this.#close(entry);
+  }
+
+  /** Closes what only waits for a worker that may come: there will be none. */
+  closeLingering() {
+    for (const entry of [...this.#entries.values()]) if (entry.workers.size === 0) this.#close(entry);
+  }
+
+  /** @param {Entry} entry */
+  #close(entry) {
+    clearTimeout(entry.linger);
+    this.#entries.delete(entry.key);
+    if (entry.accepted) this.acceptor.closeListener(entry.id);
+    else load().closeFd(entry.id);
+  }
+
+  /**
+   * @param {Entry} entry
+   * @returns {import('./native-types').Address | null} `null` for Unix sockets and shared ones.
+   */
+  address(entry) {
+    return entry.accepted ? this.acceptor.address(entry.id) : null;
+  }
+}
+
+module.exports = { Listeners };

@@ -1,0 +1,48 @@
+'use strict';
+
+// Decides what this process is, and takes the built-in module over.
+
+const { isMainThread } = require('node:worker_threads');
+
+const environment = require('./environment.js');
+const native = require('./native.js');
+
+// A process loads this file more than once (jest gives each test file a registry of its own, and a dependency may
+// bring its own copy): all find the first one's work on the object that they share.
+const TAKEN_OVER = Symbol.for('rcluster.taken-over');
+
+/**
+ * Why the built-in module must stay as it is; `undefined` when it may be taken over.
+ *
+ * @param {any} cluster
+ * @param {boolean} ourWorker
+ * @returns {string | undefined}
+ */
+function reasonToStayAway(cluster, ourWorker) {
+  if (!isMainThread) return 'this is a worker thread';
+  if (cluster.isWorker && !ourWorker) return 'this process was forked by another cluster module';
+  if (!ourWorker && Object.keys(cluster.workers).length > 0) return 'the built-in module has forked workers already';
+  return native.unusable();
+}
+
+/** @returns {any} */
+function takeOver() {
+  const ourWorker = isMainThread && environment.isOurWorker();
+  const cluster = ourWorker ? environment.requireAsWorker() : require('node:cluster');
+  if (Object.hasOwn(cluster, TAKEN_OVER)) return cluster;
+  const reason = reasonToStayAway(cluster, ourWorker);
+  const { version } = require('../package.json');
+  const about = reason === undefined ? { native: true, version } : { native: false, reason };
+  Object.defineProperty(cluster, TAKEN_OVER, { value: true });
+  cluster.rcluster = Object.freeze(about);
+  if (reason === undefined) {
+    if (ourWorker) require('./worker.js').takeOver(cluster);
+    else require('./primary.js').takeOver(cluster);
+  } else if (ourWorker) {
+    throw new Error(`This worker cannot run: ${reason}`);
+  }
+  require('node:module').syncBuiltinESMExports();
+  return cluster;
+}
+
+module.exports = takeOver();

@@ -1,0 +1,88 @@
+// What the native part exports: see src/js/, where each member is described.
+
+export type Event = number;
+export type OnEvent = (kind: Event, payload: string | Buffer | number, fd: number) => void;
+
+export interface Channel {
+  resume(): void;
+  pushText(kind: number, text: string, length: number, fd: number): number;
+  pushBytes(kind: number, bytes: Buffer, fd: number): number;
+  flush(): number;
+  flushBlocking(milliseconds: number): number;
+  readonly queued: number;
+  readonly pushed: number;
+  readonly fd: number;
+  setRef(referenced: boolean): void;
+  close(): void;
+}
+
+export interface BoardReading {
+  taken: number;
+  active: number;
+  turns: number;
+  runningFor: number;
+}
+
+export interface Link {
+  readonly workerFd: number;
+  spawned(): void;
+  channel(hello: string, onEvent: OnEvent): Channel;
+  readBoard(): BoardReading;
+}
+
+export interface Binding {
+  fd?: number;
+  path?: string;
+  port?: number;
+  address?: string;
+  udp?: boolean;
+  ipv6Only?: boolean;
+  reuseAddress?: boolean;
+  reusePort?: boolean;
+  readableAll?: boolean;
+  writableAll?: boolean;
+  backlog?: number;
+}
+
+export interface Address {
+  address: string;
+  family: string;
+  port: number;
+}
+
+export interface Acceptor {
+  addWorker(link: Link): number;
+  removeWorker(worker: number): void;
+  listen(binding: Binding): number;
+  closeListener(listener: number): void;
+  address(listener: number): Address | null;
+  addMember(listener: number, worker: number): void;
+  removeMember(listener: number, worker: number): number;
+}
+
+export interface ConnectionQueue {
+  giveBack(fd: number, listener: number, full: boolean): void;
+  available(listener: number): void;
+  setActive(count: number): void;
+  resume(): void;
+  setRef(referenced: boolean): void;
+  close(): void;
+}
+
+export interface WorkerSide {
+  readonly hello: string;
+  channel(onEvent: OnEvent): Channel;
+  queue(onConnection: (fd: number, listener: number) => void): ConnectionQueue;
+}
+
+export interface Native {
+  Link: new () => Link;
+  Acceptor: new (onWarning: (text: string) => void) => Acceptor;
+  WorkerSide: new (fd: number) => WorkerSide;
+  bindShared(binding: Binding): number;
+  socketKind(fd: number): 'tcp' | 'pipe' | 'udp' | null;
+  isListening(fd: number): boolean;
+  newSocket(kind: 'tcp' | 'pipe' | 'udp'): number;
+  closeFd(fd: number): void;
+  duplicateFd(fd: number): number;
+}

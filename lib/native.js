@@ -1,0 +1,43 @@
+'use strict';
+
+// The native part, loaded once.
+
+const { existsSync } = require('node:fs');
+
+const { binaryPath } = require('./binary-name.js');
+
+/** @typedef {import('./native-types').Native} Native */
+
+/** @type {Native | undefined} */
+let native;
+
+/**
+ * Why the native part cannot be used in this process; `undefined` when it can.
+ *
+ * @returns {string | undefined}
+ */
+function unusable() {
+  if (native) return undefined;
+  if (process.platform !== 'linux') return `there is no native part for ${process.platform}`;
+  const file = binaryPath();
+  if (!existsSync(file)) return `the native part is missing (${file}): run "npm rebuild rcluster"`;
+  try {
+    native = require(file);
+    return undefined;
+  } catch (error) {
+    return `the native part does not load: ${/** @type {Error} */ (error).message}`;
+  }
+}
+
+/**
+ * The native part. Throws when {@link unusable} says that it cannot be used.
+ *
+ * @returns {Native}
+ */
+function load() {
+  const reason = unusable();
+  if (!native) throw new Error(reason);
+  return native;
+}
+
+module.exports = { load, unusable };

@@ -1,0 +1,33 @@
+'use strict';
+
+// The scheduling policies, by their constants and by the names that the environment uses.
+
+const errors = require('./errors.js');
+
+const POLICIES = Object.freeze({ SCHED_NONE: 1, SCHED_RR: 2 });
+
+/** @type {Record<string, number>} */
+const NAMES = { none: POLICIES.SCHED_NONE, rr: POLICIES.SCHED_RR };
+
+/**
+ * The policy that the environment asks for; `undefined` when it does not, or names none that there is.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {number | undefined}
+ */
+function fromEnvironment(env) {
+  const name = env.NODE_CLUSTER_SCHED_POLICY ?? env.NODE_CLUSTER_POLICY;
+  return name === undefined || !Object.hasOwn(NAMES, name) ? undefined : NAMES[name];
+}
+
+/**
+ * Throws, as Node does, when there is no such policy.
+ *
+ * @param {unknown} policy
+ */
+function assertPolicy(policy) {
+  if (Object.values(POLICIES).some((known) => known === policy)) return;
+  throw errors.coded(Error, 'ERR_INTERNAL_ASSERTION', `Bad cluster.schedulingPolicy: ${String(policy)}`);
+}
+
+module.exports = { POLICIES, assertPolicy, fromEnvironment };

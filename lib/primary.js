@@ -1,0 +1,247 @@
+'use strict';
+
+// The primary: `cluster` as the process that forks sees it.
+
+const EventEmitter = require('node:events');
+
+const { MessageChannel } = require('./channel.js');
+const { Listeners } = require('./listeners.js');
+const { load } = require('./native.js');
+const { POLICIES, assertPolicy, fromEnvironment } = require('./policies.js');
+const settings = require('./settings.js');
+const { spawnWorker } = require('./spawn.js');
+
+/**
+ * What the primary knows of a worker besides what `Worker` shows.
+ *
+ * @typedef {object} Ties
+ * @property {import('./native-types').Link} link
+ * @property {MessageChannel} channel
+ * @property {() => number} slot The acceptor's number for it.
+ */
+
+/**
+ * Replaces the members of the built-in module.
+ *
+ * @param {any} cluster
+ */
+function takeOver(cluster) {
+  const { Worker } = cluster;
+  /** @type {WeakMap<object, Ties>} */
+  const ties = new WeakMap();
+  const intercom = new EventEmitter();
+  const listeners = new Listeners((text) => process.emitWarning(text, { code: 'RCLUSTER_DESCRIPTORS' }));
+  let lastId = 0;
+  let initialized = false;
+  let policy = cluster.schedulingPolicy;
+
+  Object.assign(cluster, POLICIES);
+  cluster.schedulingPolicy = fromEnvironment(process.env) ?? cluster.schedulingPolicy;
+
+  cluster.setupPrimary = function setupPrimary(/** @type {any} */ options) {
+    const merged = settings.merge(cluster.settings, options);
+    cluster.settings = merged;
+    if (!initialized) {
+      initialized = true;
+      policy = cluster.schedulingPolicy;
+      assertPolicy(policy);
+      process.on('internalMessage', startDebugging);
+    }
+    process.nextTick(() => cluster.emit('setup', merged));
+  };
+  cluster.setupMaster = cluster.setupPrimary;
+
+  /** @param {any} message */
+  function startDebugging(message) {
+    if (message.cmd !== 'NODE_DEBUG_ENABLED') return;
+    for (const worker of Object.values(cluster.workers)) {
+      // @ts-expect-error: not in the types.
+      const debug = () => process._debugProcess(worker.process.pid);
+      if (worker.state === 'online' || worker.state === 'listening') debug();
+      else worker.once('online', debug);
+    }
+  }
+
+  cluster.fork = function fork(/** @type {NodeJS.ProcessEnv | undefined} */ env) {
+    cluster.setupPrimary();
+    const id = ++lastId;
+    const link = new (load().Link)();
+    let child;
+    try {
+      child = spawnWorker(cluster.settings, env, link.workerFd);
+    } finally {
+      link.spawned();
+    }
+    const worker = new Worker({ id, process: child });
+    tie(worker, link);
+    worker.on('message', (/** @type {any} */ message, /** @type {any} */ handle) => {
+      cluster.emit('message', worker, message, handle);
+    });
+    child.once('exit', (exitCode, signalCode) => onExit(worker, exitCode, signalCode));
+    child.once('disconnect', () => onDisconnect(worker));
+    process.nextTick(() => cluster.emit('fork', worker));
+    cluster.workers[id] = worker;
+    return worker;
+  };
+
+  /**
+   * Opens the channel to a worker's process.
+   *
+   * @param {any} worker
+   * @param {import('./native-types').Link} link
+   */
+  function tie(worker, link) {
+    const advanced = cluster.settings.serialization === 'advanced';
+    const hello = JSON.stringify({ id: worker.id, advanced });
+    const child = worker.process;
+    const channel = new MessageChannel(child, (onEvent) => link.channel(hello, onEvent), {
+      advanced,
+      inWorker: false,
+      onControl: (message, fd) => onControl(worker, message, fd),
+      deliver: (message, handle) => child.emit('message', message, handle),
+      onClosed: () => {},
+      onMalformed: (error) => {
+        if (worker.listenerCount('error') > 0) worker.emit('error', error);
+        else process.emitWarning(`Worker ${worker.id}: ${error.message}`, { code: 'ERR_RCLUSTER_MALFORMED_MESSAGE' });
+      },
+    });
+    /** @type {number | undefined} */
+    let slot;
+    ties.set(worker, { link, channel, slot: () => (slot ??= listeners.acceptor.addWorker(link)) });
+    child.once('exit', () => {
+      if (slot !== undefined) listeners.acceptor.removeWorker(slot);
+    });
+  }
+
+  /** @param {any} worker */
+  const tiesOf = (worker) => /** @type {Ties} */ (ties.get(worker));
+
+  /**
+   * @param {any} worker
+   * @param {number | null} exitCode
+   * @param {string | null} signalCode
+   */
+  function onExit(worker, exitCode, signalCode) {
+    // A worker stays in the list until it has both disconnected and exited.
+    if (!worker.isConnected()) {
+      leaveAll(worker);
+      removeWorker(worker);
+    }
+    worker.exitedAfterDisconnect = !!worker.exitedAfterDisconnect;
+    worker.state = 'dead';
+    worker.emit('exit', exitCode, signalCode);
+    cluster.emit('exit', worker, exitCode, signalCode);
+    closeListenersIfAlone();
+  }
+
+  /** @param {any} worker */
+  function onDisconnect(worker) {
+    leaveAll(worker);
+    if (worker.isDead()) removeWorker(worker);
+    worker.exitedAfterDisconnect = !!worker.exitedAfterDisconnect;
+    worker.state = 'disconnected';
+    worker.emit('disconnect');
+    cluster.emit('disconnect', worker);
+    closeListenersIfAlone();
+  }
+
+  /** @param {any} worker */
+  function leaveAll(worker) {
+    listeners.leaveAll(tiesOf(worker), !worker.exitedAfterDisconnect);
+  }
+
+  /** @param {any} worker */
+  function removeWorker(worker) {
+    delete cluster.workers[worker.id];
+    if (Object.keys(cluster.workers).length === 0) intercom.emit('disconnect');
+  }
+
+  /** With no worker left, and none forked by those who were just told, nobody will serve what waits. */
+  function closeListenersIfAlone() {
+    setImmediate(() => {
+      if (Object.keys(cluster.workers).length === 0) listeners.closeLingering();
+    });
+  }
+
+  cluster.disconnect = function disconnect(/** @type {(() => void) | undefined} */ callback) {
+    const workers = Object.values(cluster.workers);
+    if (workers.length === 0) process.nextTick(() => intercom.emit('disconnect'));
+    for (const worker of workers) if (worker.isConnected()) worker.disconnect();
+    if (typeof callback === 'function') intercom.once('disconnect', callback);
+  };
+
+  /**
+   * @param {any} worker
+   * @param {any} message
+   * @param {number} fd
+   */
+  function onControl(worker, message, fd) {
+    if (fd >= 0) load().closeFd(fd); // No worker has a reason to send one here.
+    switch (message.act) {
+      case 'online':
+        worker.state = 'online';
+        worker.emit('online');
+        cluster.emit('online', worker);
+        break;
+      case 'listen':
+        onListen(worker, message);
+        break;
+      case 'listening':
+        onListening(worker, message);
+        break;
+      case 'close':
+        listeners.leave(tiesOf(worker), message.key);
+        break;
+      case 'exitedAfterDisconnect':
+        worker.exitedAfterDisconnect = true;
+        tiesOf(worker).channel.sendControl({ act: 'reply', seq: message.seq });
+        break;
+      default:
+    }
+  }
+
+  /**
+   * @param {any} worker
+   * @param {any} message
+   */
+  function onListen(worker, message) {
+    // A worker that is leaving gets no answer, as in Node.
+    if (worker.exitedAfterDisconnect) return;
+    const { channel } = tiesOf(worker);
+    const result = listeners.join(tiesOf(worker), message, policy === POLICIES.SCHED_RR);
+    const reply = { act: 'reply', seq: message.seq, errno: result.errno };
+    if (!('entry' in result)) {
+      channel.sendControl(reply);
+      return;
+    }
+    const { key, accepted, id, data } = result.entry;
+    const sockname = listeners.address(result.entry);
+    channel.sendControl({ ...reply, key, data, sockname, listener: accepted ? id : undefined }, accepted ? -1 : id);
+  }
+
+  /**
+   * @param {any} worker
+   * @param {any} message
+   */
+  function onListening(worker, { addressType, address, port, fd }) {
+    const info = { addressType, address, port, fd };
+    worker.state = 'listening';
+    worker.emit('listening', info);
+    cluster.emit('listening', worker, info);
+  }
+
+  Worker.prototype.disconnect = function disconnect() {
+    this.exitedAfterDisconnect = true;
+    const { channel } = tiesOf(this);
+    channel.sendControl({ act: 'disconnect' });
+    leaveAll(this);
+    removeWorker(this);
+    return this;
+  };
+
+  Worker.prototype.destroy = function destroy(/** @type {NodeJS.Signals | undefined} */ signal) {
+    this.process.kill(signal || 'SIGTERM');
+  };
+}
+
+module.exports = { takeOver };

@@ -1,0 +1,75 @@
+'use strict';
+
+// Starting a worker's process.
+
+const childProcess = require('node:child_process');
+
+const environment = require('./environment.js');
+const { workerExecArgv } = require('./settings.js');
+
+/**
+ * Starts a worker that inherits `workerFd`. Bad settings throw what `child_process.fork` throws for them.
+ *
+ * @param {any} settings
+ * @param {NodeJS.ProcessEnv | undefined} env
+ * @param {number} workerFd
+ * @returns {import('node:child_process').ChildProcess}
+ */
+function spawnWorker(settings, env, workerFd) {
+  const execArgv = workerExecArgv(settings);
+  const { cwd, gid, serialization, uid, windowsHide } = settings;
+  const stdio = stdioWithChannel(settings);
+  const options = { cwd, gid, serialization, uid, windowsHide, execArgv };
+  validate(settings.exec, settings.args, { ...options, stdio });
+  const place = stdio.indexOf('ipc');
+  const workerEnv = environment.forWorker({ ...process.env, ...env }, place);
+  const args = [...withoutEval(execArgv), `${settings.exec}`, ...(settings.args ?? [])];
+  return childProcess.spawn(process.execPath, args, {
+    ...options,
+    shell: false,
+    env: workerEnv,
+    stdio: stdio.with(place, workerFd),
+  });
+}
+
+/**
+ * @param {any} settings
+ * @returns {any[]}
+ */
+function stdioWithChannel({ silent, stdio }) {
+  if (Array.isArray(stdio)) return stdio;
+  const all = typeof stdio === 'string' ? stdio : silent ? 'pipe' : 'inherit';
+  return all === 'inherit' ? [0, 1, 2, 'ipc'] : [all, all, all, 'ipc'];
+}
+
+/**
+ * Lets Node itself complain about bad settings: a fork without a channel is refused after everything else has been
+ * looked at, and before anything has been started.
+ *
+ * @param {string} exec
+ * @param {string[]} args
+ * @param {any} options
+ */
+function validate(exec, args, options) {
+  const stdio = options.stdio.filter((/** @type {unknown} */ item) => item !== 'ipc');
+  try {
+    childProcess.fork(exec, args, { ...options, stdio });
+  } catch (error) {
+    const refused = /** @type {NodeJS.ErrnoException} */ (error).code === 'ERR_CHILD_PROCESS_IPC_REQUIRED';
+    if (!refused || stdio.length === options.stdio.length) throw error;
+  }
+}
+
+/**
+ * As `child_process.fork` does: a script given on the command line is not for the worker.
+ *
+ * @param {string[]} execArgv
+ */
+function withoutEval(execArgv) {
+  // @ts-expect-error: set by Node for `node -e`.
+  const script = process._eval;
+  const index = script == null ? -1 : execArgv.lastIndexOf(script);
+  return index > 0 ? execArgv.toSpliced(index - 1, 2) : execArgv;
+}
+
+module.exports = { spawnWorker };

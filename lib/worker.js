@@ -1,0 +1,174 @@
+'use strict';
+
+// A worker: `cluster` as the forked process sees it.
+
+const path = require('node:path');
+
+const { MessageChannel } = require('./channel.js');
+const environment = require('./environment.js');
+const { load } = require('./native.js');
+const { Servers } = require('./servers.js');
+
+/** How many messages are kept for a worker that does not listen for them yet. */
+const KEPT_MESSAGES = 1024;
+
+/**
+ * Replaces the members of the built-in module.
+ *
+ * @param {any} cluster
+ */
+function takeOver(cluster) {
+  const side = new (load().WorkerSide)(environment.workerFd());
+  const { id, advanced } = JSON.parse(side.hello);
+  /** @type {Map<number, (reply: any, fd: number) => void>} */
+  const questions = new Map();
+  let lastQuestion = 0;
+
+  const channel = new MessageChannel(process, (onEvent) => side.channel(onEvent), {
+    advanced,
+    inWorker: true,
+    onControl,
+    deliver,
+    onClosed: () => {},
+    onMalformed: (error) => process.emit('error', error),
+  });
+  process.on('exit', () => channel.flushAtExit());
+  countListeners(channel);
+
+  const worker = new cluster.Worker({ id, process, state: 'online' });
+  // The constructor of `Worker` has taken this many.
+  const ownListeners = process.listenerCount('message');
+  cluster.worker = worker;
+  const servers = new Servers((onConnection) => side.queue(onConnection), (key) => send({ act: 'close', key }));
+
+  process.once('disconnect', () => {
+    servers.close();
+    worker.emit('disconnect');
+    // The primary has gone, or has thrown this worker out.
+    if (!worker.exitedAfterDisconnect) process.exit(0);
+  });
+
+  send({ act: 'online' });
+
+  /**
+   * @param {object} message
+   * @param {(reply: any, fd: number) => void} [callback]
+   */
+  function send(message, callback) {
+    if (!callback) return channel.sendControl(message);
+    const seq = ++lastQuestion;
+    questions.set(seq, callback);
+    return channel.sendControl({ ...message, seq });
+  }
+
+  /**
+   * @param {any} message
+   * @param {number} fd
+   */
+  function onControl(message, fd) {
+    if (message.act === 'disconnect') {
+      disconnect(true);
+    } else if (message.act === 'reply') {
+      const callback = questions.get(message.seq);
+      questions.delete(message.seq);
+      callback?.(message, fd);
+    }
+  }
+
+  /** Messages that came before anybody listened. @type {[any, any][]} */
+  let kept = [];
+
+  const hasListener = () => process.listenerCount('message') > ownListeners || worker.listenerCount('message') > 0;
+
+  /**
+   * @param {any} message
+   * @param {any} handle
+   */
+  function deliver(message, handle) {
+    if (kept.length > 0 || !hasListener()) {
+      if (kept.length < KEPT_MESSAGES) kept.push([message, handle]);
+      return false;
+    }
+    return process.emit('message', message, handle);
+  }
+
+  function deliverKept() {
+    while (kept.length > 0 && hasListener()) process.emit('message', .../** @type {[any, any]} */ (kept.shift()));
+  }
+  for (const emitter of [process, worker]) {
+    emitter.on('newListener', (/** @type {string} */ event) => {
+      if (event === 'message' && kept.length > 0) process.nextTick(deliverKept);
+    });
+  }
+
+  // What `net` and `dgram` call when a server of this process is to listen.
+  cluster._getServer = function getServer(/** @type {any} */ server, /** @type {any} */ options, /** @type {any} */ callback) {
+    const address =
+      options.port < 0 && typeof options.address === 'string' && !options.address.startsWith('\0')
+        ? path.resolve(options.address)
+        : options.address;
+    const place = servers.nextPlace([address, options.port, options.addressType, options.fd].join(':'));
+    const question = { act: 'listen', ...options, address, index: place.index, data: server._getServerData?.() ?? null };
+    send(question, (reply, fd) => {
+      server._setServerData?.(reply.data);
+      if (reply.errno) {
+        place.leave();
+        callback(reply.errno, null);
+      } else if (fd >= 0) {
+        servers.share(server, reply, fd, place, callback);
+      } else {
+        servers.accept(server, reply, place, callback);
+      }
+    });
+    server.once('listening', () => {
+      if (!place.taken()) return; // Closed already.
+      worker.state = 'listening';
+      const port = server.address()?.port || options.port;
+      send({ act: 'listening', address, port, addressType: options.addressType, fd: options.fd });
+    });
+  };
+
+  /** @param {boolean} askedByPrimary */
+  function disconnect(askedByPrimary) {
+    worker.exitedAfterDisconnect = true;
+    servers.closeAll(() => {
+      // The primary must know that it was on purpose before it sees the channel end.
+      if (askedByPrimary) leave();
+      else if (!send({ act: 'exitedAfterDisconnect' }, leave)) leave();
+    });
+  }
+
+  function leave() {
+    if (process.connected) process.disconnect();
+  }
+
+  cluster.Worker.prototype.disconnect = function () {
+    if (this.state !== 'disconnecting' && this.state !== 'destroying') {
+      this.state = 'disconnecting';
+      disconnect(false);
+    }
+    return this;
+  };
+
+  cluster.Worker.prototype.destroy = function () {
+    if (this.state === 'destroying') return;
+    this.exitedAfterDisconnect = true;
+    if (!this.isConnected()) process.exit(0);
+    this.state = 'destroying';
+    process.once('disconnect', () => process.exit(0));
+    send({ act: 'exitedAfterDisconnect' }, leave);
+  };
+}
+
+/**
+ * Listeners of these events keep the channel, and with it the process, alive.
+ *
+ * @param {MessageChannel} channel
+ */
+function countListeners({ control }) {
+  const counted = (/** @type {string | symbol} */ name) => name === 'message' || name === 'disconnect';
+  process.on('newListener', (name) => counted(name) && control.refCounted());
+  process.on('removeListener', (name) => counted(name) && control.unrefCounted());
+}
+
+module.exports = { takeOver };

@@ -1,0 +1,66 @@
+'use strict';
+
+// Builds the native part into `native/`, or does nothing when it is newer than its sources.
+//   node scripts/build-native.js
+// Progress goes to standard error: `npm pack --json` owns standard output.
+
+const fs = require('node:fs');
+const path = require('node:path');
+const { binaryPath } = require('../lib/binary-name.js');
+const { cargoBuild, hasCargo } = require('./lib/cargo.js');
+const { isUpToDate, root, rustVersion } = require('./lib/sources.js');
+
+/** @param {string} line */
+const say = (line) => void process.stderr.write(`rcluster: ${line}\n`);
+
+/** @returns {string} the sentence for a machine without cargo */
+function cargoMissing() {
+  return `the native part has to be built here and cargo was not found: install Rust ${rustVersion()} or newer ` +
+    'together with a C linker (for example with rustup and your system\'s gcc package), then run this again.';
+}
+
+/**
+ * Makes sure that the native part is there and no older than its sources.
+ *
+ * @param {{ force?: boolean }} [options] `force`: build although the binary is newer than its sources
+ * @returns {Promise<string>} the path of the binary
+ * @throws {Error} when cargo is missing or the build fails; the message is meant for the user
+ */
+async function buildNative({ force = false } = {}) {
+  const target = binaryPath();
+  if (!force && isUpToDate(target)) return target;
+  if (!hasCargo()) throw new Error(cargoMissing());
+
+  const started = new Date();
+  say('building the native part with cargo; the first build takes about a minute');
+  const library = await cargoBuild(say);
+  place(library, target, started);
+  const seconds = Math.round((Date.now() - started.getTime()) / 1000);
+  say(`built ${path.relative(root, target)} in ${seconds} s`);
+  return target;
+}
+
+/**
+ * Copies under another name first, so that no process ever loads half a file and those that have the old
+ * one mapped keep it. The time is the build's start: a source saved meanwhile is newer.
+ *
+ * @param {string} library
+ * @param {string} target
+ * @param {Date} started
+ */
+function place(library, target, started) {
+  fs.mkdirSync(path.dirname(target), { recursive: true });
+  const temporary = `${target}.${process.pid}`;
+  fs.copyFileSync(library, temporary);
+  fs.utimesSync(temporary, started, started);
+  fs.renameSync(temporary, target);
+}
+
+module.exports = { buildNative, say };
+
+if (require.main === module) {
+  buildNative().catch((error) => {
+    say(error.message);
+    process.exitCode = 1;
+  });
+}

@@ -1,0 +1,44 @@
+'use strict';
+
+// What the native part is built from, and whether it is newer than the binary.
+
+const fs = require('node:fs');
+const path = require('node:path');
+
+const root = path.join(__dirname, '..', '..');
+const inputs = ['Cargo.toml', 'Cargo.lock', 'build.rs', 'src'];
+
+/**
+ * The latest modification time below a file or folder. Folders count too: a deleted file changes only them.
+ *
+ * @param {string} file
+ * @returns {number} milliseconds since the epoch
+ */
+function newestMtime(file) {
+  const stat = fs.statSync(file);
+  if (!stat.isDirectory()) return stat.mtimeMs;
+  const inside = fs.readdirSync(file).map((name) => newestMtime(path.join(file, name)));
+  return Math.max(stat.mtimeMs, ...inside);
+}
+
+/**
+ * @param {string} binary path of the native part
+ * @returns {boolean} true when the binary exists and no source has changed since it was built
+ */
+function isUpToDate(binary) {
+  if (!fs.existsSync(binary)) return false;
+  const built = fs.statSync(binary).mtimeMs;
+  return inputs.every((input) => newestMtime(path.join(root, input)) <= built);
+}
+
+/**
+ * The oldest Rust that the manifest allows, such as `1.88`.
+ *
+ * @returns {string}
+ */
+function rustVersion() {
+  const manifest = fs.readFileSync(path.join(root, 'Cargo.toml'), 'utf8');
+  return /^rust-version\s*=\s*"([^"]+)"/m.exec(manifest)?.[1] ?? '1.88';
+}
+
+module.exports = { root, isUpToDate, rustVersion };

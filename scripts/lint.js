@@ -1,0 +1,50 @@
+'use strict';
+
+// `npm run lint`: format, lints and types, without a word of tolerance for warnings.
+//   node scripts/lint.js [rustfmt] [clippy] [eslint] [tsc]
+
+const path = require('node:path');
+const { say } = require('./build-native.js');
+const { installTools } = require('./lib/setup.js');
+const { choose, runSteps } = require('./lib/steps.js');
+
+/** @type {import('./lib/steps.js').Step[]} */
+const steps = [
+  {
+    name: 'rustfmt',
+    title: 'the format of the Rust code (cargo fmt --check)',
+    command: 'cargo',
+    args: ['fmt', '--check'],
+  },
+  {
+    name: 'clippy',
+    title: 'lints of the Rust code (cargo clippy)',
+    command: 'cargo',
+    args: ['clippy', '--locked', '--all-targets', '--', '-D', 'warnings'],
+  },
+  {
+    name: 'eslint',
+    title: 'lints of the JavaScript code (eslint)',
+    command: process.execPath,
+    args: [path.join('node_modules', 'eslint', 'bin', 'eslint.js'), '--max-warnings', '0', '.'],
+  },
+  {
+    name: 'tsc',
+    title: 'types of the JavaScript code (tsc --checkJs)',
+    command: process.execPath,
+    args: [path.join('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.json'],
+  },
+];
+
+async function main() {
+  const chosen = choose(steps, process.argv.slice(2));
+  installTools();
+  const { passed, failed, ok } = await runSteps(chosen);
+  process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
+  process.exitCode = ok ? 0 : 1;
+}
+
+main().catch((error) => {
+  say(error.message);
+  process.exitCode = 1;
+});

@@ -1,0 +1,97 @@
+'use strict';
+
+// `npm test`: sets up what is missing, then runs every kind of test in order, up to the first that fails.
+//   node scripts/test.js [rust] [jest] [types] [node-suite]
+
+const fs = require('node:fs');
+const path = require('node:path');
+const { say } = require('./build-native.js');
+const { setUp } = require('./lib/setup.js');
+const { root } = require('./lib/sources.js');
+const { choose, runSteps } = require('./lib/steps.js');
+
+/** @typedef {import('./lib/steps.js').Step} Step */
+
+const TYPES = path.join('__test__', 'types');
+
+/**
+ * @param {string} file below node_modules
+ * @returns {string} its path from the project's folder
+ */
+const tool = (file) => path.join('node_modules', file);
+
+/** @type {Step[]} */
+const steps = [
+  {
+    name: 'rust',
+    title: 'unit and integration tests of the Rust core (cargo test)',
+    command: 'cargo',
+    args: ['test', '--locked'],
+    count: (output) => ({
+      passed: sumOf(output, /^test result: .*?(\d+) passed/gm),
+      failed: sumOf(output, /^test result: .*?(\d+) failed/gm),
+      skipped: sumOf(output, /^test result: .*?(\d+) ignored/gm),
+    }),
+  },
+  {
+    name: 'jest',
+    title: 'the package from JavaScript (jest)',
+    command: process.execPath,
+    args: [tool('jest/bin/jest.js')],
+    count: (output) => ({
+      passed: sumOf(output, /^Tests:.*?(\d+) passed/gm),
+      failed: sumOf(output, /^Tests:.*?(\d+) failed/gm),
+      skipped: sumOf(output, /^Tests:.*?(\d+) skipped/gm),
+    }),
+  },
+  {
+    name: 'types',
+    title: 'tests of index.d.ts (tsc)',
+    command: process.execPath,
+    args: [tool('typescript/bin/tsc'), '-p', TYPES],
+    count: (output) => {
+      const failed = new Set([...output.matchAll(/^(\S+\.[cm]?ts)[(:]\d+/gm)].map((match) => match[1])).size;
+      return { passed: Math.max(0, typeTests() - failed), failed };
+    },
+  },
+  {
+    name: 'node-suite',
+    title: "Node's own cluster tests, with the built-in module and with rcluster",
+    command: process.execPath,
+    args: [path.join('__test__', 'node-suite', 'run.js')],
+    skipCode: 77,
+    count: (output) => ({
+      passed: sumOf(output, /^node-suite:.*?(\d+) passed/gm),
+      failed: sumOf(output, /^node-suite:.*?(\d+) failed/gm),
+      skipped: sumOf(output, /^node-suite:.*?(\d+) skipped/gm),
+    }),
+  },
+];
+
+/**
+ * @param {string} text
+ * @param {RegExp} pattern with a number as its first group
+ * @returns {number} the sum over all matches
+ */
+function sumOf(text, pattern) {
+  return [...text.matchAll(pattern)].reduce((sum, match) => sum + Number(match[1]), 0);
+}
+
+/** @returns {number} how many files the type tests have */
+function typeTests() {
+  const files = fs.readdirSync(path.join(root, TYPES), { recursive: true, encoding: 'utf8' });
+  return files.filter((file) => /\.[cm]?ts$/.test(file)).length;
+}
+
+async function main() {
+  const chosen = choose(steps, process.argv.slice(2));
+  await setUp();
+  const { passed, failed, skipped, ok } = await runSteps(chosen);
+  process.stdout.write(`\n${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ''}\n`);
+  process.exitCode = ok ? 0 : 1;
+}
+
+main().catch((error) => {
+  say(error.message);
+  process.exitCode = 1;
+});

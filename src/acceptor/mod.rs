@@ -1,0 +1,103 @@
+//! The acceptor: one thread for all listening sockets, never waiting for JavaScript.
+//!
+//! The thread sleeps in the poller and takes one turn per wake-up ([`core::Core::turn`]). JavaScript's thread changes
+//! the books under the same lock, held for microseconds, and wakes the thread when there is something new to do.
+//! When nothing happens, nobody makes a system call.
+
+mod core;
+mod listener;
+mod worker;
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+
+use parking_lot::Mutex;
+
+pub use self::core::Warn;
+pub use self::worker::{QUEUE_DEPTH, STUCK_AFTER, WorkerEnds};
+use self::core::Core;
+use crate::policy::Policy;
+use crate::sys::{poll::Poller, socket};
+
+/// A handle to the running acceptor. Dropping it ends the thread.
+pub struct Acceptor {
+    core: Arc<Mutex<Core>>,
+    poller: Arc<Poller>,
+}
+
+impl Acceptor {
+    /// Starts the thread.
+    pub fn start(warn: Warn) -> io::Result<Acceptor> {
+        let poller = Arc::new(Poller::new()?);
+        let core = Arc::new(Mutex::new(Core::new(Arc::clone(&poller), warn)));
+        let acceptor = Acceptor { core: Arc::clone(&core), poller: Arc::clone(&poller) };
+        thread::Builder::new().name("rcluster-accept".into()).spawn(move || run(&core, &poller))?;
+        Ok(acceptor)
+    }
+
+    /// Adds a worker; the number names it from now on, until it is removed.
+    pub fn add_worker(&self, ends: WorkerEnds) -> io::Result<usize> {
+        self.core.lock().add_worker(ends)
+    }
+
+    /// The worker has died or disconnected: what waits for it goes to others.
+    pub fn remove_worker(&self, worker: usize) {
+        self.core.lock().remove_worker(worker);
+    }
+
+    /// Accepts from `fd`, which listens already, as soon as it has a member.
+    pub fn add_listener(&self, fd: OwnedFd, policy: Box<dyn Policy>) -> io::Result<u32> {
+        self.core.lock().add_listener(fd, policy)
+    }
+
+    /// Closes the listening socket, at once: the port is free when this returns.
+    pub fn close_listener(&self, listener: u32) {
+        self.core.lock().close_listener(listener);
+    }
+
+    /// The address a listener is bound to; `None` for Unix sockets.
+    pub fn address(&self, listener: u32) -> Option<SocketAddr> {
+        socket::local_address(self.core.lock().listener(listener)?.fd.as_fd()).ok().flatten()
+    }
+
+    /// From now on the worker gets connections of that listener.
+    pub fn add_member(&self, listener: u32, worker: usize) {
+        self.core.lock().add_member(listener, worker);
+    }
+
+    /// The opposite. Returns how many members are left.
+    pub fn remove_member(&self, listener: u32, worker: usize) -> usize {
+        self.core.lock().remove_member(listener, worker)
+    }
+}
+
+impl Drop for Acceptor {
+    fn drop(&mut self) {
+        self.core.lock().stopped = true;
+        self.poller.wake();
+    }
+}
+
+fn run(core: &Mutex<Core>, poller: &Poller) {
+    let mut tokens = Vec::with_capacity(64);
+    let mut timeout = None;
+    loop {
+        if poller.wait(timeout, &mut tokens).is_err() {
+            // Only a bug of ours makes epoll fail. Not spinning keeps the rest of the process usable.
+            thread::sleep(STUCK_AFTER);
+        }
+        let mut core = core.lock();
+        if core.stopped {
+            return;
+        }
+        // A panic is a bug: the panic hook has printed it, this turn is lost, the service goes on.
+        timeout = catch_unwind(AssertUnwindSafe(|| core.turn(&tokens))).unwrap_or(Some(STUCK_AFTER));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! One worker as the acceptor sees it: its queue, and whether it can take more.
+
+use std::io;
+use std::mem;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::board::Board;
+use crate::connection_queue::{self, Batch, Connection, MAX_BATCH};
+use crate::sys::descriptors;
+
+/// The most connections that wait in one worker's queue. Shallow, so that few wait behind a slow one.
+pub const QUEUE_DEPTH: u64 = 16;
+
+/// A worker that has taken nothing for so long, though something was queued for it, is stuck; so is one whose board
+/// says that it has been running for so long. What waits for it goes to others.
+pub const STUCK_AFTER: Duration = Duration::from_millis(20);
+
+/// The primary's ends of one worker's resources.
+pub struct WorkerEnds {
+    /// Sends connections, receives notices.
+    pub queue: OwnedFd,
+    /// A duplicate of the worker's own end, to take back what it has not taken.
+    pub take_back: OwnedFd,
+    /// The worker's board.
+    pub board: Arc<Board>,
+}
+
+/// What [`Worker::watch`] found.
+pub enum Queue {
+    /// Nothing waits in it.
+    Empty,
+    /// Something waits, as it may.
+    Waiting,
+    /// Something has waited for too long: the worker has just been found stuck.
+    Stuck,
+}
+
+/// A worker in the acceptor's books.
+pub struct Worker {
+    ends: WorkerEnds,
+    /// Names the worker among all that ever were.
+    pub identity: u64,
+    /// Picked for it in this turn, not yet sent.
+    batch: Vec<Connection>,
+    /// Sent and not taken back. The board says how many of them the worker has taken.
+    sent: u64,
+    /// What the board said when it was last looked at, and when (ns) that had changed last.
+    taken_seen: u64,
+    progress_at: u64,
+    /// The turn of its loop in which it was found stuck.
+    stuck_in_turn: Option<u64>,
+    /// The kernel would not take more. Until it has taken some.
+    refused_at: Option<u64>,
+    /// It wrote something that makes no sense; it gets nothing any more.
+    broken: bool,
+}
+
+impl Worker {
+    pub fn new(ends: WorkerEnds, identity: u64) -> Worker {
+        let taken_seen = ends.board.taken();
+        Worker {
+            ends,
+            identity,
+            batch: Vec::with_capacity(MAX_BATCH),
+            sent: 0,
+            taken_seen,
+            progress_at: 0,
+            stuck_in_turn: None,
+            refused_at: None,
+            broken: false,
+        }
+    }
+
+    pub fn ends(&self) -> &WorkerEnds {
+        &self.ends
+    }
+
+    /// Connections sent that the worker has not taken. A board that claims more than was sent counts as all taken.
+    fn waiting(&self) -> u64 {
+        self.sent.saturating_sub(self.ends.board.taken())
+    }
+
+    /// Connections that wait for it or are open in it.
+    pub fn load(&self) -> u64 {
+        self.waiting().saturating_add(self.batch.len() as u64).saturating_add(self.ends.board.active())
+    }
+
+    /// Whether the next connection may go to it. Reads memory, makes no system call.
+    pub fn can_take(&self, now: u64) -> bool {
+        if self.broken || self.ends.board.out_of_descriptors() {
+            return false;
+        }
+        let taken = self.ends.board.taken();
+        self.sent.saturating_sub(taken) + (self.batch.len() as u64) < QUEUE_DEPTH
+            && self.refused_at.is_none_or(|at| at != taken)
+            && self.stuck_in_turn.is_none_or(|turn| turn != self.ends.board.turns())
+            && self.ends.board.running_since().is_none_or(|since| now.saturating_sub(since) < STUCK_AFTER.as_nanos() as u64)
+    }
+
+    /// Adds to what is sent at the end of the turn. Returns whether it is the first.
+    pub fn enqueue(&mut self, connection: Connection) -> bool {
+        self.batch.push(connection);
+        self.batch.len() == 1
+    }
+
+    /// Sends what was enqueued and closes our copies. What could not be sent comes back.
+    pub fn flush(&mut self, now: u64) -> Result<(), (io::Error, Vec<Connection>)> {
+        while !self.batch.is_empty() {
+            let count = self.batch.len().min(MAX_BATCH);
+            if let Err(error) = connection_queue::send(self.ends.queue.as_fd(), &self.batch[..count]) {
+                if error.kind() == io::ErrorKind::WouldBlock {
+                    self.refused_at = Some(self.ends.board.taken());
+                } else if !descriptors::ran_out(&error) {
+                    self.broken = true;
+                }
+                return Err((error, mem::take(&mut self.batch)));
+            }
+            if self.waiting() == 0 {
+                self.progress_at = now;
+            }
+            self.sent += count as u64;
+            self.batch.drain(..count);
+        }
+        self.refused_at = None;
+        Ok(())
+    }
+
+    /// Looks whether it takes what is queued.
+    pub fn watch(&mut self, now: u64) -> Queue {
+        let taken = self.ends.board.taken();
+        if taken != self.taken_seen {
+            self.taken_seen = taken;
+            self.progress_at = now;
+        }
+        if self.sent.saturating_sub(taken) == 0 {
+            return Queue::Empty;
+        }
+        if now.saturating_sub(self.progress_at) < STUCK_AFTER.as_nanos() as u64 {
+            return Queue::Waiting;
+        }
+        self.stuck_in_turn = Some(self.ends.board.turns());
+        self.progress_at = now;
+        Queue::Stuck
+    }
+
+    /// Takes back everything that waits in its queue.
+    pub fn take_back(&mut self, connections: &mut Vec<Connection>) {
+        connections.append(&mut self.batch);
+        // Bounded by what the kernel holds; an error or a full descriptor table leaves the rest queued for another try.
+        while let Ok(Batch::Taken(count)) = connection_queue::receive(self.ends.take_back.as_fd(), connections) {
+            self.sent = self.sent.saturating_sub(count as u64);
+        }
+    }
+
+    /// It has written nonsense.
+    pub fn set_broken(&mut self) {
+        self.broken = true;
+    }
+}

@@ -1,0 +1,190 @@
+//! The board: what a worker tells the primary without sending anything.
+//!
+//! ```text
+//!  word  written by  meaning
+//!  ────  ──────────  ─────────────────────────────────────────────────────────────
+//!    0   primary     magic and version
+//!    1   worker      running since (ns, CLOCK_MONOTONIC); 0 while the loop waits
+//!    2   worker      turns of the event loop
+//!    3   worker      ns spent running, of all turns that are over
+//!    4   worker      ns of the longest turn
+//!    5   worker      connections taken from the queue
+//!    6   worker      connections open
+//!    7   worker      1 while descriptors have run out
+//!   16   primary     1: "tell me when a turn is over" (a cache line of its own)
+//! ```
+//!
+//! Libuv runs the callbacks of sockets *inside* its wait for events, so word 1 covers timers, immediates, closing
+//! callbacks and what follows the first connection that a turn takes, but not a turn that only reads from sockets. What the
+//! acceptor relies on is therefore whether a worker takes what was queued for it; word 1 only tells it sooner.
+//!
+//! A worker can write anything into its page. Every value is used as a number to compare, never as an index or a
+//! length, so that lies harm the liar alone.
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::sys::board_page::BoardPage;
+
+const MAGIC: u64 = 0x7263_6c75_7374_0001;
+
+#[repr(usize)]
+#[derive(Clone, Copy)]
+enum Word {
+    Magic = 0,
+    RunningSince = 1,
+    Turns = 2,
+    Running = 3,
+    Longest = 4,
+    Taken = 5,
+    Active = 6,
+    OutOfDescriptors = 7,
+    TellMe = 16,
+}
+
+/// One worker's board, seen from either side.
+pub struct Board {
+    page: BoardPage,
+}
+
+impl Board {
+    /// A new board, and the descriptor that the worker opens it with.
+    pub fn create() -> io::Result<(OwnedFd, Board)> {
+        let (fd, page) = BoardPage::create()?;
+        let board = Board { page };
+        board.word(Word::Magic).store(MAGIC, Ordering::Release);
+        Ok((fd, board))
+    }
+
+    /// The board behind a descriptor that the primary sent.
+    pub fn open(fd: BorrowedFd) -> io::Result<Board> {
+        let board = Board { page: BoardPage::map(fd)? };
+        if board.word(Word::Magic).load(Ordering::Acquire) != MAGIC {
+            return Err(io::Error::from(io::ErrorKind::InvalidData));
+        }
+        Ok(board)
+    }
+
+    fn word(&self, word: Word) -> &AtomicU64 {
+        static NOWHERE: AtomicU64 = AtomicU64::new(0);
+        self.page.word(word as usize).unwrap_or(&NOWHERE)
+    }
+
+    /// Worker: a turn begins at `now`.
+    pub fn begin_turn(&self, now: u64) {
+        self.word(Word::RunningSince).store(now, Ordering::Relaxed);
+    }
+
+    /// Worker: the turn is over; the loop is about to wait. Returns whether the primary asked to be told.
+    pub fn end_turn(&self, now: u64) -> bool {
+        let since = self.word(Word::RunningSince).load(Ordering::Relaxed);
+        if since != 0 {
+            let turn = now.saturating_sub(since);
+            self.add(Word::Running, turn);
+            self.word(Word::Longest).fetch_max(turn, Ordering::Relaxed);
+            self.word(Word::RunningSince).store(0, Ordering::Relaxed);
+        }
+        let turns = self.word(Word::Turns);
+        turns.store(turns.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+        self.word(Word::TellMe).load(Ordering::Relaxed) != 0 && self.word(Word::TellMe).swap(0, Ordering::SeqCst) != 0
+    }
+
+    /// Worker: whether this turn has been noted as begun.
+    pub fn in_turn(&self) -> bool {
+        self.word(Word::RunningSince).load(Ordering::Relaxed) != 0
+    }
+
+    /// Worker: `count` connections came out of the queue.
+    pub fn add_taken(&self, count: u64) {
+        self.add(Word::Taken, count);
+    }
+
+    /// Worker: so many connections are open.
+    pub fn set_active(&self, count: u64) {
+        self.word(Word::Active).store(count, Ordering::Relaxed);
+    }
+
+    /// Worker: whether its descriptors have run out.
+    pub fn set_out_of_descriptors(&self, out: bool) {
+        self.word(Word::OutOfDescriptors).store(u64::from(out), Ordering::Release);
+    }
+
+    /// Only one thread writes a worker's words, so that no locked instruction is needed.
+    fn add(&self, word: Word, amount: u64) {
+        let word = self.word(word);
+        word.store(word.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Release);
+    }
+
+    /// Primary: asks to be told when a turn of the worker ends.
+    pub fn ask_to_be_told(&self) {
+        self.word(Word::TellMe).store(1, Ordering::SeqCst);
+    }
+
+    /// Connections taken so far.
+    pub fn taken(&self) -> u64 {
+        self.word(Word::Taken).load(Ordering::Acquire)
+    }
+
+    /// Connections open now.
+    pub fn active(&self) -> u64 {
+        self.word(Word::Active).load(Ordering::Relaxed)
+    }
+
+    /// Turns of the event loop so far.
+    pub fn turns(&self) -> u64 {
+        self.word(Word::Turns).load(Ordering::Acquire)
+    }
+
+    /// Since when (ns) the worker is known to run without having waited; `None` when it waits, or is not known to run.
+    pub fn running_since(&self) -> Option<u64> {
+        Some(self.word(Word::RunningSince).load(Ordering::Relaxed)).filter(|since| *since != 0)
+    }
+
+    /// ns spent in the turns that are over, and ns of the longest.
+    pub fn running_time(&self) -> (u64, u64) {
+        (self.word(Word::Running).load(Ordering::Relaxed), self.word(Word::Longest).load(Ordering::Relaxed))
+    }
+
+    /// Whether the worker has said that its descriptors ran out.
+    pub fn out_of_descriptors(&self) -> bool {
+        self.word(Word::OutOfDescriptors).load(Ordering::Acquire) != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn both_sides_see_one_page() {
+        let (fd, primary) = Board::create().unwrap();
+        let worker = Board::open(fd.as_fd()).unwrap();
+        worker.add_taken(3);
+        worker.add_taken(2);
+        worker.set_active(4);
+        worker.begin_turn(100);
+        assert_eq!((primary.taken(), primary.active(), primary.running_since()), (5, 4, Some(100)));
+        assert!(!worker.end_turn(160));
+        assert_eq!((primary.running_since(), primary.turns(), primary.running_time()), (None, 1, (60, 60)));
+    }
+
+    #[test]
+    fn a_worker_tells_once_when_asked() {
+        let (fd, primary) = Board::create().unwrap();
+        let worker = Board::open(fd.as_fd()).unwrap();
+        primary.ask_to_be_told();
+        assert!(worker.end_turn(1));
+        assert!(!worker.end_turn(2));
+    }
+
+    #[test]
+    fn what_is_not_a_sealed_page_is_refused() {
+        let file = std::fs::File::open("/dev/null").unwrap();
+        assert!(Board::open(file.as_fd()).is_err());
+        let unsealed = nix::sys::memfd::memfd_create(c"x", nix::sys::memfd::MFdFlags::MFD_ALLOW_SEALING).unwrap();
+        nix::unistd::ftruncate(&unsealed, crate::sys::board_page::PAGE_BYTES as i64).unwrap();
+        assert!(Board::open(unsealed.as_fd()).is_err());
+    }
+}

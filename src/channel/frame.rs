@@ -1,0 +1,111 @@
+//! The wire format.
+//!
+//! ```text
+//!   0        4      5      6        8
+//!   ┌────────┬──────┬──────┬────────┬───────────────┐
+//!   │ length │ kind │ fds  │   0    │ payload …     │   length: bytes of the payload, little-endian
+//!   └────────┴──────┴──────┴────────┴───────────────┘   fds: descriptors attached to the frame's first byte
+//! ```
+
+/// Bytes of a header.
+pub const HEADER: usize = 8;
+
+/// The longest payload: what still fits in one V8 string or Buffer on every Node that is supported, with room to spare.
+pub const MAX_PAYLOAD: usize = 1 << 30;
+
+/// The most descriptors of one frame.
+pub const MAX_FRAME_FDS: usize = 2;
+
+/// What a payload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// User messages: JSON texts, joined by commas.
+    Json = 1,
+    /// One user message: V8's serialization format.
+    Advanced = 2,
+    /// A message between the two sides of rcluster: JSON.
+    Control = 3,
+    /// A user message with a handle: JSON of `[about the handle, message]`.
+    HandleJson = 4,
+    /// The same in V8's serialization format: two values.
+    HandleAdvanced = 5,
+    /// The primary's first frame: JSON, with the connection queue and the board.
+    Hello = 6,
+}
+
+impl Kind {
+    /// The kind with this number.
+    pub fn from_number(number: u8) -> Option<Kind> {
+        use Kind::{Advanced, Control, HandleAdvanced, HandleJson, Hello, Json};
+        [Json, Advanced, Control, HandleJson, HandleAdvanced, Hello].into_iter().find(|kind| *kind as u8 == number)
+    }
+
+    /// How many descriptors such a frame may carry, at least and at most.
+    fn descriptors(self) -> std::ops::RangeInclusive<u8> {
+        match self {
+            Kind::Json | Kind::Advanced => 0..=0,
+            Kind::Control => 0..=1,
+            Kind::HandleJson | Kind::HandleAdvanced => 1..=1,
+            Kind::Hello => 2..=2,
+        }
+    }
+
+    /// Whether the payload is text.
+    pub fn is_text(self) -> bool {
+        !matches!(self, Kind::Advanced | Kind::HandleAdvanced)
+    }
+}
+
+/// What precedes a payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Bytes of the payload.
+    pub length: usize,
+    /// What it is.
+    pub kind: Kind,
+    /// Descriptors that came with it.
+    pub fds: u8,
+}
+
+impl Header {
+    /// The header's bytes. `None` when the payload is too long or the kind cannot carry so many descriptors.
+    pub fn encode(self) -> Option<[u8; HEADER]> {
+        if self.length > MAX_PAYLOAD || !self.kind.descriptors().contains(&self.fds) {
+            return None;
+        }
+        let [a, b, c, d] = u32::try_from(self.length).ok()?.to_le_bytes();
+        Some([a, b, c, d, self.kind as u8, self.fds, 0, 0])
+    }
+
+    /// Reads a header. Anything that no honest sender writes is `None`.
+    pub fn decode(bytes: [u8; HEADER]) -> Option<Header> {
+        let [a, b, c, d, kind, fds, 0, 0] = bytes else { return None };
+        let header = Header { length: u32::from_le_bytes([a, b, c, d]) as usize, kind: Kind::from_number(kind)?, fds };
+        header.encode().map(|_| header)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_survive_the_way() {
+        for (kind, fds) in [(Kind::Json, 0), (Kind::Advanced, 0), (Kind::Control, 1), (Kind::HandleJson, 1), (Kind::Hello, 2)] {
+            let header = Header { length: 70_000, kind, fds };
+            assert_eq!(Header::decode(header.encode().unwrap()), Some(header));
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let good = Header { length: 3, kind: Kind::Json, fds: 0 }.encode().unwrap();
+        for (index, value) in [(3, 0xff), (4, 0), (4, 99), (5, 1), (6, 1), (7, 1)] {
+            let mut bad = good;
+            bad[index] = value;
+            assert_eq!(Header::decode(bad), None, "byte {index} = {value}");
+        }
+        assert_eq!(Header { length: MAX_PAYLOAD + 1, kind: Kind::Json, fds: 0 }.encode(), None);
+    }
+}

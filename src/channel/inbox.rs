@@ -1,0 +1,286 @@
+//! From bytes to frames.
+
+use std::collections::VecDeque;
+use std::io;
+use std::mem;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use super::frame::{HEADER, Header, Kind, MAX_FRAME_FDS};
+use crate::sys::{descriptors, scm};
+
+/// Bytes asked for in one read, unless a frame is known to be longer.
+const CHUNK: usize = 64 * 1024;
+/// The most that a partly read frame makes us allocate ahead of what has arrived.
+const AHEAD: usize = 4 * 1024 * 1024;
+
+/// What one [`Inbox::read`] did.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Read {
+    /// So many bytes came, as many as asked for (there may be more) or fewer.
+    Bytes {
+        /// As many as asked for.
+        all: bool,
+    },
+    /// Nothing to read now.
+    Nothing,
+    /// No room for descriptors now: nothing was read, so that none is lost.
+    NoRoom,
+    /// The other side has closed.
+    End,
+}
+
+/// A run of frames that JavaScript gets in one call.
+#[derive(Debug)]
+pub enum Delivery {
+    /// One frame.
+    Frame(Kind, Vec<u8>, Vec<OwnedFd>),
+    /// Several frames of [`Kind::Json`]: one JSON array of all their messages.
+    JsonArray(Vec<u8>),
+    /// Several frames of [`Kind::Advanced`]: each behind its length (u32, little-endian).
+    AdvancedRun(Vec<u8>),
+}
+
+/// The other side has broken the rules of the format; nothing more can be understood.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Malformed(pub &'static str);
+
+/// What was read and not delivered yet.
+#[derive(Default)]
+pub struct Inbox {
+    bytes: Vec<u8>,
+    /// Where in `bytes` the next frame starts.
+    start: usize,
+    fds: VecDeque<OwnedFd>,
+    /// A frame longer than a read, of which `bytes` holds the payload alone, as far as it has come.
+    long: Option<Header>,
+}
+
+impl Inbox {
+    fn header(&self) -> Result<Option<Header>, Malformed> {
+        let Some(bytes) = self.bytes.get(self.start..self.start + HEADER) else { return Ok(None) };
+        let bytes = bytes.try_into().map_err(|_| Malformed("a frame's header makes no sense"))?;
+        Header::decode(bytes).map(Some).ok_or(Malformed("a frame's header makes no sense"))
+    }
+
+    /// Reads once from the socket. A frame known to be long is read into memory of its own, to its end and not beyond.
+    pub fn read(&mut self, socket: BorrowedFd) -> io::Result<Read> {
+        if !descriptors::room_for(MAX_FRAME_FDS, socket) {
+            return Ok(Read::NoRoom);
+        }
+        if self.start == self.bytes.len() && self.long.is_none() {
+            self.bytes.clear();
+            self.start = 0;
+        }
+        if self.long.is_none()
+            && let Ok(Some(header)) = self.header()
+            && header.length > CHUNK
+        {
+            self.bytes.drain(..self.start + HEADER);
+            self.start = 0;
+            self.long = Some(header);
+        }
+        let have = self.bytes.len();
+        let limit = self.long.map_or(CHUNK, |header| header.length.saturating_sub(have));
+        // Ahead of what has come, but not as far as a liar says.
+        let room = limit.min(AHEAD.max(have));
+        self.bytes.try_reserve(room).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        let asked = limit.min(self.bytes.capacity() - self.bytes.len());
+        let mut fds = Vec::new();
+        let received = match scm::receive_append(socket, &mut self.bytes, asked, &mut fds) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Read::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(Read::End),
+            other => other?,
+        };
+        self.fds.extend(fds);
+        Ok(if received.bytes == 0 { Read::End } else { Read::Bytes { all: received.bytes == asked } })
+    }
+
+    /// The next run of whole frames, if there is one.
+    pub fn next(&mut self) -> Result<Option<Delivery>, Malformed> {
+        if let Some(header) = self.long {
+            if self.bytes.len() < header.length {
+                return Ok(None);
+            }
+            self.long = None;
+            let payload = mem::take(&mut self.bytes);
+            return self.single(header, payload).map(Some);
+        }
+        let Some(first) = self.whole_frame()? else { return self.check_surplus() };
+        if first.fds == 0 && first.kind == Kind::Json {
+            return self.run(first, b"[", b",", b"]", Kind::Json).map(|text| Some(Delivery::JsonArray(text)));
+        }
+        let end = self.start + HEADER + first.length;
+        if first.kind == Kind::Advanced && self.bytes.len() > end {
+            return self.run(first, b"", b"", b"", Kind::Advanced).map(|run| Some(Delivery::AdvancedRun(run)));
+        }
+        let payload = self.bytes[self.start + HEADER..end].to_vec();
+        self.start = end;
+        self.single(first, payload).map(Some)
+    }
+
+    fn single(&mut self, header: Header, payload: Vec<u8>) -> Result<Delivery, Malformed> {
+        let count = usize::from(header.fds);
+        if self.fds.len() < count {
+            return Err(Malformed("a frame came without the descriptor that it promised"));
+        }
+        Ok(Delivery::Frame(header.kind, payload, self.fds.drain(..count).collect()))
+    }
+
+    fn whole_frame(&self) -> Result<Option<Header>, Malformed> {
+        let header = self.header()?;
+        Ok(header.filter(|header| self.bytes.len() - self.start >= HEADER + header.length))
+    }
+
+    /// Descriptors that no frame asks for, when all that was read has been delivered.
+    fn check_surplus(&mut self) -> Result<Option<Delivery>, Malformed> {
+        let expected = self.header()?.map_or(if self.start < self.bytes.len() { MAX_FRAME_FDS } else { 0 }, |header| usize::from(header.fds));
+        if self.fds.len() > expected {
+            self.fds.clear();
+            return Err(Malformed("descriptors came that no frame asked for"));
+        }
+        Ok(None)
+    }
+
+    /// All whole frames of `kind` from here on, in one.
+    fn run(&mut self, first: Header, open: &[u8], between: &[u8], close: &[u8], kind: Kind) -> Result<Vec<u8>, Malformed> {
+        let mut joined = Vec::with_capacity((self.bytes.len() - self.start).min(first.length + CHUNK) + 2);
+        joined.extend_from_slice(open);
+        let mut header = Some(first);
+        while let Some(current) = header.filter(|header| header.kind == kind) {
+            if joined.len() > open.len() {
+                joined.extend_from_slice(between);
+            }
+            if kind == Kind::Advanced {
+                joined.extend_from_slice(&(current.length as u32).to_le_bytes());
+            }
+            let payload = self.start + HEADER;
+            joined.extend_from_slice(&self.bytes[payload..payload + current.length]);
+            self.start = payload + current.length;
+            header = self.whole_frame()?;
+        }
+        joined.extend_from_slice(close);
+        Ok(joined)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::outbox::Outbox;
+    use crate::sys::socket;
+    use std::os::fd::AsFd;
+
+    fn pair() -> (OwnedFd, OwnedFd) {
+        socket::stream_pair().unwrap()
+    }
+
+    /// Reads until nothing is left; all that was delivered.
+    fn drain(inbox: &mut Inbox, socket: &OwnedFd) -> Result<Vec<Delivery>, Malformed> {
+        let mut deliveries = Vec::new();
+        while let Read::Bytes { .. } = inbox.read(socket.as_fd()).unwrap() {
+            while let Some(delivery) = inbox.next()? {
+                deliveries.push(delivery);
+            }
+        }
+        Ok(deliveries)
+    }
+
+    fn frame(kind: Kind, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = Header { length: payload.len(), kind, fds: 0 }.encode().unwrap().to_vec();
+        bytes.extend_from_slice(payload);
+        bytes
+    }
+
+    #[test]
+    fn json_frames_of_one_read_become_one_array() {
+        let (here, there) = pair();
+        let bytes = [frame(Kind::Json, b"1,\"a\""), frame(Kind::Json, b"{}"), frame(Kind::Control, b"x"), frame(Kind::Json, b"2")].concat();
+        nix::unistd::write(&here, &bytes).unwrap();
+        let got = drain(&mut Inbox::default(), &there).unwrap();
+        assert!(matches!(&got[0], Delivery::JsonArray(text) if text == b"[1,\"a\",{}]"), "{got:?}");
+        assert!(matches!(&got[1], Delivery::Frame(Kind::Control, text, _) if text == b"x"));
+        assert!(matches!(&got[2], Delivery::JsonArray(text) if text == b"[2]"));
+    }
+
+    #[test]
+    fn frames_cut_anywhere_come_out_whole() {
+        let bytes = [frame(Kind::Json, b"123"), frame(Kind::Advanced, b"abc"), frame(Kind::Control, b"{}")].concat();
+        for cut in 1..bytes.len() {
+            let (here, there) = pair();
+            let mut inbox = Inbox::default();
+            nix::unistd::write(&here, &bytes[..cut]).unwrap();
+            let mut got = drain(&mut inbox, &there).unwrap();
+            nix::unistd::write(&here, &bytes[cut..]).unwrap();
+            got.extend(drain(&mut inbox, &there).unwrap());
+            assert!(matches!(&got[0], Delivery::JsonArray(text) if text == b"[123]"));
+            match &got[1] {
+                Delivery::AdvancedRun(run) => assert_eq!(run, b"\x03\0\0\0abc"),
+                Delivery::Frame(Kind::Advanced, payload, _) => assert_eq!(payload, b"abc"),
+                other => panic!("{other:?}"),
+            }
+            assert!(matches!(&got[2], Delivery::Frame(Kind::Control, text, _) if text == b"{}"));
+        }
+    }
+
+    #[test]
+    fn a_long_frame_and_what_follows_it() {
+        let (here, there) = pair();
+        let long = vec![b'x'; 3_000_000];
+        let mut outbox = Outbox::default();
+        outbox.push_vec(Kind::Control, long.clone(), Vec::new()).unwrap();
+        outbox.push_vec(Kind::Json, b"7".to_vec(), Vec::new()).unwrap();
+        let (mut inbox, mut got) = (Inbox::default(), Vec::new());
+        while got.len() < 2 {
+            outbox.write(here.as_fd()).unwrap();
+            got.extend(drain(&mut inbox, &there).unwrap());
+        }
+        assert!(matches!(&got[0], Delivery::Frame(Kind::Control, text, _) if *text == long));
+        assert!(matches!(&got[1], Delivery::JsonArray(text) if text == b"[7]"));
+    }
+
+    #[test]
+    fn descriptors_stay_with_their_frames() {
+        let (here, there) = pair();
+        let mut outbox = Outbox::default();
+        for name in [b"1", b"2", b"3"] {
+            outbox.push_vec(Kind::Json, b"0".to_vec(), Vec::new()).unwrap();
+            outbox.push_vec(Kind::HandleJson, name.to_vec(), vec![pair().0]).unwrap();
+        }
+        let (mut inbox, mut got) = (Inbox::default(), Vec::new());
+        while outbox.queued() > 0 {
+            outbox.write(here.as_fd()).unwrap();
+        }
+        got.extend(drain(&mut inbox, &there).unwrap());
+        let handles: Vec<_> = got.iter().filter_map(|d| if let Delivery::Frame(_, name, fds) = d { Some((name.as_slice(), fds.len())) } else { None }).collect();
+        assert_eq!(handles, [(&b"1"[..], 1), (b"2", 1), (b"3", 1)]);
+    }
+
+    #[test]
+    fn lies_end_the_channel() {
+        let passed = pair();
+        let fd = [std::os::fd::AsRawFd::as_raw_fd(&passed.0)];
+        let missing = Header { length: 1, kind: Kind::HandleJson, fds: 1 }.encode().unwrap();
+        let cases: [(&[u8], &[i32]); 4] = [
+            (b"garbage garbage", &[]),
+            (&[missing.as_slice(), b"0"].concat(), &[]),
+            (&frame(Kind::Json, b"0"), &fd),
+            (&[0xff; HEADER], &[]),
+        ];
+        for (bytes, fds) in cases {
+            let (here, there) = pair();
+            scm::send(here.as_fd(), &[io::IoSlice::new(bytes)], fds).unwrap();
+            let mut inbox = Inbox::default();
+            assert!(drain(&mut inbox, &there).is_err(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_promised_gigabyte_costs_nothing_until_it_comes() {
+        let (here, there) = pair();
+        let header = Header { length: 1 << 30, kind: Kind::Advanced, fds: 0 }.encode().unwrap();
+        nix::unistd::write(&here, &header).unwrap();
+        let mut inbox = Inbox::default();
+        assert!(drain(&mut inbox, &there).unwrap().is_empty());
+        assert!(inbox.bytes.capacity() <= 2 * AHEAD);
+    }
+}

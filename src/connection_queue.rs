@@ -1,0 +1,197 @@
+//! The connection queue: a SEQPACKET socket pair per worker.
+//!
+//! ```text
+//!  primary → worker   one u32 (little-endian) per connection: the listener's id;   the descriptors, in that order
+//!  worker → primary   u32 notice, u32 listener;                                    the descriptor that it returns, if any
+//! ```
+//!
+//! The primary keeps a duplicate of the worker's end. What the worker has not received can be received there, by
+//! exactly one of the two: a queued connection belongs to no process.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use crate::sys::{descriptors, scm};
+
+/// The most connections that one packet carries.
+pub const MAX_BATCH: usize = scm::MAX_FDS;
+
+/// An accepted connection, and the listener that it came from.
+pub struct Connection {
+    /// The socket.
+    pub fd: OwnedFd,
+    /// The listener's id.
+    pub listener: u32,
+}
+
+/// Sends up to [`MAX_BATCH`] connections as one packet. The caller still owns them; on success it may close them.
+pub fn send(queue: BorrowedFd, connections: &[Connection]) -> io::Result<()> {
+    let mut payload = [0; MAX_BATCH * 4];
+    let mut fds = [0; MAX_BATCH];
+    let count = connections.len().min(MAX_BATCH);
+    for (index, connection) in connections.iter().take(count).enumerate() {
+        payload[index * 4..][..4].copy_from_slice(&connection.listener.to_le_bytes());
+        fds[index] = connection.fd.as_raw_fd();
+    }
+    scm::send(queue, &[IoSlice::new(&payload[..count * 4])], &fds[..count]).map(drop)
+}
+
+/// What [`receive`] found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Batch {
+    /// So many connections were appended.
+    Taken(usize),
+    /// Nothing is queued.
+    Empty,
+    /// There is no room for more descriptors in this process; whatever is queued stays queued.
+    NoRoom,
+    /// The primary is gone.
+    Closed,
+}
+
+/// Receives one packet, appending its connections.
+pub fn receive(queue: BorrowedFd, connections: &mut Vec<Connection>) -> io::Result<Batch> {
+    if !descriptors::room_for(MAX_BATCH, queue) {
+        return Ok(Batch::NoRoom);
+    }
+    let mut payload = [0; MAX_BATCH * 4];
+    let mut fds = Vec::with_capacity(MAX_BATCH);
+    let received = match scm::receive(queue, &mut payload, &mut fds) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Batch::Empty),
+        Err(error) if error.raw_os_error() == Some(crate::sys::libc::ECONNRESET) => return Ok(Batch::Closed),
+        other => other?,
+    };
+    if received.bytes == 0 && fds.is_empty() {
+        return Ok(Batch::Closed);
+    }
+    let count = fds.len();
+    let ids = payload[..received.bytes].chunks_exact(4);
+    connections.extend(fds.into_iter().zip(ids).map(|(fd, id)| Connection { fd, listener: u32_at(id, 0) }));
+    Ok(Batch::Taken(count))
+}
+
+/// What a worker tells the acceptor.
+pub enum Notice {
+    /// It has closed its server and gives the connection back.
+    Closed(Connection),
+    /// Its server has as many connections as it may have, and gives this one back.
+    Full(Connection),
+    /// The server of this listener has room again.
+    Available(u32),
+    /// A turn of its loop is over, as it was asked to tell.
+    TurnOver,
+}
+
+const CLOSED: u32 = 1;
+const FULL: u32 = 2;
+const AVAILABLE: u32 = 3;
+const TURN_OVER: u32 = 4;
+
+/// Worker: sends a notice; a connection in it is given away with it.
+pub fn send_notice(queue: BorrowedFd, notice: &Notice) -> io::Result<()> {
+    let (kind, listener, fd) = match notice {
+        Notice::Closed(connection) => (CLOSED, connection.listener, Some(connection.fd.as_raw_fd())),
+        Notice::Full(connection) => (FULL, connection.listener, Some(connection.fd.as_raw_fd())),
+        Notice::Available(listener) => (AVAILABLE, *listener, None),
+        Notice::TurnOver => (TURN_OVER, 0, None),
+    };
+    let mut payload = [0; 8];
+    payload[..4].copy_from_slice(&kind.to_le_bytes());
+    payload[4..].copy_from_slice(&listener.to_le_bytes());
+    scm::send(queue, &[IoSlice::new(&payload)], fd.as_slice()).map(drop)
+}
+
+/// Primary: receives a notice. `Ok(None)` when there is none; an error of kind `InvalidData` when a packet makes no
+/// sense, in which case its descriptors have been closed.
+pub fn receive_notice(queue: BorrowedFd) -> io::Result<Option<Notice>> {
+    let mut payload = [0; 8];
+    let mut fds = Vec::new();
+    let received = match scm::receive(queue, &mut payload, &mut fds) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+        other => other?,
+    };
+    let malformed = || io::Error::from(io::ErrorKind::InvalidData);
+    if received.bytes != payload.len() || received.truncated || fds.len() > 1 {
+        return Err(malformed());
+    }
+    let listener = u32_at(&payload, 4);
+    let notice = match (u32_at(&payload, 0), fds.pop()) {
+        (CLOSED, Some(fd)) => Notice::Closed(Connection { fd, listener }),
+        (FULL, Some(fd)) => Notice::Full(Connection { fd, listener }),
+        (AVAILABLE, None) => Notice::Available(listener),
+        (TURN_OVER, None) => Notice::TurnOver,
+        _ => return Err(malformed()),
+    };
+    Ok(Some(notice))
+}
+
+fn u32_at(bytes: &[u8], start: usize) -> u32 {
+    bytes.get(start..start + 4).and_then(|word| word.try_into().ok()).map_or(0, u32::from_le_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::socket;
+    use std::os::fd::AsFd;
+
+    fn connections(count: u32) -> Vec<Connection> {
+        (0..count).map(|listener| Connection { fd: socket::stream_pair().unwrap().0, listener }).collect()
+    }
+
+    #[test]
+    fn a_batch_arrives_whole_and_in_order() {
+        let (primary, worker) = socket::packet_pair().unwrap();
+        send(primary.as_fd(), &connections(16)).unwrap();
+        send(primary.as_fd(), &connections(1)).unwrap();
+        let mut taken = Vec::new();
+        assert_eq!(receive(worker.as_fd(), &mut taken).unwrap(), Batch::Taken(16));
+        assert_eq!(taken.iter().map(|c| c.listener).collect::<Vec<_>>(), (0..16).collect::<Vec<_>>());
+        assert_eq!(receive(worker.as_fd(), &mut taken).unwrap(), Batch::Taken(1));
+        assert_eq!(receive(worker.as_fd(), &mut taken).unwrap(), Batch::Empty);
+    }
+
+    #[test]
+    fn what_the_worker_did_not_take_can_be_taken_back_when_it_has_died() {
+        let (primary, worker) = socket::packet_pair().unwrap();
+        let take_back = descriptors::duplicate(worker.as_fd()).unwrap();
+        send(primary.as_fd(), &connections(3)).unwrap();
+        drop(worker);
+        let mut taken = Vec::new();
+        assert_eq!(receive(take_back.as_fd(), &mut taken).unwrap(), Batch::Taken(3));
+    }
+
+    #[test]
+    fn a_closed_primary_is_seen() {
+        let (primary, worker) = socket::packet_pair().unwrap();
+        drop(primary);
+        assert_eq!(receive(worker.as_fd(), &mut Vec::new()).unwrap(), Batch::Closed);
+    }
+
+    #[test]
+    fn notices_carry_their_connection() {
+        let (primary, worker) = socket::packet_pair().unwrap();
+        let connection = connections(8).pop().unwrap();
+        send_notice(worker.as_fd(), &Notice::Full(connection)).unwrap();
+        send_notice(worker.as_fd(), &Notice::Available(7)).unwrap();
+        assert!(matches!(receive_notice(primary.as_fd()).unwrap(), Some(Notice::Full(c)) if c.listener == 7));
+        assert!(matches!(receive_notice(primary.as_fd()).unwrap(), Some(Notice::Available(7))));
+        assert!(receive_notice(primary.as_fd()).unwrap().is_none());
+    }
+
+    #[test]
+    fn garbage_from_a_worker_is_refused_packet_by_packet() {
+        let (primary, worker) = socket::packet_pair().unwrap();
+        let extra = connections(2);
+        let fds = [extra[0].fd.as_raw_fd(), extra[1].fd.as_raw_fd()];
+        let mut full = [0; 8];
+        full[0] = FULL as u8;
+        let packets: [(&[u8], &[i32]); 5] = [(b"x", &[]), (&[0xff; 64], &[]), (&full, &[]), (&full, &fds), (&[9; 8], &fds[..1])];
+        for (bytes, fds) in packets {
+            scm::send(worker.as_fd(), &[IoSlice::new(bytes)], fds).unwrap();
+            let error = receive_notice(primary.as_fd()).err().unwrap();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        }
+        assert!(receive_notice(primary.as_fd()).unwrap().is_none());
+    }
+}

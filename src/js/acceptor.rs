@@ -1,0 +1,89 @@
+//! The acceptor, as the primary's JavaScript drives it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+
+use napi::threadsafe_function::ThreadsafeFunctionCallMode;
+use napi::{Result, bindgen_prelude::Function};
+use napi_derive::napi;
+
+use crate::acceptor::Acceptor as Core;
+use crate::policy::{Policy, RoundRobin};
+use crate::sys::listen;
+
+use super::link::Link;
+use super::sockets::{Address, Binding};
+use super::{exception, number};
+
+/// The one acceptor of a primary.
+#[napi]
+pub struct Acceptor {
+    core: Core,
+}
+
+#[napi]
+impl Acceptor {
+    /// Starts the thread. `onWarning(text)` is called when something happens that the user should know.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(on_warning: Function<String, ()>) -> Result<Acceptor> {
+        let warn = on_warning.build_threadsafe_function().weak::<true>().build()?;
+        let core = Core::start(Box::new(move |text| {
+            warn.call(text.to_string(), ThreadsafeFunctionCallMode::NonBlocking);
+        }));
+        Ok(Acceptor { core: core.map_err(|error| exception(&error))? })
+    }
+
+    /// Adds a worker by its link. Returns the number that names it until it is removed.
+    #[napi(catch_unwind)]
+    pub fn add_worker(&self, link: &mut Link) -> Result<u32> {
+        let ends = link.take_ends().ok_or_else(|| napi::Error::from_reason("the worker has been added already"))?;
+        self.core.add_worker(ends).map(|worker| worker as u32).map_err(|error| exception(&error))
+    }
+
+    /// The worker has died or disconnected; what it has not taken goes to others.
+    #[napi(catch_unwind)]
+    pub fn remove_worker(&self, worker: u32) {
+        self.core.remove_worker(worker as usize);
+    }
+
+    /// Binds, listens, and returns the listener's id (1 or more), or a negative errno.
+    #[napi(catch_unwind)]
+    pub fn listen(&self, binding: Binding) -> i32 {
+        number(self.try_listen(&binding))
+    }
+
+    /// Closes the listening socket at once.
+    #[napi(catch_unwind)]
+    pub fn close_listener(&self, listener: u32) {
+        self.core.close_listener(listener);
+    }
+
+    /// The address that a TCP listener is bound to.
+    #[napi(catch_unwind)]
+    pub fn address(&self, listener: u32) -> Option<Address> {
+        self.core.address(listener).map(|address: SocketAddr| address.into())
+    }
+
+    /// The worker gets connections of that listener from now on.
+    #[napi(catch_unwind)]
+    pub fn add_member(&self, listener: u32, worker: u32) {
+        self.core.add_member(listener, worker as usize);
+    }
+
+    /// It gets none any more. Returns how many workers still do.
+    #[napi(catch_unwind)]
+    pub fn remove_member(&self, listener: u32, worker: u32) -> u32 {
+        self.core.remove_member(listener, worker as usize) as u32
+    }
+}
+
+impl Acceptor {
+    fn try_listen(&self, binding: &Binding) -> io::Result<i32> {
+        let fd: OwnedFd = binding.bind()?;
+        listen::listen(fd.as_fd(), binding.backlog.unwrap_or(0))?;
+        let policy: Box<dyn Policy> = Box::new(RoundRobin::default());
+        let id = self.core.add_listener(fd, policy)?;
+        i32::try_from(id).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))
+    }
+}

@@ -1,0 +1,108 @@
+//! The primary's side of one worker: everything that ties the two together.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
+
+use napi::bindgen_prelude::{Function, Unknown};
+use napi::{Env, Result};
+use napi_derive::napi;
+
+use crate::acceptor::WorkerEnds;
+use crate::board::Board;
+use crate::channel::frame::Kind;
+use crate::channel::inbox::Inbox;
+use crate::sys::{descriptors, socket};
+
+use super::channel::Channel;
+use super::exception;
+
+/// What a worker's board says, for statistics.
+#[napi(object)]
+pub struct BoardReading {
+    /// Connections that the worker has taken from its queue.
+    pub taken: f64,
+    /// Connections open in it.
+    pub active: f64,
+    /// Turns of its event loop.
+    pub turns: f64,
+    /// Milliseconds that it is known to have been running without having waited for events; 0 when it waits.
+    pub running_for: f64,
+}
+
+/// A channel, a connection queue and a board, made for one worker.
+#[napi]
+pub struct Link {
+    worker_channel: Option<OwnedFd>,
+    channel: Option<OwnedFd>,
+    worker_queue: Option<OwnedFd>,
+    board_fd: Option<OwnedFd>,
+    ends: Option<WorkerEnds>,
+    board: Arc<Board>,
+}
+
+#[napi]
+impl Link {
+    /// Throws when descriptors have run out.
+    #[napi(constructor, catch_unwind)]
+    pub fn new() -> Result<Link> {
+        Link::make().map_err(|error| exception(&error))
+    }
+
+    /// The number of the descriptor that the worker is to inherit, until `spawned` is called.
+    #[napi(getter, catch_unwind)]
+    pub fn worker_fd(&self) -> i32 {
+        self.worker_channel.as_ref().map_or(-1, AsRawFd::as_raw_fd)
+    }
+
+    /// The worker has inherited its end (or was never started): closes our copy of it.
+    #[napi(catch_unwind)]
+    pub fn spawned(&mut self) {
+        self.worker_channel = None;
+    }
+
+    /// The primary's end of the channel; `hello` is the first that the worker gets, with its queue and its board.
+    #[napi(catch_unwind)]
+    pub fn channel(&mut self, env: Env, hello: String, on_event: Function<'_, Unknown, Unknown>) -> Result<Channel> {
+        let (Some(channel), Some(queue), Some(board)) = (self.channel.take(), self.worker_queue.take(), self.board_fd.take()) else {
+            return Err(napi::Error::from_reason("the channel has been opened already"));
+        };
+        let channel = Channel::open(&env, channel, &on_event, Inbox::default())?;
+        channel.push(Kind::Hello, hello.into_bytes(), vec![queue, board])?;
+        channel.flush();
+        Ok(channel)
+    }
+
+    /// What the worker's board says now.
+    #[napi(catch_unwind)]
+    pub fn read_board(&self) -> BoardReading {
+        let running = self.board.running_since().map_or(0, |since| crate::sys::clock::monotonic_ns().saturating_sub(since));
+        BoardReading {
+            taken: self.board.taken() as f64,
+            active: self.board.active() as f64,
+            turns: self.board.turns() as f64,
+            running_for: running as f64 / 1e6,
+        }
+    }
+}
+
+impl Link {
+    fn make() -> std::io::Result<Link> {
+        let (channel, worker_channel) = socket::stream_pair()?;
+        let (queue, worker_queue) = socket::packet_pair()?;
+        let (board_fd, board) = Board::create()?;
+        let board = Arc::new(board);
+        let take_back = descriptors::duplicate(worker_queue.as_fd())?;
+        Ok(Link {
+            worker_channel: Some(worker_channel),
+            channel: Some(channel),
+            worker_queue: Some(worker_queue),
+            board_fd: Some(board_fd),
+            ends: Some(WorkerEnds { queue, take_back, board: Arc::clone(&board) }),
+            board,
+        })
+    }
+
+    pub(super) fn take_ends(&mut self) -> Option<WorkerEnds> {
+        self.ends.take()
+    }
+}

@@ -1,0 +1,173 @@
+//! The worker's end of the connection queue, on Node's event loop, and the hooks that keep its board.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
+use std::rc::{Rc, Weak};
+
+use napi::bindgen_prelude::{Function, Unknown};
+use napi::{Env, Result};
+use napi_derive::napi;
+
+use crate::board::Board;
+use crate::connection_queue::{self, Batch, Connection, Notice};
+use crate::sys::js::{Argument, Callback, event_loop};
+use crate::sys::uv::{Hook, Poll, READABLE};
+use crate::sys::{clock, descriptors};
+
+use super::exception;
+
+struct Inner {
+    fd: RefCell<Option<OwnedFd>>,
+    poll: RefCell<Option<Poll>>,
+    hooks: RefCell<Vec<Hook>>,
+    board: Rc<Board>,
+    callback: Callback,
+    taken: RefCell<Vec<Connection>>,
+    out_of_descriptors: Cell<bool>,
+}
+
+/// Where connections come from.
+///
+/// `onConnection(fd, listener)` is called for each, and owns the descriptor from then on; with `fd` -1 it says that
+/// descriptors have run out, and that `resume` is to be called after a while.
+#[napi]
+pub struct ConnectionQueue {
+    inner: Rc<Inner>,
+}
+
+impl ConnectionQueue {
+    pub(super) fn open(env: &Env, fd: OwnedFd, board: Rc<Board>, on_connection: &Function<'_, Unknown, Unknown>) -> Result<ConnectionQueue> {
+        let node_loop = event_loop(env)?;
+        let inner = Rc::new(Inner {
+            fd: RefCell::new(None),
+            poll: RefCell::new(None),
+            hooks: RefCell::new(Vec::new()),
+            board,
+            callback: Callback::new(env, "RCLUSTERQUEUE", on_connection)?,
+            taken: RefCell::new(Vec::with_capacity(connection_queue::MAX_BATCH)),
+            out_of_descriptors: Cell::new(false),
+        });
+        let failed = |error: std::io::Error| exception(&error);
+        let weak = Rc::downgrade(&inner);
+        let poll = Poll::new(node_loop, fd.as_fd(), Rc::new(move |_| on_ready(&weak))).map_err(failed)?;
+        poll.watch(READABLE).map_err(failed)?;
+        let weak = Rc::downgrade(&inner);
+        let before = Hook::before_wait(node_loop, Rc::new(move || end_turn(&weak))).map_err(failed)?;
+        let board = Rc::clone(&inner.board);
+        let after = Hook::after_wait(node_loop, Rc::new(move || board.begin_turn(clock::monotonic_ns()))).map_err(failed)?;
+        inner.poll.replace(Some(poll));
+        inner.hooks.replace(vec![before, after]);
+        inner.fd.replace(Some(fd));
+        Ok(ConnectionQueue { inner })
+    }
+}
+
+#[napi]
+impl ConnectionQueue {
+    /// Gives a connection back: its server has closed or, when `full`, has as many as it may have.
+    #[napi(catch_unwind)]
+    pub fn give_back(&self, fd: i32, listener: u32, full: bool) {
+        if let Ok(fd) = descriptors::adopt_number(fd) {
+            let connection = Connection { fd, listener };
+            self.inner.notify(&if full { Notice::Full(connection) } else { Notice::Closed(connection) });
+        }
+    }
+
+    /// The server of this listener has room again.
+    #[napi(catch_unwind)]
+    pub fn available(&self, listener: u32) {
+        self.inner.notify(&Notice::Available(listener));
+    }
+
+    /// So many connections are open.
+    #[napi(catch_unwind)]
+    pub fn set_active(&self, count: u32) {
+        self.inner.board.set_active(u64::from(count));
+    }
+
+    /// Tries again after descriptors had run out.
+    #[napi(catch_unwind)]
+    pub fn resume(&self) {
+        if self.inner.out_of_descriptors.replace(false) {
+            self.inner.board.set_out_of_descriptors(false);
+            self.inner.watch(READABLE);
+            self.inner.notify(&Notice::TurnOver);
+        }
+    }
+
+    /// Whether an open queue keeps the process alive. It does not at first.
+    #[napi(catch_unwind)]
+    pub fn set_ref(&self, referenced: bool) {
+        if let Some(poll) = self.inner.poll.borrow().as_ref() {
+            poll.set_ref(referenced);
+        }
+    }
+
+    /// Takes nothing any more. Doing it again does nothing.
+    #[napi(catch_unwind)]
+    pub fn close(&self) {
+        self.inner.close();
+    }
+}
+
+fn on_ready(weak: &Weak<Inner>) {
+    let Some(inner) = weak.upgrade() else { return };
+    if !inner.board.in_turn() {
+        inner.board.begin_turn(clock::monotonic_ns());
+    }
+    let mut taken = inner.taken.take();
+    let received = match inner.fd.borrow().as_ref() {
+        Some(fd) => connection_queue::receive(fd.as_fd(), &mut taken),
+        None => return,
+    };
+    match received {
+        Ok(Batch::Taken(count)) => {
+            inner.board.add_taken(count as u64);
+            inner.callback.call_each(taken.drain(..).map(|connection| {
+                [Argument::Int(connection.fd.into_raw_fd()), Argument::Int(connection.listener as i32)]
+            }));
+        }
+        Ok(Batch::Empty) => {}
+        Ok(Batch::NoRoom) => {
+            inner.out_of_descriptors.set(true);
+            inner.board.set_out_of_descriptors(true);
+            inner.watch(0);
+            inner.callback.call([Argument::Int(-1), Argument::Int(0)]);
+        }
+        // The primary has gone; what that means is decided where the channel ends.
+        Ok(Batch::Closed) | Err(_) => inner.watch(0),
+    }
+    taken.clear();
+    inner.taken.replace(taken);
+}
+
+fn end_turn(weak: &Weak<Inner>) {
+    if let Some(inner) = weak.upgrade()
+        && inner.board.end_turn(clock::monotonic_ns())
+    {
+        inner.notify(&Notice::TurnOver);
+    }
+}
+
+impl Inner {
+    fn watch(&self, events: i32) {
+        if let Some(poll) = self.poll.borrow().as_ref() {
+            let _ = poll.watch(events);
+        }
+    }
+
+    /// A notice that cannot be sent is lost: the primary looks by itself after a while, and a connection that cannot
+    /// go back is closed.
+    fn notify(&self, notice: &Notice) {
+        if let Some(fd) = self.fd.borrow().as_ref() {
+            let _ = connection_queue::send_notice(fd.as_fd(), notice);
+        }
+    }
+
+    fn close(&self) {
+        // The poll goes first: it must not watch a number that may be given out again.
+        self.poll.replace(None);
+        self.hooks.replace(Vec::new());
+        self.fd.replace(None);
+    }
+}

@@ -1,0 +1,143 @@
+//! Sockets that JavaScript hands over or asks for, by number.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
+
+use napi_derive::napi;
+
+use crate::sys::js::negative_errno;
+use crate::sys::socket::{self, Kind};
+use crate::sys::{descriptors, libc, listen};
+
+use super::number;
+
+/// What to bind. One of `fd`, `path` and `port` says which kind of address it is.
+#[napi(object)]
+pub struct Binding {
+    /// A descriptor of this process that is a socket already.
+    pub fd: Option<i32>,
+    /// A path in the file system (or, after a leading NUL, an abstract name).
+    pub path: Option<String>,
+    /// A port, 0 for any that is free.
+    pub port: Option<u16>,
+    /// A numeric address of IPv4 or IPv6 (with its scope, if any).
+    pub address: Option<String>,
+    /// UDP instead of TCP.
+    pub udp: Option<bool>,
+    /// An IPv6 socket takes no IPv4 traffic.
+    pub ipv6_only: Option<bool>,
+    /// A UDP address may be bound again.
+    pub reuse_address: Option<bool>,
+    /// Several sockets may be bound to the address, and the kernel distributes.
+    pub reuse_port: Option<bool>,
+    /// Everybody may read a Unix socket's file.
+    pub readable_all: Option<bool>,
+    /// Everybody may write to it.
+    pub writable_all: Option<bool>,
+    /// The length of the kernel's queue; 0 or less for Node's default.
+    pub backlog: Option<i32>,
+}
+
+impl Binding {
+    pub(super) fn bind(&self) -> io::Result<OwnedFd> {
+        if let Some(fd) = self.fd {
+            return listen::existing(fd);
+        }
+        if let Some(path) = &self.path {
+            return listen::bind_path(path, self.readable_all == Some(true), self.writable_all == Some(true));
+        }
+        let invalid = || io::Error::from_raw_os_error(libc::EINVAL);
+        let address = parse_address(self.address.as_deref().unwrap_or("::"), self.port.unwrap_or(0)).ok_or_else(invalid)?;
+        listen::bind_internet(
+            address,
+            self.udp == Some(true),
+            self.ipv6_only == Some(true),
+            self.reuse_address == Some(true),
+            self.reuse_port == Some(true),
+        )
+    }
+}
+
+fn parse_address(text: &str, port: u16) -> Option<SocketAddr> {
+    if let Ok(address) = text.parse::<Ipv4Addr>() {
+        return Some(SocketAddr::new(IpAddr::V4(address), port));
+    }
+    let (address, scope) = text.split_once('%').unwrap_or((text, ""));
+    let address: Ipv6Addr = address.parse().ok()?;
+    let scope = if scope.is_empty() { 0 } else { socket::interface_index(scope)? };
+    Some(SocketAddr::V6(SocketAddrV6::new(address, port, 0, scope)))
+}
+
+/// An address as `server.address()` gives it.
+#[napi(object)]
+pub struct Address {
+    /// Numeric.
+    pub address: String,
+    /// `IPv4` or `IPv6`.
+    pub family: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Address {
+            address: address.ip().to_string(),
+            family: if address.is_ipv4() { "IPv4" } else { "IPv6" }.into(),
+            port: address.port(),
+        }
+    }
+}
+
+/// Binds without listening. Returns a descriptor that the caller must pass to `closeFd`, or a negative errno.
+#[napi(catch_unwind)]
+pub fn bind_shared(binding: Binding) -> i32 {
+    number(binding.bind().map(IntoRawFd::into_raw_fd))
+}
+
+/// Which handle a descriptor needs: `tcp`, `pipe` or `udp`; `null` when it is none of them.
+#[napi(catch_unwind)]
+pub fn socket_kind(fd: i32) -> Option<&'static str> {
+    let fd = descriptors::duplicate_number(fd).ok()?;
+    Some(match socket::kind(fd.as_fd()).ok()? {
+        Kind::Tcp => "tcp",
+        Kind::Pipe => "pipe",
+        Kind::Udp => "udp",
+    })
+}
+
+/// Whether it is a socket that listens.
+#[napi(catch_unwind)]
+pub fn is_listening(fd: i32) -> bool {
+    descriptors::duplicate_number(fd).is_ok_and(|fd| socket::is_listening(fd.as_fd()))
+}
+
+/// A new socket of a kind (`tcp`, `pipe` or `udp`), to see what Node makes of it. Returns as `bindShared`.
+#[napi(catch_unwind)]
+pub fn new_socket(kind: String) -> i32 {
+    let kind = match kind.as_str() {
+        "tcp" => Kind::Tcp,
+        "pipe" => Kind::Pipe,
+        _ => Kind::Udp,
+    };
+    number(socket::new(kind).map(IntoRawFd::into_raw_fd))
+}
+
+/// Closes a descriptor that was given to JavaScript.
+#[napi(catch_unwind)]
+pub fn close_fd(fd: i32) {
+    if let Ok(fd) = descriptors::adopt_number(fd) {
+        debug_assert!(fd.as_raw_fd() > 2);
+        drop(fd);
+    }
+}
+
+/// A duplicate of a descriptor, close-on-exec. Returns as `bindShared`.
+#[napi(catch_unwind)]
+pub fn duplicate_fd(fd: i32) -> i32 {
+    match descriptors::duplicate_number(fd) {
+        Ok(fd) => fd.into_raw_fd(),
+        Err(error) => negative_errno(&error),
+    }
+}

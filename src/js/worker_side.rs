@@ -1,0 +1,81 @@
+//! A worker's first moments: it has inherited one descriptor, and finds everything else behind it.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use napi::bindgen_prelude::{Function, Unknown};
+use napi::{Env, Result};
+use napi_derive::napi;
+
+use crate::board::Board;
+use crate::channel::frame::Kind;
+use crate::channel::inbox::{Delivery, Inbox, Read};
+use crate::sys::{descriptors, poll};
+
+use super::channel::Channel;
+use super::exception;
+use super::queue::ConnectionQueue;
+
+/// How long the primary's first frame may take; it was written before the worker started.
+const HELLO_WAIT: Duration = Duration::from_secs(10);
+
+/// What a worker is made of.
+#[napi]
+pub struct WorkerSide {
+    hello: String,
+    channel: Option<(OwnedFd, Inbox)>,
+    queue: Option<OwnedFd>,
+    board: Rc<Board>,
+}
+
+#[napi]
+impl WorkerSide {
+    /// Takes the channel's descriptor, by its inherited number, and waits for the primary's first frame.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(fd: i32) -> Result<WorkerSide> {
+        let channel = descriptors::adopt_number(fd).map_err(|error| exception(&error))?;
+        let mut inbox = Inbox::default();
+        let deadline = Instant::now() + HELLO_WAIT;
+        let failed = |why: &str| napi::Error::from_reason(format!("the worker could not join its primary: {why}"));
+        loop {
+            match inbox.next().map_err(|malformed| failed(malformed.0))? {
+                Some(Delivery::Frame(Kind::Hello, text, fds)) => {
+                    let (Ok(hello), Ok([queue, board])) = (String::from_utf8(text), <[OwnedFd; 2]>::try_from(fds)) else {
+                        return Err(failed("its first frame makes no sense"));
+                    };
+                    let board = Rc::new(Board::open(board.as_fd()).map_err(|error| exception(&error))?);
+                    return Ok(WorkerSide { hello, channel: Some((channel, inbox)), queue: Some(queue), board });
+                }
+                Some(_) => return Err(failed("its first frame is another one")),
+                None => {}
+            }
+            match inbox.read(channel.as_fd()).map_err(|error| exception(&error))? {
+                Read::End => return Err(failed("it has gone")),
+                Read::Bytes { .. } => {}
+                _ if Instant::now() >= deadline => return Err(failed("it says nothing")),
+                _ => poll::wait_readable(channel.as_fd(), deadline.saturating_duration_since(Instant::now())),
+            }
+        }
+    }
+
+    /// What the primary said first: JSON.
+    #[napi(getter, catch_unwind)]
+    pub fn hello(&self) -> String {
+        self.hello.clone()
+    }
+
+    /// The channel; once only.
+    #[napi(catch_unwind)]
+    pub fn channel(&mut self, env: Env, on_event: Function<'_, Unknown, Unknown>) -> Result<Channel> {
+        let (fd, inbox) = self.channel.take().ok_or_else(|| napi::Error::from_reason("the channel has been opened already"))?;
+        Channel::open(&env, fd, &on_event, inbox)
+    }
+
+    /// The connection queue; once only.
+    #[napi(catch_unwind)]
+    pub fn queue(&mut self, env: Env, on_connection: Function<'_, Unknown, Unknown>) -> Result<ConnectionQueue> {
+        let fd = self.queue.take().ok_or_else(|| napi::Error::from_reason("the queue has been opened already"))?;
+        ConnectionQueue::open(&env, fd, Rc::clone(&self.board), &on_connection)
+    }
+}

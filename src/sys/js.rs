@@ -1,0 +1,254 @@
+//! Values and calls at the edge to JavaScript that the `napi` crate has no fast or safe form for.
+
+use std::ffi::c_void;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::{self, NonNull};
+
+use napi::{Env, JsValue, Result, Status, check_status, sys};
+
+use super::uv::EventLoop;
+
+/// The event loop that `env` runs on.
+pub fn event_loop(env: &Env) -> Result<EventLoop> {
+    let mut event_loop = ptr::null_mut();
+    // SAFETY: `env` is alive; the result is written to a local of the right type.
+    check_status!(unsafe { sys::napi_get_uv_event_loop(env.raw(), &raw mut event_loop) })?;
+    let event_loop = NonNull::new(event_loop.cast::<c_void>()).ok_or_else(|| napi::Error::from_status(Status::GenericFailure))?;
+    Ok(EventLoop(event_loop))
+}
+
+/// Runs `body`, which C called: a panic must not unwind into C. It is a bug of ours: it is printed by the panic
+/// hook, and this one event is lost.
+pub fn guard(body: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(body));
+}
+
+/// One argument of a call into JavaScript.
+pub enum Argument {
+    /// A number.
+    Int(i32),
+    /// Bytes of UTF-8 that become a string.
+    Text(Vec<u8>),
+    /// Bytes that become a Buffer.
+    Bytes(Vec<u8>),
+}
+
+/// The most arguments of one call.
+const MAX_ARGUMENTS: usize = 4;
+
+/// Buffers up to this size are copied, larger ones are given to JavaScript as they are.
+const COPY_LIMIT: usize = 16 * 1024;
+
+/// A JavaScript function that the event loop calls, as Node calls its own: with the queues of ticks and microtasks
+/// run afterwards, and an exception reported as uncaught.
+pub struct Callback {
+    env: sys::napi_env,
+    function: sys::napi_ref,
+    context: sys::napi_async_context,
+}
+
+impl Callback {
+    /// Keeps `function` alive until dropped. `name` is what async hooks see.
+    pub fn new<'env>(env: &Env, name: &str, function: &impl JsValue<'env>) -> Result<Callback> {
+        let (mut reference, mut label, mut context) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        // SAFETY: all values are alive during this call; results go to locals.
+        unsafe {
+            check_status!(sys::napi_create_string_utf8(env.raw(), name.as_ptr().cast(), name.len() as isize, &raw mut label))?;
+            check_status!(sys::napi_async_init(env.raw(), ptr::null_mut(), label, &raw mut context))?;
+            check_status!(sys::napi_create_reference(env.raw(), function.raw(), 1, &raw mut reference))?;
+        }
+        Ok(Callback { env: env.raw(), function: reference, context })
+    }
+
+    /// Calls it once. See [`Callback::call_each`].
+    pub fn call(&self, arguments: impl IntoIterator<Item = Argument>) {
+        self.call_each(std::iter::once(arguments));
+    }
+
+    /// Calls it once for each set of arguments, in one callback of the event loop. A call that throws is reported
+    /// and does not keep the next from being made. Only to be used on the event loop's thread, outside of JavaScript.
+    /// When the engine fails (the environment is going away) nothing is called.
+    pub fn call_each<A: IntoIterator<Item = Argument>>(&self, calls: impl Iterator<Item = A>) {
+        let (mut handles, mut scope, mut resource) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        // SAFETY: the environment outlives its event loop's callbacks; what is opened is closed below.
+        unsafe {
+            if sys::napi_open_handle_scope(self.env, &raw mut handles) != sys::Status::napi_ok {
+                return;
+            }
+            sys::napi_get_global(self.env, &raw mut resource);
+            if sys::napi_open_callback_scope(self.env, resource, self.context, &raw mut scope) == sys::Status::napi_ok {
+                for arguments in calls {
+                    // The environment is going away, or an argument is too large for the engine: the next may fit.
+                    let _ = self.call_in_scope(arguments);
+                }
+                sys::napi_close_callback_scope(self.env, scope);
+            }
+            sys::napi_close_handle_scope(self.env, handles);
+        }
+    }
+
+    fn call_in_scope(&self, arguments: impl IntoIterator<Item = Argument>) -> Result<()> {
+        let mut values = [ptr::null_mut(); MAX_ARGUMENTS];
+        let mut count = 0;
+        for (slot, argument) in values.iter_mut().zip(arguments) {
+            *slot = self.value(argument)?;
+            count += 1;
+        }
+        let (mut function, mut receiver, mut returned) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        // SAFETY: a handle scope is open; all results are written to locals; `values` holds `count` values.
+        let status = unsafe {
+            check_status!(sys::napi_get_reference_value(self.env, self.function, &raw mut function))?;
+            check_status!(sys::napi_get_undefined(self.env, &raw mut receiver))?;
+            sys::napi_call_function(self.env, receiver, function, count, values.as_ptr(), &raw mut returned)
+        };
+        if status == sys::Status::napi_pending_exception {
+            let mut exception = ptr::null_mut();
+            // SAFETY: as above; an exception is pending.
+            unsafe {
+                check_status!(sys::napi_get_and_clear_last_exception(self.env, &raw mut exception))?;
+                check_status!(sys::napi_fatal_exception(self.env, exception))?;
+            }
+            return Ok(());
+        }
+        check_status!(status)
+    }
+
+    fn value(&self, argument: Argument) -> Result<sys::napi_value> {
+        let mut value = ptr::null_mut();
+        let value_out = &raw mut value;
+        // SAFETY: a handle scope is open; pointers and lengths are those of live vectors, which V8 copies, but for
+        // the last case, where the vector is owned by the Buffer until its finalizer runs.
+        check_status!(unsafe {
+            match argument {
+                Argument::Int(number) => sys::napi_create_int32(self.env, number, value_out),
+                Argument::Text(text) => string(self.env, &text, value_out),
+                Argument::Bytes(bytes) if bytes.len() <= COPY_LIMIT => {
+                    sys::napi_create_buffer_copy(self.env, bytes.len(), bytes.as_ptr().cast(), ptr::null_mut(), value_out)
+                }
+                Argument::Bytes(bytes) => external_buffer(self.env, bytes, value_out),
+            }
+        })?;
+        Ok(value)
+    }
+}
+
+impl Drop for Callback {
+    fn drop(&mut self) {
+        // SAFETY: both were made by `new` in this environment; callbacks are dropped on its thread.
+        unsafe {
+            sys::napi_delete_reference(self.env, self.function);
+            sys::napi_async_destroy(self.env, self.context);
+        }
+    }
+}
+
+/// A string from UTF-8. Text of one byte a character needs no decoding.
+///
+/// # Safety
+/// `env` is alive, a handle scope is open, `out` is writable.
+unsafe fn string(env: sys::napi_env, text: &[u8], out: *mut sys::napi_value) -> sys::napi_status {
+    let (start, length) = (text.as_ptr().cast(), text.len() as isize);
+    // SAFETY: per the contract above; V8 copies the text.
+    unsafe {
+        if text.is_ascii() {
+            sys::napi_create_string_latin1(env, start, length, out)
+        } else {
+            sys::napi_create_string_utf8(env, start, length, out)
+        }
+    }
+}
+
+/// A Buffer over `bytes` without a copy.
+///
+/// # Safety
+/// As [`string`].
+unsafe fn external_buffer(env: sys::napi_env, bytes: Vec<u8>, out: *mut sys::napi_value) -> sys::napi_status {
+    unsafe extern "C" fn release(_env: sys::napi_env, _data: *mut c_void, hint: *mut c_void) {
+        // SAFETY: `hint` is the box made below; V8 calls the finalizer once.
+        drop(unsafe { Box::from_raw(hint.cast::<Vec<u8>>()) });
+    }
+    let mut bytes = Box::new(bytes);
+    let (start, length) = (bytes.as_mut_ptr(), bytes.len());
+    let hint = Box::into_raw(bytes);
+    // SAFETY: the memory stays where it is until `release`.
+    let status = unsafe { sys::napi_create_external_buffer(env, length, start.cast(), Some(release), hint.cast(), out) };
+    if status != sys::Status::napi_ok {
+        // SAFETY: V8 took nothing, so the box is still ours.
+        let bytes = unsafe { Box::from_raw(hint) };
+        // A host that forbids external memory gets a copy.
+        // SAFETY: as above.
+        return unsafe { sys::napi_create_buffer_copy(env, bytes.len(), bytes.as_ptr().cast(), ptr::null_mut(), out) };
+    }
+    status
+}
+
+/// Appends the UTF-8 of a JavaScript string. `length` is its length in UTF-16 units, which for plain ASCII is also
+/// the number of bytes: then one pass does it.
+pub fn append_utf8(env: &Env, text: &napi::JsString, length: usize, out: &mut Vec<u8>) -> Result<()> {
+    let start = out.len();
+    let mut room = length.saturating_add(4);
+    loop {
+        out.try_reserve(room + 1).map_err(|error| napi::Error::from_reason(error.to_string()))?;
+        let spare = out.spare_capacity_mut();
+        let capacity = spare.len();
+        let mut written = 0;
+        // SAFETY: the buffer has `capacity` writable bytes, of which N-API fills at most that many with a NUL last.
+        check_status!(unsafe {
+            sys::napi_get_value_string_utf8(env.raw(), text.raw(), spare.as_mut_ptr().cast(), capacity, &raw mut written)
+        })?;
+        // N-API stops at a whole character: fewer than 4 bytes left may mean that it was cut.
+        if written + 4 < capacity || length == 0 {
+            // SAFETY: `written` bytes of the spare capacity have just been initialised.
+            unsafe { out.set_len(start + written) };
+            return Ok(());
+        }
+        room = length.saturating_mul(3).saturating_add(8);
+    }
+}
+
+/// A Buffer of JavaScript's that is kept alive until its bytes are written.
+pub struct HeldBuffer {
+    env: sys::napi_env,
+    reference: sys::napi_ref,
+    start: NonNull<u8>,
+    length: usize,
+}
+
+impl HeldBuffer {
+    /// Holds `buffer`. Our JavaScript side never changes, detaches or shows it to anyone after this.
+    pub fn new(env: &Env, buffer: &napi::bindgen_prelude::Unknown) -> Result<HeldBuffer> {
+        let (mut start, mut length, mut reference) = (ptr::null_mut(), 0, ptr::null_mut());
+        // SAFETY: N-API checks that the value is a Buffer; results go to locals.
+        unsafe {
+            check_status!(sys::napi_get_buffer_info(env.raw(), buffer.raw(), &raw mut start, &raw mut length))?;
+            check_status!(sys::napi_create_reference(env.raw(), buffer.raw(), 1, &raw mut reference))?;
+        }
+        let start = NonNull::new(start.cast::<u8>()).unwrap_or(NonNull::dangling());
+        Ok(HeldBuffer { env: env.raw(), reference, start, length })
+    }
+
+    /// Its bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        // SAFETY: the reference keeps the memory alive and nobody writes to it (see `new`).
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
+    }
+}
+
+impl crate::channel::outbox::Payload for HeldBuffer {
+    fn bytes(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
+impl Drop for HeldBuffer {
+    fn drop(&mut self) {
+        // SAFETY: made in this environment; outboxes are dropped on its thread.
+        unsafe { sys::napi_delete_reference(self.env, self.reference) };
+    }
+}
+
+/// An error of the system as Node's own functions return it: a negative number.
+pub fn negative_errno(error: &io::Error) -> i32 {
+    -error.raw_os_error().unwrap_or(super::libc::EIO)
+}

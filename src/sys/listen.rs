@@ -1,0 +1,81 @@
+//! Binding, with the options and the errors that libuv would give: an address that is taken is reported when
+//! the socket starts to listen.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrStorage, UnixAddr, bind, setsockopt, socket, sockopt,
+};
+
+use super::{check, descriptors, libc};
+
+const FLAGS: SockFlag = SockFlag::SOCK_CLOEXEC.union(SockFlag::SOCK_NONBLOCK);
+
+/// The `backlog` Node asks for when none is given.
+pub const DEFAULT_BACKLOG: i32 = 511;
+
+/// A socket bound to `address`. `ipv6_only` is meaningless for IPv4. `reuse_address` is what a UDP socket has to
+/// ask for and a TCP listener always does.
+pub fn bind_internet(address: SocketAddr, udp: bool, ipv6_only: bool, reuse_address: bool, reuse_port: bool) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let kind = if udp { SockType::Datagram } else { SockType::Stream };
+    let fd = socket(family, kind, FLAGS, None)?;
+    if !udp || reuse_address {
+        setsockopt(&fd, sockopt::ReuseAddr, &true)?;
+    }
+    if reuse_port {
+        setsockopt(&fd, sockopt::ReusePort, &true)?;
+    }
+    if address.is_ipv6() {
+        setsockopt(&fd, sockopt::Ipv6V6Only, &ipv6_only)?;
+    }
+    bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
+    Ok(fd)
+}
+
+/// A socket bound to a path in the file system (or, after a leading NUL, to an abstract name). With `readable` or
+/// `writable` the file gets that permission for everybody.
+pub fn bind_path(path: &str, readable: bool, writable: bool) -> io::Result<OwnedFd> {
+    let address = match path.as_bytes().split_first() {
+        Some((0, name)) => UnixAddr::new_abstract(name)?,
+        _ => UnixAddr::new(path)?,
+    };
+    let fd = socket(AddressFamily::Unix, SockType::Stream, FLAGS, None)?;
+    bind(fd.as_raw_fd(), &address).map_err(|errno| match errno {
+        // As libuv says it: a folder that is missing is no permission.
+        nix::errno::Errno::ENOENT => io::Error::from_raw_os_error(libc::EACCES),
+        other => other.into(),
+    })?;
+    if readable || writable {
+        let mut permissions = std::fs::metadata(path)?.permissions();
+        let extra = if readable { 0o444 } else { 0 } | if writable { 0o222 } else { 0 };
+        permissions.set_mode(permissions.mode() | extra);
+        std::fs::set_permissions(path, permissions)?;
+    }
+    Ok(fd)
+}
+
+/// A duplicate of the socket that Node knows by the number `fd`, made non-blocking.
+pub fn existing(fd: i32) -> io::Result<OwnedFd> {
+    let copy = descriptors::duplicate_number(fd)?;
+    super::socket::kind(copy.as_fd())?;
+    set_nonblocking(copy.as_fd())?;
+    Ok(copy)
+}
+
+/// Starts to listen; calling it again changes the backlog. 0 and less ask for Node's default of 511.
+pub fn listen(fd: BorrowedFd, backlog: i32) -> io::Result<()> {
+    let wanted = if backlog > 0 { backlog } else { DEFAULT_BACKLOG };
+    // The kernel caps the backlog by net.core.somaxconn by itself.
+    // SAFETY: listen takes a number and touches no memory of ours.
+    check(unsafe { libc::listen(fd.as_raw_fd(), wanted) }).map(drop)
+}
+
+fn set_nonblocking(fd: BorrowedFd) -> io::Result<()> {
+    let mut on: libc::c_int = 1;
+    // SAFETY: FIONBIO reads one int, which `on` is.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONBIO, &raw mut on) }).map(drop)
+}

@@ -1,0 +1,88 @@
+//! Waiting for many descriptors at once (epoll), and waking a thread that waits (eventfd).
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+/// Level-triggered waiting for descriptors to become readable. Each is known by a token of the caller's choice.
+pub struct Poller {
+    epoll: Epoll,
+    wake: EventFd,
+}
+
+/// The token by which [`Poller::wait`] reports a call of [`Poller::wake`].
+pub const WAKE: u64 = u64::MAX;
+
+impl Poller {
+    /// An empty set.
+    pub fn new() -> io::Result<Poller> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        epoll.add(&wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
+        Ok(Poller { epoll, wake })
+    }
+
+    /// Starts to watch `fd`.
+    pub fn add(&self, fd: BorrowedFd, token: u64) -> io::Result<()> {
+        Ok(self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, token))?)
+    }
+
+    /// Stops watching `fd` for a while, or goes on.
+    pub fn set_watched(&self, fd: BorrowedFd, token: u64, watched: bool) -> io::Result<()> {
+        let flags = if watched { EpollFlags::EPOLLIN } else { EpollFlags::empty() };
+        Ok(self.epoll.modify(fd, &mut EpollEvent::new(flags, token))?)
+    }
+
+    /// Forgets `fd`; must come before it is closed if a duplicate of it stays open anywhere.
+    pub fn remove(&self, fd: BorrowedFd) -> io::Result<()> {
+        Ok(self.epoll.delete(fd)?)
+    }
+
+    /// Makes the thread in [`Poller::wait`] return. A counter that is full does so as well.
+    pub fn wake(&self) {
+        let _ = self.wake.write(1);
+    }
+
+    /// Waits until something is ready or `timeout` is over (`None`: for ever) and calls `ready` with each token.
+    /// A [`WAKE`] has been acknowledged by then.
+    pub fn wait(&self, timeout: Option<Duration>, tokens: &mut Vec<u64>) -> io::Result<()> {
+        let mut events = [EpollEvent::empty(); 64];
+        let timeout = match timeout {
+            None => EpollTimeout::NONE,
+            // Rounded up, so that a deadline has passed when the wait for it ends.
+            Some(time) => EpollTimeout::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(EpollTimeout::MAX),
+        };
+        tokens.clear();
+        let count = match self.epoll.wait(&mut events, timeout) {
+            Err(nix::errno::Errno::EINTR) => 0,
+            other => other?,
+        };
+        for event in events.iter().take(count) {
+            if event.data() == WAKE {
+                let _ = self.wake.read();
+            }
+            tokens.push(event.data());
+        }
+        Ok(())
+    }
+}
+
+/// Blocks until `fd` can be read, or `time` is over.
+pub fn wait_readable(fd: BorrowedFd, time: Duration) {
+    wait_for(fd, PollFlags::POLLIN, time);
+}
+
+/// Blocks until `fd` can be written, or `time` is over.
+pub fn wait_writable(fd: BorrowedFd, time: Duration) {
+    wait_for(fd, PollFlags::POLLOUT, time);
+}
+
+fn wait_for(fd: BorrowedFd, flags: PollFlags, time: Duration) {
+    let timeout = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
+    // The caller looks again in any case.
+    let _ = poll(&mut [PollFd::new(fd, flags)], timeout);
+}

@@ -1,0 +1,100 @@
+//! Making sockets, accepting from them, and telling what they are.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrLike, SockaddrStorage, getpeername, getsockname, getsockopt, socketpair,
+    sockopt,
+};
+
+use super::{check, descriptors, libc};
+
+const FLAGS: SockFlag = SockFlag::SOCK_CLOEXEC.union(SockFlag::SOCK_NONBLOCK);
+
+/// Two connected stream sockets, non-blocking and close-on-exec.
+pub fn stream_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(socketpair(AddressFamily::Unix, SockType::Stream, None, FLAGS)?)
+}
+
+/// Two connected sockets that keep the bounds of messages; each message has exactly one reader.
+pub fn packet_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, FLAGS)?)
+}
+
+/// The next connection of a listening socket, non-blocking and close-on-exec.
+pub fn accept(listener: BorrowedFd) -> io::Result<OwnedFd> {
+    // SAFETY: a null address is allowed: the peer's address is not asked for.
+    let fd = check(unsafe {
+        libc::accept4(
+            listener.as_raw_fd(),
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
+        )
+    })?;
+    descriptors::note(fd);
+    // SAFETY: the kernel just made `fd` for this call alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// What kind of handle Node needs for a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A TCP socket over IPv4 or IPv6, listening or connected.
+    Tcp,
+    /// A Unix stream socket, listening or connected.
+    Pipe,
+    /// A UDP socket over IPv4 or IPv6.
+    Udp,
+}
+
+/// Asks the kernel what `fd` is; an error when it is none of the kinds that can be passed.
+pub fn kind(fd: BorrowedFd) -> io::Result<Kind> {
+    let address = getsockname::<SockaddrStorage>(fd.as_raw_fd())?;
+    match (address.family(), getsockopt(&fd, sockopt::SockType)?) {
+        (Some(AddressFamily::Inet | AddressFamily::Inet6), SockType::Stream) => Ok(Kind::Tcp),
+        (Some(AddressFamily::Unix), SockType::Stream) => Ok(Kind::Pipe),
+        (Some(AddressFamily::Inet | AddressFamily::Inet6), SockType::Datagram) => Ok(Kind::Udp),
+        _ => Err(io::Error::from_raw_os_error(libc::EINVAL)),
+    }
+}
+
+/// Whether `fd` is a socket that listens.
+pub fn is_listening(fd: BorrowedFd) -> bool {
+    getsockopt(&fd, sockopt::AcceptConn).unwrap_or(false)
+}
+
+/// The address a TCP or UDP socket is bound to; `None` for a Unix socket.
+pub fn local_address(fd: BorrowedFd) -> io::Result<Option<SocketAddr>> {
+    Ok(internet_address(&getsockname::<SockaddrStorage>(fd.as_raw_fd())?))
+}
+
+/// The address of a TCP socket's peer; `None` for a Unix socket, or when the peer has gone already.
+pub fn peer_address(fd: BorrowedFd) -> Option<IpAddr> {
+    let address = getpeername::<SockaddrStorage>(fd.as_raw_fd()).ok()?;
+    Some(internet_address(&address)?.ip())
+}
+
+fn internet_address(address: &SockaddrStorage) -> Option<SocketAddr> {
+    if let Some(v4) = address.as_sockaddr_in() {
+        return Some(SocketAddr::from(std::net::SocketAddrV4::from(*v4)));
+    }
+    address.as_sockaddr_in6().map(|v6| SocketAddr::from(std::net::SocketAddrV6::from(*v6)))
+}
+
+/// A new socket of a kind, neither bound nor connected.
+pub fn new(kind: Kind) -> io::Result<OwnedFd> {
+    let (family, kind) = match kind {
+        Kind::Tcp => (AddressFamily::Inet, SockType::Stream),
+        Kind::Pipe => (AddressFamily::Unix, SockType::Stream),
+        Kind::Udp => (AddressFamily::Inet, SockType::Datagram),
+    };
+    Ok(nix::sys::socket::socket(family, kind, FLAGS, None)?)
+}
+
+/// The index of a network interface, by its name or as a number.
+pub fn interface_index(name: &str) -> Option<u32> {
+    name.parse().ok().or_else(|| nix::net::if_::if_nametoindex(name).ok())
+}
