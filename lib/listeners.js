@@ -2,6 +2,7 @@
 
 // What the workers listen on: one entry per address, shared by all workers that ask for it.
 
+const fs = require('node:fs');
 const path = require('node:path');
 
 const { load } = require('./native.js');
@@ -36,7 +37,9 @@ const { EADDRINUSE } = require('node:os').constants.errno;
  * @property {boolean} accepted Whether the acceptor accepts; if not, `id` is a descriptor that workers share.
  * @property {number} id The listener's id or the shared descriptor.
  * @property {unknown} data What the first server said of itself (the key of TLS tickets).
+ * @property {string | undefined} file The file of a Unix socket, removed when it is closed.
  * @property {Set<any>} workers
+ * @property {any} [last] The worker that was the last to leave.
  * @property {NodeJS.Timeout} [linger]
  */
 
@@ -80,6 +83,14 @@ function shortest(file) {
   return relative.length < file.length ? relative : file;
 }
 
+/**
+ * @param {Question} question
+ * @returns {string | undefined}
+ */
+function socketFile({ address, port, fd }) {
+  return fd != null || port >= 0 || !address || address.startsWith('\0') ? undefined : path.resolve(address);
+}
+
 class Listeners {
   /** @type {Map<string, Entry>} */
   #entries = new Map();
@@ -113,7 +124,7 @@ class Listeners {
       const accepted = accept && !isUdp(question);
       const id = this.#open(question, accepted);
       if (id < 0) return { errno: id };
-      entry = { key, accepted, id, data: null, workers: new Set() };
+      entry = { key, accepted, id, data: null, file: socketFile(question), workers: new Set() };
       this.#entries.set(key, entry);
     }
     clearTimeout(entry.linger);
@@ -166,19 +177,27 @@ class Listeners {
     if (!entry.workers.delete(worker)) return;
     if (entry.accepted) this.acceptor.removeMember(entry.id, worker.slot());
     if (entry.workers.size > 0) return;
+    entry.last = worker;
     if (died && entry.accepted) entry.linger = setTimeout(() => this.#close(entry), LINGER).unref();
     else this.#close(entry);
   }
 
-  /** Closes what only waits for a worker that may come: there will be none. */
-  closeLingering() {
-    for (const entry of [...this.#entries.values()]) if (entry.workers.size === 0) this.#close(entry);
+  /**
+   * Closes what only waits for a worker that may come, as there will be none: all of it, or what this worker left.
+   *
+   * @param {any} [worker]
+   */
+  closeLingering(worker) {
+    for (const entry of [...this.#entries.values()]) {
+      if (entry.workers.size === 0 && (!worker || entry.last === worker)) this.#close(entry);
+    }
   }
 
   /** @param {Entry} entry */
   #close(entry) {
     clearTimeout(entry.linger);
     this.#entries.delete(entry.key);
+    if (entry.file) fs.rmSync(entry.file, { force: true });
     if (entry.accepted) this.acceptor.closeListener(entry.id);
     else load().closeFd(entry.id);
   }

@@ -127,6 +127,7 @@ function takeOver(cluster) {
       leaveAll(worker);
       removeWorker(worker);
     }
+    if (exitCode === 0) listeners.closeLingering(tiesOf(worker));
     worker.exitedAfterDisconnect = !!worker.exitedAfterDisconnect;
     worker.state = 'dead';
     worker.emit('exit', exitCode, signalCode);

@@ -1,0 +1,357 @@
+//! What the acceptor does in one turn: accept, pick, send; take back from those that are stuck or gone.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+use std::{io, mem};
+
+use crate::connection_queue::{self, Connection, Notice};
+use crate::policy::Policy;
+use crate::sys::poll::{Poller, WAKE};
+use crate::sys::{clock, descriptors, libc, socket};
+
+use super::listener::{Listener, Member, Watch};
+use super::worker::{Queue, STUCK_AFTER, Worker, WorkerEnds};
+
+/// Connections accepted from one listener before the others have their turn.
+const BURST: usize = 32;
+/// Notices read from one worker before the others have their turn.
+const NOTICES: usize = 64;
+/// When descriptors have run out: how long until the next try.
+const RETRY: Duration = Duration::from_millis(100);
+/// While somebody waits for room: how long until we look by ourselves, in case a worker does not tell.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Warnings of one kind within this time are one episode.
+const EPISODE: Duration = Duration::from_secs(60);
+
+/// Tokens of listeners have this bit, those of workers do not.
+const LISTENER: u64 = 1 << 32;
+
+/// Called with a warning for the user: what has happened, once per episode.
+pub type Warn = Box<dyn Fn(&'static str) + Send>;
+
+/// All that the acceptor knows. Guarded by one lock, so that a change is complete when the call that made it returns.
+pub struct Core {
+    poller: Arc<Poller>,
+    /// By an id that is never used again, as connections that carry it may come back late.
+    listeners: BTreeMap<u32, Listener>,
+    workers: Vec<Option<Worker>>,
+    /// Workers with something to send at the end of this turn.
+    dirty: Vec<usize>,
+    /// Taken back, to be given to others.
+    homeless: Vec<Connection>,
+    last_listener: u32,
+    next_identity: u64,
+    /// Something has been sent since no worker was seen to have anything waiting.
+    some_wait: bool,
+    watched_at: u64,
+    shortage_at: Option<u64>,
+    warn: Warn,
+    pub stopped: bool,
+}
+
+impl Core {
+    pub fn new(poller: Arc<Poller>, warn: Warn) -> Core {
+        Core {
+            poller,
+            listeners: BTreeMap::new(),
+            workers: Vec::new(),
+            dirty: Vec::new(),
+            homeless: Vec::new(),
+            last_listener: 0,
+            next_identity: 0,
+            some_wait: false,
+            watched_at: 0,
+            shortage_at: None,
+            warn,
+            stopped: false,
+        }
+    }
+
+    pub fn add_worker(&mut self, ends: WorkerEnds) -> io::Result<usize> {
+        self.next_identity += 1;
+        let index = free_place(&mut self.workers);
+        self.poller.add(ends.queue.as_fd(), index as u64)?;
+        self.workers[index] = Some(Worker::new(ends, self.next_identity));
+        Ok(index)
+    }
+
+    /// The worker gets nothing any more; what it has not taken goes to others.
+    pub fn remove_worker(&mut self, index: usize) {
+        let Some(mut worker) = self.workers.get_mut(index).and_then(Option::take) else { return };
+        let _ = self.poller.remove(worker.ends().queue.as_fd());
+        for listener in self.listeners.values_mut() {
+            listener.remove_member(index);
+        }
+        self.dirty.retain(|dirty| *dirty != index);
+        // What it gave back before it died is still to be read.
+        self.read_notices(&mut worker, index, usize::MAX);
+        worker.take_back(&mut self.homeless);
+        self.settle();
+    }
+
+    pub fn add_listener(&mut self, fd: OwnedFd, policy: Box<dyn Policy>) -> io::Result<u32> {
+        let id = self.last_listener.checked_add(1).ok_or(io::ErrorKind::OutOfMemory)?;
+        self.poller.add(fd.as_fd(), token(id))?;
+        self.poller.set_watched(fd.as_fd(), token(id), false)?;
+        self.last_listener = id;
+        self.listeners.insert(id, Listener::new(fd, policy));
+        Ok(id)
+    }
+
+    /// Closes the socket, and the connections that nobody has got.
+    pub fn close_listener(&mut self, id: u32) {
+        if let Some(listener) = self.listeners.remove(&id) {
+            let _ = self.poller.remove(listener.fd.as_fd());
+        }
+    }
+
+    pub fn listener(&self, id: u32) -> Option<&Listener> {
+        self.listeners.get(&id)
+    }
+
+    pub fn add_member(&mut self, listener: u32, worker: usize) {
+        let known = self.workers.get(worker).is_some_and(Option::is_some);
+        if let Some(listener) = self.listeners.get_mut(&listener)
+            && known
+            && listener.member_mut(worker).is_none()
+        {
+            listener.members.push(Member { worker, full: false });
+        }
+        self.settle();
+    }
+
+    /// The worker serves this listener no longer. Returns how many still do.
+    pub fn remove_member(&mut self, listener: u32, worker: usize) -> usize {
+        let Some(entry) = self.listeners.get_mut(&listener) else { return 0 };
+        let was_member = entry.remove_member(worker);
+        let remaining = entry.members.len();
+        if was_member && let Some(worker) = self.workers.get_mut(worker).and_then(Option::as_mut) {
+            worker.take_back(&mut self.homeless);
+        }
+        self.settle();
+        remaining
+    }
+
+    /// One turn of the acceptor's loop. Returns how long it may wait for the next event.
+    pub fn turn(&mut self, tokens: &[u64]) -> Option<Duration> {
+        let now = clock::monotonic_ns();
+        for token in tokens {
+            match *token {
+                WAKE => {}
+                token if token & LISTENER != 0 => self.accept(token as u32, now),
+                token => {
+                    let index = token as usize;
+                    if let Some(mut worker) = self.workers.get_mut(index).and_then(Option::take) {
+                        self.read_notices(&mut worker, index, NOTICES);
+                        self.workers[index] = Some(worker);
+                    }
+                }
+            }
+        }
+        self.settle_at(now)
+    }
+
+    fn settle(&mut self) {
+        self.settle_at(clock::monotonic_ns());
+        // The thread computes anew how long to wait.
+        self.poller.wake();
+    }
+
+    /// Gives what waits to whom can take it, sends, and says how long nothing needs to be done.
+    fn settle_at(&mut self, now: u64) -> Option<Duration> {
+        self.watch_workers(now);
+        self.place_homeless();
+        self.serve_parked(now);
+        self.flush(now);
+        if !self.homeless.is_empty() {
+            self.place_homeless();
+        }
+        let mut wait = None;
+        for listener in self.listeners.values() {
+            let needs_look = match listener.watch {
+                Watch::Accepting => None,
+                Watch::Waiting => (!listener.members.is_empty()).then_some(LOOK),
+                Watch::OutOfDescriptors(at) => Some(Duration::from_nanos(at.saturating_sub(now).max(1))),
+            };
+            wait = shorter(wait, needs_look);
+        }
+        if self.some_wait { shorter(wait, Some(STUCK_AFTER / 2)) } else { wait }
+    }
+
+    fn accept(&mut self, id: u32, now: u64) {
+        let Some(listener) = self.listeners.get_mut(&id) else { return };
+        for _ in 0..BURST {
+            if listener.watch != Watch::Accepting || !listener.parked.is_empty() {
+                return;
+            }
+            match socket::accept(listener.fd.as_fd()) {
+                Ok(fd) => {
+                    let connection = Connection { fd, listener: id };
+                    match listener.pick(&self.workers, now, connection.fd.as_fd()) {
+                        Some(worker) => enqueue(&mut self.workers, &mut self.dirty, worker, connection),
+                        None => listener.parked.push_back(connection),
+                    }
+                }
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EAGAIN) => return,
+                    // The peer has gone, or a signal came: the next one.
+                    Some(libc::ECONNABORTED | libc::EINTR | libc::EPROTO | libc::EPERM) => {}
+                    _ => {
+                        let _ = self.poller.set_watched(listener.fd.as_fd(), token(id), false);
+                        listener.watch = Watch::OutOfDescriptors(now + RETRY.as_nanos() as u64);
+                        self.shortage(now);
+                        return;
+                    }
+                },
+            }
+        }
+    }
+
+    fn shortage(&mut self, now: u64) {
+        let before = self.shortage_at.replace(now);
+        if before.is_none_or(|before| now.saturating_sub(before) > EPISODE.as_nanos() as u64) {
+            (self.warn)("the primary has run out of file descriptors: new connections wait until some are closed");
+        }
+    }
+
+    fn read_notices(&mut self, worker: &mut Worker, index: usize, limit: usize) {
+        for _ in 0..limit {
+            match connection_queue::receive_notice(worker.ends().queue.as_fd()) {
+                Ok(None) => return,
+                Ok(Some(Notice::TurnOver)) => {}
+                Ok(Some(Notice::Available(listener))) => self.set_full(listener, index, false),
+                Ok(Some(Notice::Full(connection))) => {
+                    self.set_full(connection.listener, index, true);
+                    self.homeless.push(connection);
+                }
+                Ok(Some(Notice::Closed(connection))) => {
+                    if let Some(listener) = self.listeners.get_mut(&connection.listener) {
+                        listener.remove_member(index);
+                    }
+                    self.homeless.push(connection);
+                }
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => worker.set_broken(),
+                Err(_) => {
+                    // A socket in error would be reported for ever. Its channel tells what has happened.
+                    let _ = self.poller.remove(worker.ends().queue.as_fd());
+                    worker.set_broken();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn set_full(&mut self, listener: u32, worker: usize, full: bool) {
+        if let Some(listener) = self.listeners.get_mut(&listener)
+            && let Some(member) = listener.member_mut(worker)
+        {
+            member.full = full;
+        }
+    }
+
+    /// Connections that came back go to the head of their listener's line; without a listener they are closed.
+    fn place_homeless(&mut self) {
+        for connection in self.homeless.drain(..).rev() {
+            if let Some(listener) = self.listeners.get_mut(&connection.listener) {
+                listener.parked.push_front(connection);
+            }
+        }
+    }
+
+    fn serve_parked(&mut self, now: u64) {
+        for (id, listener) in &mut self.listeners {
+            if listener.watch == Watch::Accepting && listener.parked.is_empty() {
+                continue;
+            }
+            while let Some(connection) = listener.parked.pop_front() {
+                match listener.pick(&self.workers, now, connection.fd.as_fd()) {
+                    Some(worker) => enqueue(&mut self.workers, &mut self.dirty, worker, connection),
+                    None => {
+                        listener.parked.push_front(connection);
+                        break;
+                    }
+                }
+            }
+            if let Watch::OutOfDescriptors(at) = listener.watch
+                && now < at
+            {
+                continue;
+            }
+            let mut accepting = listener.parked.is_empty() && listener.has_taker(&self.workers, now);
+            if !accepting {
+                // Ask first and look again afterwards, so that a turn that ends in between is not missed.
+                for member in &listener.members {
+                    if let Some(Some(worker)) = self.workers.get(member.worker) {
+                        worker.ends().board.ask_to_be_told();
+                    }
+                }
+                accepting = listener.parked.is_empty() && listener.has_taker(&self.workers, now);
+            }
+            let watch = if accepting { Watch::Accepting } else { Watch::Waiting };
+            if (watch == Watch::Accepting) != (listener.watch == Watch::Accepting) {
+                let _ = self.poller.set_watched(listener.fd.as_fd(), token(*id), accepting);
+            }
+            listener.watch = watch;
+        }
+    }
+
+    fn flush(&mut self, now: u64) {
+        for index in mem::take(&mut self.dirty) {
+            let Some(worker) = self.workers.get_mut(index).and_then(Option::as_mut) else { continue };
+            self.some_wait = true;
+            if let Err((error, unsent)) = worker.flush(now) {
+                self.homeless.extend(unsent);
+                if descriptors::ran_out(&error) {
+                    self.shortage(now);
+                    for (id, listener) in &mut self.listeners {
+                        let _ = self.poller.set_watched(listener.fd.as_fd(), token(*id), false);
+                        listener.watch = Watch::OutOfDescriptors(now + RETRY.as_nanos() as u64);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes back what waits for workers that are stuck.
+    fn watch_workers(&mut self, now: u64) {
+        if !self.some_wait || now.saturating_sub(self.watched_at) < STUCK_AFTER.as_nanos() as u64 / 4 {
+            return;
+        }
+        self.watched_at = now;
+        self.some_wait = false;
+        for worker in self.workers.iter_mut().flatten() {
+            match worker.watch(now) {
+                Queue::Empty => {}
+                Queue::Waiting => self.some_wait = true,
+                Queue::Stuck => worker.take_back(&mut self.homeless),
+            }
+        }
+    }
+}
+
+/// The poller's token of a listener.
+fn token(listener: u32) -> u64 {
+    LISTENER | u64::from(listener)
+}
+
+fn enqueue(workers: &mut [Option<Worker>], dirty: &mut Vec<usize>, index: usize, connection: Connection) {
+    if let Some(worker) = workers.get_mut(index).and_then(Option::as_mut)
+        && worker.enqueue(connection)
+    {
+        dirty.push(index);
+    }
+}
+
+fn free_place<T>(places: &mut Vec<Option<T>>) -> usize {
+    places.iter().position(Option::is_none).unwrap_or_else(|| {
+        places.push(None);
+        places.len() - 1
+    })
+}
+
+fn shorter(left: Option<Duration>, right: Option<Duration>) -> Option<Duration> {
+    left.into_iter().chain(right).min()
+}
