@@ -10,7 +10,6 @@ export default [
     rules: {
       curly: ['error', 'multi-line'],
       eqeqeq: ['error', 'always', { null: 'ignore' }],
-      'no-implicit-coercion': 'error',
       'no-promise-executor-return': 'error',
       'no-shadow': 'error',
       'no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_', caughtErrors: 'none' }],

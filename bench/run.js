@@ -57,7 +57,7 @@ function print({ experiment, outcome, verdicts }) {
   console.log(`\n## ${experiment.name}\n${experiment.about}\n\n${figuresTable(experiment, outcome)}\n`);
   console.log(targetsTable(verdicts));
   for (const [rival, errors] of Object.entries(outcome.errors)) {
-    console.log(`\n  ${rival} failed in ${errors.length} rounds: ${errors[0]}`);
+    console.log(`\n  ${rival} failed ${errors.length} times, first with: ${errors[0]}`);
   }
 }
 

@@ -23,11 +23,10 @@ const constructors = new Map();
  * @param {'tcp' | 'pipe' | 'udp'} kind
  */
 function rawHandle(kind) {
-  let found = constructors.get(kind);
-  if (!found) {
-    found = kind === 'udp' ? udpHandleClass() : streamHandleClass(kind);
-    constructors.set(kind, found);
-  }
+  const known = constructors.get(kind);
+  if (known) return known;
+  const found = kind === 'udp' ? udpHandleClass() : streamHandleClass(kind);
+  constructors.set(kind, found);
   return found;
 }
 
@@ -142,7 +141,8 @@ function detach(socket, raw) {
   const { parser } = socket;
   if (parser) {
     // An HTTP server's parser reads from the handle by itself.
-    const { freeParser } = require('node:_http_common');
+    // @ts-expect-error: public to `require`, but not in the types.
+    const { freeParser } = require('_http_common');
     freeParser(parser, null, socket);
     socket._httpMessage?.detachSocket(socket);
   }

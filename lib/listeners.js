@@ -3,6 +3,7 @@
 // What the workers listen on: one entry per address, shared by all workers that ask for it.
 
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 
 const { load } = require('./native.js');
@@ -14,8 +15,6 @@ const UDP_REUSE_PORT = 8;
 
 /** How long (ms) a listener outlives its last worker when that has died: its replacement finds what came meanwhile. */
 const LINGER = 5000;
-
-const { EADDRINUSE } = require('node:os').constants.errno;
 
 /**
  * @typedef {object} Question What a worker wants to listen on, as Node's `net` and `dgram` put it.
@@ -142,7 +141,7 @@ class Listeners {
     let id = 0;
     for (const binding of bindings(question)) {
       id = accepted ? this.acceptor.listen(binding) : load().bindShared(binding);
-      if (id >= 0 || id === -EADDRINUSE) break;
+      if (id >= 0 || id === -os.constants.errno.EADDRINUSE) break;
     }
     return id;
   }

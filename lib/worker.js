@@ -30,7 +30,7 @@ function takeOver(cluster) {
     onControl,
     deliver,
     onClosed: () => {},
-    onMalformed: (error) => process.emit('error', error),
+    onMalformed: (error) => /** @type {any} */ (process).emit('error', error),
   });
   process.on('exit', () => channel.flushAtExit());
   countListeners(channel);
@@ -76,7 +76,7 @@ function takeOver(cluster) {
   }
 
   /** Messages that came before anybody listened. @type {[any, any][]} */
-  let kept = [];
+  const kept = [];
 
   const hasListener = () => process.listenerCount('message') > ownListeners || worker.listenerCount('message') > 0;
 
@@ -89,7 +89,8 @@ function takeOver(cluster) {
       if (kept.length < KEPT_MESSAGES) kept.push([message, handle]);
       return false;
     }
-    return process.emit('message', message, handle);
+    process.emit('message', message, handle);
+    return true;
   }
 
   function deliverKept() {

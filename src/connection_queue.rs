@@ -186,7 +186,8 @@ mod tests {
         let fds = [extra[0].fd.as_raw_fd(), extra[1].fd.as_raw_fd()];
         let mut full = [0; 8];
         full[0] = FULL as u8;
-        let packets: [(&[u8], &[i32]); 5] = [(b"x", &[]), (&[0xff; 64], &[]), (&full, &[]), (&full, &fds), (&[9; 8], &fds[..1])];
+        let packets: [(&[u8], &[i32]); 5] =
+            [(b"x", &[]), (&[0xff; 64], &[]), (&full, &[]), (&full, &fds), (&[9; 8], &fds[..1])];
         for (bytes, fds) in packets {
             scm::send(worker.as_fd(), &[IoSlice::new(bytes)], fds).unwrap();
             let error = receive_notice(primary.as_fd()).err().unwrap();

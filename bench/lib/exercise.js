@@ -14,7 +14,7 @@ const { rivalEnv, script } = require('./server.js');
  * @returns {Promise<any>} what it printed
  */
 function runExercise(rival, name, env) {
-  return ask({ command: process.execPath, args: [script(name)], env: { ...rivalEnv(rival), ...env }, timeout: 60_000 });
+  return ask({ command: process.execPath, args: [script(name)], env: { ...rivalEnv(rival), ...env }, timeout: 15_000 });
 }
 
 /**

@@ -40,7 +40,10 @@ const { summarize } = require('./stats.js');
  * @property {number} [atMost]
  */
 
-/** @typedef {Record<string, unknown>} Sample  the metrics' numbers by their key, and anything raw beside them */
+/**
+ * The metrics' numbers by their key, and anything raw beside them. `problems` says what could not be measured.
+ * @typedef {Record<string, unknown> & { problems?: string[] }} Sample
+ */
 
 /**
  * @typedef {object} Experiment
@@ -77,14 +80,25 @@ async function runExperiment(experiment, context, progress) {
     for (const rival of rivals) {
       progress(`${experiment.name}: round ${round} of ${context.rounds}, ${rival.id}`);
       try {
-        outcome.samples[rival.id].push(await experiment.measure(rival, context, round, shared));
+        const { problems, ...sample } = await experiment.measure(rival, context, round, shared);
+        outcome.samples[rival.id].push(sample);
+        for (const problem of problems ?? []) note(outcome, rival.id, problem);
       } catch (error) {
         // One rival that fails must not take the others' figures with it.
-        (outcome.errors[rival.id] ??= []).push(String(/** @type {Error} */ (error).message ?? error));
+        note(outcome, rival.id, String(/** @type {Error} */ (error).message ?? error));
       }
     }
   }
   return outcome;
+}
+
+/**
+ * @param {Outcome} outcome
+ * @param {string} rival
+ * @param {string} problem
+ */
+function note(outcome, rival, problem) {
+  (outcome.errors[rival] ??= []).push(problem);
 }
 
 /**

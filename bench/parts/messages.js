@@ -26,12 +26,17 @@ const echoes = {
   }),
   async measure(rival, { seconds }) {
     /** @type {Record<string, number>} */
-    const sample = {};
-    for (const name of Object.keys(ECHOES)) {
+    const figures = {};
+    const problems = [];
+    for (const [name, { title }] of Object.entries(ECHOES)) {
       const env = { BENCH_MESSAGES: name, BENCH_SECONDS: String(seconds(1)) };
-      sample[name] = (await runExercise(rival, 'messages.js', env)).per_second;
+      try {
+        figures[name] = (await runExercise(rival, 'messages.js', env)).per_second;
+      } catch (error) {
+        problems.push(`${title}: ${/** @type {Error} */ (error).message}`);
+      }
     }
-    return sample;
+    return { ...figures, problems };
   },
 };
 

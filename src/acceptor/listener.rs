@@ -54,7 +54,8 @@ impl Listener {
 
     /// Whether some member could take a connection now.
     pub fn has_taker(&self, workers: &[Option<Worker>], now: u64) -> bool {
-        let members = Members { members: &self.members, workers, now, connection: self.fd.as_fd(), client: Cell::new(None) };
+        let members =
+            Members { members: &self.members, workers, now, connection: self.fd.as_fd(), client: Cell::new(None) };
         (0..members.len()).any(|member| members.can_take(member))
     }
 

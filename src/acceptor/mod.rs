@@ -17,9 +17,9 @@ use std::thread;
 
 use parking_lot::Mutex;
 
+use self::core::Core;
 pub use self::core::Warn;
 pub use self::worker::{QUEUE_DEPTH, STUCK_AFTER, WorkerEnds};
-use self::core::Core;
 use crate::policy::Policy;
 use crate::sys::{poll::Poller, socket};
 

@@ -96,7 +96,11 @@ impl Worker {
         self.sent.saturating_sub(taken) + (self.batch.len() as u64) < QUEUE_DEPTH
             && self.refused_at.is_none_or(|at| at != taken)
             && self.stuck_in_turn.is_none_or(|turn| turn != self.ends.board.turns())
-            && self.ends.board.running_since().is_none_or(|since| now.saturating_sub(since) < STUCK_AFTER.as_nanos() as u64)
+            && self
+                .ends
+                .board
+                .running_since()
+                .is_none_or(|since| now.saturating_sub(since) < STUCK_AFTER.as_nanos() as u64)
     }
 
     /// Adds to what is sent at the end of the turn. Returns whether it is the first.

@@ -92,7 +92,9 @@ mod tests {
 
     #[test]
     fn headers_survive_the_way() {
-        for (kind, fds) in [(Kind::Json, 0), (Kind::Advanced, 0), (Kind::Control, 1), (Kind::HandleJson, 1), (Kind::Hello, 2)] {
+        for (kind, fds) in
+            [(Kind::Json, 0), (Kind::Advanced, 0), (Kind::Control, 1), (Kind::HandleJson, 1), (Kind::Hello, 2)]
+        {
             let header = Header { length: 70_000, kind, fds };
             assert_eq!(Header::decode(header.encode().unwrap()), Some(header));
         }

@@ -96,7 +96,7 @@ impl Inbox {
     }
 
     /// The next run of whole frames, if there is one.
-    pub fn next(&mut self) -> Result<Option<Delivery>, Malformed> {
+    pub fn next_delivery(&mut self) -> Result<Option<Delivery>, Malformed> {
         if let Some(header) = self.long {
             if self.bytes.len() < header.length {
                 return Ok(None);
@@ -133,7 +133,9 @@ impl Inbox {
 
     /// Descriptors that no frame asks for, when all that was read has been delivered.
     fn check_surplus(&mut self) -> Result<Option<Delivery>, Malformed> {
-        let expected = self.header()?.map_or(if self.start < self.bytes.len() { MAX_FRAME_FDS } else { 0 }, |header| usize::from(header.fds));
+        let expected = self
+            .header()?
+            .map_or(if self.start < self.bytes.len() { MAX_FRAME_FDS } else { 0 }, |header| usize::from(header.fds));
         if self.fds.len() > expected {
             self.fds.clear();
             return Err(Malformed("descriptors came that no frame asked for"));
@@ -142,7 +144,14 @@ impl Inbox {
     }
 
     /// All whole frames of `kind` from here on, in one.
-    fn run(&mut self, first: Header, open: &[u8], between: &[u8], close: &[u8], kind: Kind) -> Result<Vec<u8>, Malformed> {
+    fn run(
+        &mut self,
+        first: Header,
+        open: &[u8],
+        between: &[u8],
+        close: &[u8],
+        kind: Kind,
+    ) -> Result<Vec<u8>, Malformed> {
         let mut joined = Vec::with_capacity((self.bytes.len() - self.start).min(first.length + CHUNK) + 2);
         joined.extend_from_slice(open);
         let mut header = Some(first);
@@ -178,7 +187,7 @@ mod tests {
     fn drain(inbox: &mut Inbox, socket: &OwnedFd) -> Result<Vec<Delivery>, Malformed> {
         let mut deliveries = Vec::new();
         while let Read::Bytes { .. } = inbox.read(socket.as_fd()).unwrap() {
-            while let Some(delivery) = inbox.next()? {
+            while let Some(delivery) = inbox.next_delivery()? {
                 deliveries.push(delivery);
             }
         }
@@ -194,7 +203,13 @@ mod tests {
     #[test]
     fn json_frames_of_one_read_become_one_array() {
         let (here, there) = pair();
-        let bytes = [frame(Kind::Json, b"1,\"a\""), frame(Kind::Json, b"{}"), frame(Kind::Control, b"x"), frame(Kind::Json, b"2")].concat();
+        let bytes = [
+            frame(Kind::Json, b"1,\"a\""),
+            frame(Kind::Json, b"{}"),
+            frame(Kind::Control, b"x"),
+            frame(Kind::Json, b"2"),
+        ]
+        .concat();
         nix::unistd::write(&here, &bytes).unwrap();
         let got = drain(&mut Inbox::default(), &there).unwrap();
         assert!(matches!(&got[0], Delivery::JsonArray(text) if text == b"[1,\"a\",{}]"), "{got:?}");
@@ -251,7 +266,12 @@ mod tests {
             outbox.write(here.as_fd()).unwrap();
         }
         got.extend(drain(&mut inbox, &there).unwrap());
-        let handles: Vec<_> = got.iter().filter_map(|d| if let Delivery::Frame(_, name, fds) = d { Some((name.as_slice(), fds.len())) } else { None }).collect();
+        let handles: Vec<_> = got
+            .iter()
+            .filter_map(
+                |d| if let Delivery::Frame(_, name, fds) = d { Some((name.as_slice(), fds.len())) } else { None },
+            )
+            .collect();
         assert_eq!(handles, [(&b"1"[..], 1), (b"2", 1), (b"3", 1)]);
     }
 

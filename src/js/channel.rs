@@ -63,7 +63,12 @@ pub struct Channel {
 }
 
 impl Channel {
-    pub(super) fn open(env: &Env, fd: OwnedFd, on_event: &Function<'_, Unknown, Unknown>, inbox: Inbox) -> Result<Channel> {
+    pub(super) fn open(
+        env: &Env,
+        fd: OwnedFd,
+        on_event: &Function<'_, Unknown, Unknown>,
+        inbox: Inbox,
+    ) -> Result<Channel> {
         let callback = Callback::new(env, "RCLUSTERCHANNEL", on_event)?;
         let inner = Rc::new(Inner {
             fd: RefCell::new(None),
@@ -74,7 +79,8 @@ impl Channel {
             reading: Cell::new(false),
         });
         let weak = Rc::downgrade(&inner);
-        let poll = Poll::new(event_loop(env)?, fd.as_fd(), Rc::new(move |events| ready(&weak, events))).map_err(|e| exception(&e))?;
+        let poll = Poll::new(event_loop(env)?, fd.as_fd(), Rc::new(move |events| ready(&weak, events)))
+            .map_err(|e| exception(&e))?;
         inner.poll.replace(Some(poll));
         inner.fd.replace(Some(fd));
         Ok(Channel { inner })
@@ -104,9 +110,10 @@ impl Channel {
             Ok(fds) => fds,
             Err(error) => return Ok(negative_errno(&error)),
         };
-        self.inner.outbox.borrow_mut().push_with(kind, fds, |out| {
-            append_utf8(&env, &text, length as usize, out).map_err(PushError::Text)
-        })?;
+        self.inner
+            .outbox
+            .borrow_mut()
+            .push_with(kind, fds, |out| append_utf8(&env, &text, length as usize, out).map_err(PushError::Text))?;
         Ok(0)
     }
 
@@ -284,7 +291,7 @@ impl Inner {
     /// Whether the channel is still to be read.
     fn deliver_all(&self) -> bool {
         loop {
-            let next = self.inbox.borrow_mut().next();
+            let next = self.inbox.borrow_mut().next_delivery();
             match next {
                 Ok(Some(delivery)) => self.deliver(delivery),
                 Ok(None) => return true,

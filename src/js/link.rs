@@ -63,7 +63,9 @@ impl Link {
     /// The primary's end of the channel; `hello` is the first that the worker gets, with its queue and its board.
     #[napi(catch_unwind)]
     pub fn channel(&mut self, env: Env, hello: String, on_event: Function<'_, Unknown, Unknown>) -> Result<Channel> {
-        let (Some(channel), Some(queue), Some(board)) = (self.channel.take(), self.worker_queue.take(), self.board_fd.take()) else {
+        let (Some(channel), Some(queue), Some(board)) =
+            (self.channel.take(), self.worker_queue.take(), self.board_fd.take())
+        else {
             return Err(napi::Error::from_reason("the channel has been opened already"));
         };
         let channel = Channel::open(&env, channel, &on_event, Inbox::default())?;
@@ -75,7 +77,8 @@ impl Link {
     /// What the worker's board says now.
     #[napi(catch_unwind)]
     pub fn read_board(&self) -> BoardReading {
-        let running = self.board.running_since().map_or(0, |since| crate::sys::clock::monotonic_ns().saturating_sub(since));
+        let running =
+            self.board.running_since().map_or(0, |since| crate::sys::clock::monotonic_ns().saturating_sub(since));
         BoardReading {
             taken: self.board.taken() as f64,
             active: self.board.active() as f64,

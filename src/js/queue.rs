@@ -36,7 +36,12 @@ pub struct ConnectionQueue {
 }
 
 impl ConnectionQueue {
-    pub(super) fn open(env: &Env, fd: OwnedFd, board: Rc<Board>, on_connection: &Function<'_, Unknown, Unknown>) -> Result<ConnectionQueue> {
+    pub(super) fn open(
+        env: &Env,
+        fd: OwnedFd,
+        board: Rc<Board>,
+        on_connection: &Function<'_, Unknown, Unknown>,
+    ) -> Result<ConnectionQueue> {
         let node_loop = event_loop(env)?;
         let inner = Rc::new(Inner {
             fd: RefCell::new(None),
@@ -54,7 +59,8 @@ impl ConnectionQueue {
         let weak = Rc::downgrade(&inner);
         let before = Hook::before_wait(node_loop, Rc::new(move || end_turn(&weak))).map_err(failed)?;
         let board = Rc::clone(&inner.board);
-        let after = Hook::after_wait(node_loop, Rc::new(move || board.begin_turn(clock::monotonic_ns()))).map_err(failed)?;
+        let after =
+            Hook::after_wait(node_loop, Rc::new(move || board.begin_turn(clock::monotonic_ns()))).map_err(failed)?;
         inner.poll.replace(Some(poll));
         inner.hooks.replace(vec![before, after]);
         inner.fd.replace(Some(fd));

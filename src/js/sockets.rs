@@ -48,7 +48,8 @@ impl Binding {
             return listen::bind_path(path, self.readable_all == Some(true), self.writable_all == Some(true));
         }
         let invalid = || io::Error::from_raw_os_error(libc::EINVAL);
-        let address = parse_address(self.address.as_deref().unwrap_or("::"), self.port.unwrap_or(0)).ok_or_else(invalid)?;
+        let address =
+            parse_address(self.address.as_deref().unwrap_or("::"), self.port.unwrap_or(0)).ok_or_else(invalid)?;
         listen::bind_internet(
             address,
             self.udp == Some(true),

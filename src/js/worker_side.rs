@@ -39,9 +39,10 @@ impl WorkerSide {
         let deadline = Instant::now() + HELLO_WAIT;
         let failed = |why: &str| napi::Error::from_reason(format!("the worker could not join its primary: {why}"));
         loop {
-            match inbox.next().map_err(|malformed| failed(malformed.0))? {
+            match inbox.next_delivery().map_err(|malformed| failed(malformed.0))? {
                 Some(Delivery::Frame(Kind::Hello, text, fds)) => {
-                    let (Ok(hello), Ok([queue, board])) = (String::from_utf8(text), <[OwnedFd; 2]>::try_from(fds)) else {
+                    let (Ok(hello), Ok([queue, board])) = (String::from_utf8(text), <[OwnedFd; 2]>::try_from(fds))
+                    else {
                         return Err(failed("its first frame makes no sense"));
                     };
                     let board = Rc::new(Board::open(board.as_fd()).map_err(|error| exception(&error))?);
@@ -68,7 +69,8 @@ impl WorkerSide {
     /// The channel; once only.
     #[napi(catch_unwind)]
     pub fn channel(&mut self, env: Env, on_event: Function<'_, Unknown, Unknown>) -> Result<Channel> {
-        let (fd, inbox) = self.channel.take().ok_or_else(|| napi::Error::from_reason("the channel has been opened already"))?;
+        let (fd, inbox) =
+            self.channel.take().ok_or_else(|| napi::Error::from_reason("the channel has been opened already"))?;
         Channel::open(&env, fd, &on_event, inbox)
     }
 

@@ -51,7 +51,10 @@ pub fn room_for(count: usize, sample: BorrowedFd) -> bool {
 
 /// Whether `error` says that descriptors, in this process or in flight between processes, have run out.
 pub fn ran_out(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ETOOMANYREFS | libc::ENOBUFS | libc::ENOMEM))
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ETOOMANYREFS | libc::ENOBUFS | libc::ENOMEM)
+    )
 }
 
 /// A second descriptor for what `fd` names, close-on-exec.

@@ -14,7 +14,8 @@ pub fn event_loop(env: &Env) -> Result<EventLoop> {
     let mut event_loop = ptr::null_mut();
     // SAFETY: `env` is alive; the result is written to a local of the right type.
     check_status!(unsafe { sys::napi_get_uv_event_loop(env.raw(), &raw mut event_loop) })?;
-    let event_loop = NonNull::new(event_loop.cast::<c_void>()).ok_or_else(|| napi::Error::from_status(Status::GenericFailure))?;
+    let event_loop =
+        NonNull::new(event_loop.cast::<c_void>()).ok_or_else(|| napi::Error::from_status(Status::GenericFailure))?;
     Ok(EventLoop(event_loop))
 }
 
@@ -54,7 +55,12 @@ impl Callback {
         let (mut reference, mut label, mut context) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
         // SAFETY: all values are alive during this call; results go to locals.
         unsafe {
-            check_status!(sys::napi_create_string_utf8(env.raw(), name.as_ptr().cast(), name.len() as isize, &raw mut label))?;
+            check_status!(sys::napi_create_string_utf8(
+                env.raw(),
+                name.as_ptr().cast(),
+                name.len() as isize,
+                &raw mut label
+            ))?;
             check_status!(sys::napi_async_init(env.raw(), ptr::null_mut(), label, &raw mut context))?;
             check_status!(sys::napi_create_reference(env.raw(), function.raw(), 1, &raw mut reference))?;
         }
@@ -123,9 +129,13 @@ impl Callback {
             match argument {
                 Argument::Int(number) => sys::napi_create_int32(self.env, number, value_out),
                 Argument::Text(text) => string(self.env, &text, value_out),
-                Argument::Bytes(bytes) if bytes.len() <= COPY_LIMIT => {
-                    sys::napi_create_buffer_copy(self.env, bytes.len(), bytes.as_ptr().cast(), ptr::null_mut(), value_out)
-                }
+                Argument::Bytes(bytes) if bytes.len() <= COPY_LIMIT => sys::napi_create_buffer_copy(
+                    self.env,
+                    bytes.len(),
+                    bytes.as_ptr().cast(),
+                    ptr::null_mut(),
+                    value_out,
+                ),
                 Argument::Bytes(bytes) => external_buffer(self.env, bytes, value_out),
             }
         })?;
@@ -172,7 +182,8 @@ unsafe fn external_buffer(env: sys::napi_env, bytes: Vec<u8>, out: *mut sys::nap
     let (start, length) = (bytes.as_mut_ptr(), bytes.len());
     let hint = Box::into_raw(bytes);
     // SAFETY: the memory stays where it is until `release`.
-    let status = unsafe { sys::napi_create_external_buffer(env, length, start.cast(), Some(release), hint.cast(), out) };
+    let status =
+        unsafe { sys::napi_create_external_buffer(env, length, start.cast(), Some(release), hint.cast(), out) };
     if status != sys::Status::napi_ok {
         // SAFETY: V8 took nothing, so the box is still ours.
         let bytes = unsafe { Box::from_raw(hint) };
@@ -195,7 +206,13 @@ pub fn append_utf8(env: &Env, text: &napi::JsString, length: usize, out: &mut Ve
         let mut written = 0;
         // SAFETY: the buffer has `capacity` writable bytes, of which N-API fills at most that many with a NUL last.
         check_status!(unsafe {
-            sys::napi_get_value_string_utf8(env.raw(), text.raw(), spare.as_mut_ptr().cast(), capacity, &raw mut written)
+            sys::napi_get_value_string_utf8(
+                env.raw(),
+                text.raw(),
+                spare.as_mut_ptr().cast(),
+                capacity,
+                &raw mut written,
+            )
         })?;
         // N-API stops at a whole character: fewer than 4 bytes left may mean that it was cut.
         if written + 4 < capacity || length == 0 {

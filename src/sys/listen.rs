@@ -19,7 +19,13 @@ pub const DEFAULT_BACKLOG: i32 = 511;
 
 /// A socket bound to `address`. `ipv6_only` is meaningless for IPv4. `reuse_address` is what a UDP socket has to
 /// ask for and a TCP listener always does.
-pub fn bind_internet(address: SocketAddr, udp: bool, ipv6_only: bool, reuse_address: bool, reuse_port: bool) -> io::Result<OwnedFd> {
+pub fn bind_internet(
+    address: SocketAddr,
+    udp: bool,
+    ipv6_only: bool,
+    reuse_address: bool,
+    reuse_port: bool,
+) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let kind = if udp { SockType::Datagram } else { SockType::Stream };
     let fd = socket(family, kind, FLAGS, None)?;

@@ -66,7 +66,12 @@ pub fn receive(socket: BorrowedFd, buffer: &mut [u8], fds: &mut Vec<OwnedFd>) ->
 }
 
 /// The same, appending at most `limit` bytes to a vector.
-pub fn receive_append(socket: BorrowedFd, bytes: &mut Vec<u8>, limit: usize, fds: &mut Vec<OwnedFd>) -> io::Result<Received> {
+pub fn receive_append(
+    socket: BorrowedFd,
+    bytes: &mut Vec<u8>,
+    limit: usize,
+    fds: &mut Vec<OwnedFd>,
+) -> io::Result<Received> {
     let spare = bytes.spare_capacity_mut();
     let room = spare.len().min(limit);
     let received = receive_uninit(socket, &mut spare[..room], fds)?;

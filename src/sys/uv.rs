@@ -129,10 +129,12 @@ impl<F: ?Sized + 'static> Raw<F> {
     }
 
     fn set_ref(&self, referenced: bool) {
-        // SAFETY: the handle lives until `close`, after which `closed` is set.
-        if !self.closed.get() {
-            unsafe { if referenced { (self.uv.reference)(self.handle) } else { (self.uv.unreference)(self.handle) } }
+        if self.closed.get() {
+            return;
         }
+        let function = if referenced { self.uv.reference } else { self.uv.unreference };
+        // SAFETY: the handle lives until `close`, after which `closed` is set.
+        unsafe { function(self.handle) };
     }
 
     fn close(&self) {
@@ -160,7 +162,8 @@ impl Poll {
     pub fn new(event_loop: EventLoop, fd: BorrowedFd, callback: Rc<PollFunction>) -> io::Result<Poll> {
         let number = fd.as_raw_fd();
         // SAFETY: the loop is alive and this is its thread; the memory is a uv_poll_t's.
-        let raw = Raw::new(UV_POLL, callback, |uv, handle| unsafe { (uv.poll_init)(event_loop.0.as_ptr(), handle, number) })?;
+        let raw =
+            Raw::new(UV_POLL, callback, |uv, handle| unsafe { (uv.poll_init)(event_loop.0.as_ptr(), handle, number) })?;
         raw.set_ref(false);
         Ok(Poll(raw))
     }
@@ -172,7 +175,11 @@ impl Poll {
         }
         // SAFETY: the handle is initialised and not closed.
         check(unsafe {
-            if events == 0 { (self.0.uv.poll_stop)(self.0.handle) } else { (self.0.uv.poll_start)(self.0.handle, events, Self::ready) }
+            if events == 0 {
+                (self.0.uv.poll_stop)(self.0.handle)
+            } else {
+                (self.0.uv.poll_start)(self.0.handle, events, Self::ready)
+            }
         })
     }
 
