@@ -3,12 +3,13 @@
 // The message channel as JavaScript sees it: `send`, `disconnect`, `connected`, `channel` and the events `message`
 // and `disconnect` on a process object, which is a worker's child process in the primary and `process` in a worker.
 //
-// Messages of one tick leave in one write and arrive in one call. The first of a tick is written at once when the
-// tick before had no more than one, so that a process that sends and then dies, or is busy for long, has sent.
+// A few messages in one tick are written at once, each by itself, so that a process that sends and then dies, is busy for
+// long, or answers a request has sent. More of them are a burst: they leave in one write and arrive in one call.
 
 const { Control } = require('./control.js');
 const errors = require('./errors.js');
 const handles = require('./handles.js');
+const { load } = require('./native.js');
 const { deserialize, deserializeRun, serialize } = require('./serialization.js');
 
 /** Kinds of frames (src/channel/frame.rs) and events (src/js/channel.rs). */
@@ -23,6 +24,13 @@ const EVENT = Object.freeze({
   outOfDescriptors: 36,
 });
 
+/**
+ * More messages than this in one tick are a burst: what comes after them leaves at the end of the tick, in one write.
+ * Fewer leave one by one, as in Node, where a message that is sent before a response is written also arrives before it.
+ */
+const BURST = 8;
+/** A tick belongs to the burst of the one before when it comes within this time (ms). */
+const BURST_PAUSE = 10;
 /** `send` says "please stop" when more bytes than this wait to be written. */
 const HIGH_WATER_MARK = 128 * 1024;
 /** Text gathered in one tick is written when it gets longer than this. */
@@ -34,6 +42,16 @@ const LAST_WRITE_TIME = 1000;
 const RETRY_TIME = 100;
 
 const now = performance.now.bind(performance);
+
+/** The channels of this process that are open, to be written out when it ends. @type {Set<MessageChannel>} */
+const channels = new Set();
+/** When the process that is ending gives up on peers that do not read. @type {number | undefined} */
+let giveUpAt;
+
+process.on('exit', () => {
+  giveUpAt = now() + LAST_WRITE_TIME;
+  for (const channel of channels) channel.flushAtExit();
+});
 
 /**
  * @typedef {import('./native-types').Channel} NativeChannel
@@ -58,6 +76,8 @@ class MessageChannel {
   #inTick = false;
   #sentThisTick = 0;
   #sentLastTick = 0;
+  /** Whether this tick goes on with a burst: not even its first messages are written by themselves. */
+  #inBurst = false;
 
   /** Bytes that wait to be written, as the last write said. */
   #queued = 0;
@@ -99,6 +119,7 @@ class MessageChannel {
     target.disconnect = () => this.disconnect();
     // A child process is closed when its streams and its channel are.
     if (typeof target._closesNeeded === 'number') target._closesNeeded++;
+    channels.add(this);
     this.#native.resume();
   }
 
@@ -173,12 +194,15 @@ class MessageChannel {
   /** @param {SendOptions} [options] */
   #afterGathering(options) {
     this.#sentThisTick++;
+    if (giveUpAt !== undefined) return this.flushAtExit();
     if (!this.#inTick) {
       this.#inTick = true;
       process.nextTick(this.endTick);
-      if (this.#sentLastTick <= 1) return this.#flush(options);
-      this.#gatheredSince = now();
-    } else if (
+      this.#inBurst = this.#sentLastTick > BURST && now() - this.#gatheredSince < BURST_PAUSE;
+      if (this.#inBurst) this.#gatheredSince = now();
+    }
+    if (
+      (!this.#inBurst && this.#sentThisTick <= BURST) ||
       this.#gathered.length > GATHER_LIMIT ||
       this.#queued > GATHER_LIMIT ||
       now() - this.#gatheredSince > GATHER_TIME
@@ -247,6 +271,7 @@ class MessageChannel {
   /**
    * @param {number} errno
    * @param {SendOptions} [options]
+   * @returns {boolean} What `send` returns then: nothing waits any more.
    */
   #writeFailed(errno, options) {
     const failed = this.#callbacks.splice(0);
@@ -258,7 +283,7 @@ class MessageChannel {
     }
     if (failed.length > 0) for (const { callback } of failed) process.nextTick(callback, error);
     else if (!options?.swallowErrors && !this.#closed) this.#fail(error);
-    return false;
+    return true;
   }
 
   /**
@@ -287,7 +312,7 @@ class MessageChannel {
       return false;
     }
     if (typeof callback === 'function') this.#gatheredCallbacks.push(callback);
-    return this.#flush(options);
+    return giveUpAt === undefined ? this.#flush(options) : this.flushAtExit();
   }
 
   /**
@@ -318,15 +343,16 @@ class MessageChannel {
     return true;
   }
 
-  /** The process ends: what was sent has to leave now. */
+  /**
+   * The process ends: what was sent has to leave now. Only a worker waits for that.
+   *
+   * @returns {boolean} As `send`.
+   */
   flushAtExit() {
-    if (this.#closed) return;
+    if (this.#closed) return true;
     this.#pushGathered();
-    this.#native.flushBlocking(LAST_WRITE_TIME);
-    // What is sent from now on leaves at once.
-    this.#inTick = false;
-    this.#sentLastTick = 0;
-    this.endTick = () => {};
+    const patience = this.inWorker ? Math.max(0, Math.ceil((giveUpAt ?? 0) - now())) : 0;
+    return this.#native.flushBlocking(patience) < HIGH_WATER_MARK;
   }
 
   /** Ends the channel when everything that was sent before is written. */
@@ -344,9 +370,12 @@ class MessageChannel {
   #finish() {
     if (this.#closed) return;
     this.#closed = true;
+    channels.delete(this);
     this.#target.connected = false;
     this.#target.channel = null;
     const target = this.#target;
+    const unsent = [...this.#callbacks.splice(0).map(({ callback }) => callback), ...this.#gatheredCallbacks.splice(0)];
+    for (const callback of unsent) process.nextTick(callback, errors.channelClosed());
     process.nextTick(() => {
       this.#native.close();
       this.socketLists.close();
@@ -372,17 +401,18 @@ class MessageChannel {
       case FRAME.advanced:
         return this.#understand(() => deserialize(payload, 1), this.#emitAll);
       case FRAME.control:
-        return this.#understand(() => JSON.parse(payload), (message) => this.#gotControl(message, fd));
+        return this.#understand(() => JSON.parse(payload), (message) => this.#gotControl(message, fd), fd);
       case FRAME.handleJson:
-        return this.#understand(() => JSON.parse(payload), (parts) => this.#gotHandle(parts, fd));
+        return this.#understand(() => JSON.parse(payload), (parts) => this.#gotHandle(parts, fd), fd);
       case FRAME.handleAdvanced:
-        return this.#understand(() => deserialize(payload, 2), (parts) => this.#gotHandle(parts, fd));
+        return this.#understand(() => deserialize(payload, 2), (parts) => this.#gotHandle(parts, fd), fd);
       case EVENT.progress:
         this.#written(payload, this.#writing);
         if (this.#disconnecting && payload === 0) this.#finish();
         return undefined;
       case EVENT.writeFailed:
-        this.#writeFailed(payload);
+        // Nobody is calling `send` now: the callbacks tell, and the end of the channel.
+        this.#writeFailed(payload, { swallowErrors: true });
         if (this.#disconnecting) this.#finish();
         return undefined;
       case EVENT.malformed:
@@ -390,8 +420,11 @@ class MessageChannel {
       case EVENT.outOfDescriptors:
         setTimeout(() => this.#closed || this.#native.resume(), RETRY_TIME).unref();
         return undefined;
-      default:
+      case EVENT.end:
         return this.#finish();
+      default:
+        discard(fd);
+        return this.#malformed('a frame has no business here');
     }
   }
 
@@ -401,12 +434,14 @@ class MessageChannel {
    * @template T
    * @param {() => T} parse
    * @param {(parsed: T) => void} use
+   * @param {number} [fd] The descriptor that came along, closed when nobody can use it.
    */
-  #understand(parse, use) {
+  #understand(parse, use, fd = -1) {
     let parsed;
     try {
       parsed = parse();
     } catch (error) {
+      discard(fd);
       this.#malformed(/** @type {Error} */ (error).message);
       return;
     }
@@ -445,9 +480,12 @@ class MessageChannel {
    * @param {number} fd
    */
   #gotControl(message, fd) {
-    if (typeof message !== 'object' || message === null) return this.#malformed('a control message is no object');
-    if (!this.socketLists.onControl(message)) this.#onControl(message, fd);
-    return undefined;
+    if (typeof message === 'object' && message !== null && !this.socketLists.onControl(message)) {
+      this.#onControl(message, fd);
+      return;
+    }
+    discard(fd);
+    if (typeof message !== 'object' || message === null) this.#malformed('a control message is no object');
   }
 
   /**
@@ -458,6 +496,11 @@ class MessageChannel {
     const [about, message] = Array.isArray(parts) ? parts : [];
     this.#understand(() => handles.receive(this, about, fd), (receive) => receive((handle) => this.#emit(message, handle)));
   }
+}
+
+/** @param {number} fd A descriptor that nobody wants, or -1. */
+function discard(fd) {
+  if (fd >= 0) load().closeFd(fd);
 }
 
 /**

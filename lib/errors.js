@@ -2,7 +2,7 @@
 
 // Errors with Node's codes and Node's words, where Node has them.
 
-const { inspect } = require('node:util');
+const path = require('node:path');
 
 /**
  * An error as Node makes it: the code is a property, and part of the first line of the stack.
@@ -23,21 +23,21 @@ function coded(Base, code, message) {
 }
 
 /**
- * What was received instead, in Node's words.
+ * What was received instead, in the words of the Node that runs: those of an error of its own about the value.
  *
  * @param {unknown} value
  * @returns {string}
  */
 function received(value) {
-  if (value == null) return `Received ${value}`;
-  if (typeof value === 'function') return `Received function ${value.name}`;
-  if (typeof value === 'object') {
-    const name = value.constructor?.name;
-    return name ? `Received an instance of ${name}` : `Received ${inspect(value, { depth: -1 })}`;
+  try {
+    // Anything but a number, and anything but a string, is refused.
+    if (typeof value === 'string') Buffer.alloc(/** @type {any} */ (value));
+    else path.basename(/** @type {any} */ (value));
+  } catch (error) {
+    const { message } = /** @type {Error} */ (error);
+    return message.slice(message.indexOf('Received '));
   }
-  let text = inspect(value, { colors: false });
-  if (text.length > 28) text = `${text.slice(0, 25)}...`;
-  return `Received type ${typeof value} (${text})`;
+  return '';
 }
 
 /**

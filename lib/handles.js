@@ -206,4 +206,4 @@ function adoptDatagram(raw, type, emit) {
 
 const { SocketLists } = require('./socket_lists.js');
 
-module.exports = { SocketLists, openRaw, prepare, receive, udpHandle };
+module.exports = { SocketLists, detach, openRaw, prepare, receive, udpHandle };

@@ -38,9 +38,33 @@ const LINGER = 5000;
  * @property {unknown} data What the first server said of itself (the key of TLS tickets).
  * @property {string | undefined} file The file of a Unix socket, removed when it is closed.
  * @property {Set<any>} workers
+ * @property {number} [turn] Whose turn it is to get a connection that moves.
  * @property {any} [last] The worker that was the last to leave.
  * @property {NodeJS.Timeout} [linger]
  */
+
+/**
+ * What a worker writes may be anything, and what its user gave `listen` is not always what it should be: Node takes
+ * `false` and `'7'` for a backlog. Afterwards every member has its type.
+ *
+ * @param {any} question
+ * @returns {Question}
+ */
+function typed(question) {
+  const { address, port, addressType, fd, flags, backlog } = question;
+  return {
+    ...question,
+    address: typeof address === 'string' ? address : null,
+    port: typeof port === 'string' ? Number(port) | 0 : integer(port),
+    addressType: typeof addressType === 'string' ? addressType : integer(addressType),
+    fd: fd == null ? null : integer(fd),
+    flags: integer(flags),
+    backlog: typeof backlog === 'string' ? Number(backlog) | 0 : integer(backlog),
+  };
+}
+
+/** @param {unknown} value */
+const integer = (value) => (typeof value === 'number' || typeof value === 'boolean' ? Number(value) | 0 : 0);
 
 /** @param {Question} question */
 function isUdp({ addressType }) {
@@ -112,11 +136,12 @@ class Listeners {
    * A worker wants to listen.
    *
    * @param {any} worker
-   * @param {Question} question
+   * @param {any} asked
    * @param {boolean} accept Whether the acceptor shall accept for it; else it gets the bound socket.
    * @returns {{ errno: number } | { errno: 0, entry: Entry }} `errno` is negative when it cannot be.
    */
-  join(worker, question, accept) {
+  join(worker, asked, accept) {
+    const question = typed(asked);
     const key = [question.address, question.port, question.addressType, question.fd, question.index].join(':');
     let entry = this.#entries.get(key);
     if (!entry) {
@@ -129,8 +154,34 @@ class Listeners {
     clearTimeout(entry.linger);
     entry.data ??= question.data;
     entry.workers.add(worker);
-    if (entry.accepted) this.acceptor.addMember(entry.id, worker.slot());
+    if (entry.accepted && !worker.held) this.acceptor.addMember(entry.id, worker.slot());
     return { errno: 0, entry };
+  }
+
+  /**
+   * A worker that was kept out of the rotation takes its part.
+   *
+   * @param {any} worker
+   */
+  release(worker) {
+    for (const entry of this.#entries.values()) {
+      if (entry.accepted && entry.workers.has(worker)) this.acceptor.addMember(entry.id, worker.slot());
+    }
+  }
+
+  /**
+   * A connection that a worker which is leaving hands on. Without anybody to take it, it is closed by the caller.
+   *
+   * @param {any} from
+   * @param {string} key
+   * @param {number} fd
+   */
+  move(from, key, fd) {
+    const entry = this.#entries.get(key);
+    const others = entry ? [...entry.workers].filter((worker) => worker !== from) : [];
+    if (!entry || fd < 0 || others.length === 0) return;
+    entry.turn = ((entry.turn ?? 0) + 1) % others.length;
+    others[entry.turn].channel.sendControl({ act: 'adopt', key }, fd);
   }
 
   /**

@@ -19,8 +19,11 @@ export interface Channel {
 export interface BoardReading {
   taken: number;
   active: number;
+  queued: number;
   turns: number;
   runningFor: number;
+  utilization: number;
+  longestTurn: number;
 }
 
 export interface Link {
@@ -58,10 +61,12 @@ export interface Acceptor {
   address(listener: number): Address | null;
   addMember(listener: number, worker: number): void;
   removeMember(listener: number, worker: number): number;
+  nudge(worker: number): void;
 }
 
 export interface ConnectionQueue {
   giveBack(fd: number, listener: number, full: boolean): void;
+  passOn(fd: number, listener: number): boolean;
   available(listener: number): void;
   setActive(count: number): void;
   resume(): void;
@@ -83,6 +88,8 @@ export interface Native {
   socketKind(fd: number): 'tcp' | 'pipe' | 'udp' | null;
   isListening(fd: number): boolean;
   newSocket(kind: 'tcp' | 'pipe' | 'udp'): number;
+  notify(address: string, text: string): number;
+  reapOrphans(children: number[]): number;
   closeFd(fd: number): void;
   duplicateFd(fd: number): number;
 }

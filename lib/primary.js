@@ -18,6 +18,23 @@ const { spawnWorker } = require('./spawn.js');
  * @property {import('./native-types').Link} link
  * @property {MessageChannel} channel
  * @property {() => number} slot The acceptor's number for it.
+ * @property {boolean} held Whether it is kept out of the rotation for the time being.
+ * @property {(message: any) => void} onControl Gets what only a supervisor understands.
+ */
+
+/**
+ * What a supervisor needs of the primary.
+ *
+ * @typedef {object} Core
+ * @property {(settings: object, policy: number | undefined) => void} setup
+ * @property {(env: NodeJS.ProcessEnv | undefined, extra: { supervised: object, held: boolean }) => any} fork
+ * @property {(worker: any, listener: (message: any) => void) => void} onControl
+ * @property {(worker: any, message: object) => void} tell
+ * @property {(worker: any) => void} release Into the rotation.
+ * @property {(worker: any) => void} leave Out of the rotation, on purpose.
+ * @property {(worker: any) => import('./native-types').BoardReading} board
+ * @property {(worker: any) => void} nudge Makes an idle event loop turn.
+ * @property {(listener: (worker: any) => boolean) => void} onDisconnect Asked before `worker.disconnect()`.
  */
 
 /**
@@ -63,6 +80,14 @@ function takeOver(cluster) {
   }
 
   cluster.fork = function fork(/** @type {NodeJS.ProcessEnv | undefined} */ env) {
+    return forkWorker(env);
+  };
+
+  /**
+   * @param {NodeJS.ProcessEnv | undefined} env
+   * @param {{ supervised?: object, held?: boolean }} [extra]
+   */
+  function forkWorker(env, extra = {}) {
     cluster.setupPrimary();
     const id = ++lastId;
     const link = new (load().Link)();
@@ -73,7 +98,7 @@ function takeOver(cluster) {
       link.spawned();
     }
     const worker = new Worker({ id, process: child });
-    tie(worker, link);
+    tie(worker, link, extra);
     worker.on('message', (/** @type {any} */ message, /** @type {any} */ handle) => {
       cluster.emit('message', worker, message, handle);
     });
@@ -82,17 +107,18 @@ function takeOver(cluster) {
     process.nextTick(() => cluster.emit('fork', worker));
     cluster.workers[id] = worker;
     return worker;
-  };
+  }
 
   /**
    * Opens the channel to a worker's process.
    *
    * @param {any} worker
    * @param {import('./native-types').Link} link
+   * @param {{ supervised?: object, held?: boolean }} extra
    */
-  function tie(worker, link) {
+  function tie(worker, link, { supervised, held = false }) {
     const advanced = cluster.settings.serialization === 'advanced';
-    const hello = JSON.stringify({ id: worker.id, advanced });
+    const hello = JSON.stringify({ id: worker.id, advanced, supervised });
     const child = worker.process;
     const channel = new MessageChannel(child, (onEvent) => link.channel(hello, onEvent), {
       advanced,
@@ -107,7 +133,8 @@ function takeOver(cluster) {
     });
     /** @type {number | undefined} */
     let slot;
-    ties.set(worker, { link, channel, slot: () => (slot ??= listeners.acceptor.addWorker(link)) });
+    const addToAcceptor = () => (slot ??= listeners.acceptor.addWorker(link));
+    ties.set(worker, { link, channel, slot: addToAcceptor, held, onControl: () => {} });
     child.once('exit', () => {
       if (slot !== undefined) listeners.acceptor.removeWorker(slot);
     });
@@ -177,7 +204,8 @@ function takeOver(cluster) {
    * @param {number} fd
    */
   function onControl(worker, message, fd) {
-    if (fd >= 0) load().closeFd(fd); // No worker has a reason to send one here.
+    if (message.act === 'move') listeners.move(tiesOf(worker), message.key, fd);
+    if (fd >= 0) load().closeFd(fd);
     switch (message.act) {
       case 'online':
         worker.state = 'online';
@@ -198,6 +226,7 @@ function takeOver(cluster) {
         tiesOf(worker).channel.sendControl({ act: 'reply', seq: message.seq });
         break;
       default:
+        tiesOf(worker).onControl(message);
     }
   }
 
@@ -231,7 +260,38 @@ function takeOver(cluster) {
     cluster.emit('listening', worker, info);
   }
 
+  /** @type {(worker: any) => boolean} */
+  let disconnectBySupervisor = () => false;
+
+  /** @type {Core} */
+  const core = {
+    setup(workerSettings, wantedPolicy) {
+      if (wantedPolicy !== undefined) cluster.schedulingPolicy = wantedPolicy;
+      cluster.setupPrimary(workerSettings);
+    },
+    fork: forkWorker,
+    onControl: (worker, listener) => void (tiesOf(worker).onControl = listener),
+    tell: (worker, message) => void tiesOf(worker).channel.sendControl(message),
+    release(worker) {
+      tiesOf(worker).held = false;
+      listeners.release(tiesOf(worker));
+    },
+    leave(worker) {
+      worker.exitedAfterDisconnect = true;
+      leaveAll(worker);
+    },
+    board: (worker) => tiesOf(worker).link.readBoard(),
+    nudge: (worker) => listeners.acceptor.nudge(tiesOf(worker).slot()),
+    onDisconnect: (listener) => void (disconnectBySupervisor = listener),
+  };
+
+  cluster.supervise = function supervise(/** @type {unknown} */ options) {
+    const { Supervisor } = require('./supervisor/supervisor.js');
+    return new Supervisor(core, options);
+  };
+
   Worker.prototype.disconnect = function disconnect() {
+    if (disconnectBySupervisor(this)) return this;
     this.exitedAfterDisconnect = true;
     const { channel } = tiesOf(this);
     channel.sendControl({ act: 'disconnect' });

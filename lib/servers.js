@@ -18,6 +18,7 @@ const RETRY_TIME = 100;
  * A server that gets connections from the queue.
  *
  * @typedef {object} Accepting
+ * @property {string} key The primary's name for it.
  * @property {any} server The user's server.
  * @property {any} handle What stands in for its listening socket.
  * @property {boolean} full Whether the primary thinks that it has as many connections as it may have.
@@ -26,23 +27,29 @@ const RETRY_TIME = 100;
 class Servers {
   /** By the listener's id. @type {Map<number, Accepting>} */
   #accepting = new Map();
-  /** Shared sockets. @type {Map<any, any>} Raw handle to the user's server. */
+  /** Servers with a socket that others share, by its raw handle. @type {Map<any, { key: string, server: any }>} */
   #shared = new Map();
+  /** Sessions of HTTP/2 servers, which Node keeps no list of. @type {Set<import('node:http2').ServerHttp2Session>} */
+  sessions = new Set();
   /** @type {Map<string, { next: number, taken: Set<number> }>} */
   #places = new Map();
   /** How many servers want the process to live. */
   #references = 0;
   #active = 0;
+  #taking = true;
   #queue;
   #onClose;
+  #tell;
 
   /**
    * @param {(onConnection: (fd: number, listener: number) => void) => import('./native-types').ConnectionQueue} openQueue
    * @param {(key: string) => void} onClose Called when a server has closed.
+   * @param {(message: object, fd: number) => boolean} tell Sends a message to the primary.
    */
-  constructor(openQueue, onClose) {
+  constructor(openQueue, onClose, tell) {
     this.#queue = openQueue((fd, listener) => this.#onConnection(fd, listener));
     this.#onClose = onClose;
+    this.#tell = tell;
   }
 
   /**
@@ -92,7 +99,8 @@ class Servers {
       }
       return Reflect.apply(close, handle, args);
     };
-    this.#shared.set(handle, server);
+    this.#shared.set(handle, { key, server });
+    this.#watchSessions(server);
     callback(0, handle);
   }
 
@@ -137,7 +145,8 @@ class Servers {
       };
     }
     handle.ref();
-    this.#accepting.set(listener, { server, handle, full: false });
+    this.#accepting.set(listener, { key, server, handle, full: false });
+    this.#watchSessions(server);
     this.#watchCount(server, listener);
     callback(0, handle);
   }
@@ -190,7 +199,7 @@ class Servers {
       return;
     }
     const accepting = this.#accepting.get(listener);
-    if (!accepting?.handle.onconnection) {
+    if (!accepting?.handle.onconnection || !this.#taking) {
       this.#queue.giveBack(fd, listener, false);
     } else if (!hasRoom(accepting.server) && !accepting.server.dropMaxConnection) {
       accepting.full = true;
@@ -210,13 +219,63 @@ class Servers {
     const finished = () => {
       if (--waiting === 0) done();
     };
-    const servers = new Set([...this.#shared.values(), ...[...this.#accepting.values()].map(({ server }) => server)]);
-    for (const server of servers) {
+    for (const server of this.all()) {
       waiting++;
       if (isOpen(server)) server.close(finished);
       else finished();
     }
     finished();
+  }
+
+  /** @returns {Set<any>} The user's servers. */
+  all() {
+    return new Set([...this.#shared.values(), ...this.#accepting.values()].map(({ server }) => server));
+  }
+
+  /** @param {any} server */
+  has(server) {
+    return [...this.#accepting.values()].some((one) => one.server === server);
+  }
+
+  /** Whatever still comes goes back. */
+  stopTaking() {
+    this.#taking = false;
+  }
+
+  /**
+   * Gives a connection of a server's to other workers. Its descriptor stays open here until the caller closes it.
+   *
+   * @param {any} server
+   * @param {number} fd
+   * @returns {boolean} Whether it went.
+   */
+  passOn(server, fd) {
+    for (const [listener, one] of this.#accepting) if (one.server === server) return this.#queue.passOn(fd, listener);
+    for (const one of this.#shared.values()) if (one.server === server) return this.#tell({ act: 'move', key: one.key }, fd);
+    return false;
+  }
+
+  /**
+   * A connection that another worker had, for a server with a shared socket.
+   *
+   * @param {string} key
+   * @param {number} fd
+   */
+  adopt(key, fd) {
+    for (const [handle, one] of this.#shared) {
+      if (one.key === key && handle.onconnection) return handle.onconnection(0, openRaw(load().socketKind(fd) ?? 'tcp', fd));
+    }
+    return load().closeFd(fd);
+  }
+
+  /** @param {any} server */
+  #watchSessions(server) {
+    // Only HTTP/2 servers have settings to update.
+    if (typeof server.updateSettings !== 'function') return;
+    server.on('session', (/** @type {any} */ session) => {
+      this.sessions.add(session);
+      session.once('close', () => this.sessions.delete(session));
+    });
   }
 
   /** No connection comes any more. */

@@ -6,6 +6,7 @@ const path = require('node:path');
 
 const { MessageChannel } = require('./channel.js');
 const environment = require('./environment.js');
+const errors = require('./errors.js');
 const { load } = require('./native.js');
 const { Servers } = require('./servers.js');
 
@@ -19,7 +20,7 @@ const KEPT_MESSAGES = 1024;
  */
 function takeOver(cluster) {
   const side = new (load().WorkerSide)(environment.workerFd());
-  const { id, advanced } = JSON.parse(side.hello);
+  const { id, advanced, supervised } = JSON.parse(side.hello);
   /** @type {Map<number, (reply: any, fd: number) => void>} */
   const questions = new Map();
   let lastQuestion = 0;
@@ -32,20 +33,46 @@ function takeOver(cluster) {
     onClosed: () => {},
     onMalformed: (error) => /** @type {any} */ (process).emit('error', error),
   });
-  process.on('exit', () => channel.flushAtExit());
   countListeners(channel);
 
   const worker = new cluster.Worker({ id, process, state: 'online' });
   // The constructor of `Worker` has taken this many.
   const ownListeners = process.listenerCount('message');
   cluster.worker = worker;
-  const servers = new Servers((onConnection) => side.queue(onConnection), (key) => send({ act: 'close', key }));
+  const servers = new Servers(
+    (onConnection) => side.queue(onConnection),
+    (key) => send({ act: 'close', key }),
+    (message, fd) => channel.sendControl(message, fd),
+  );
+
+  /** What is to be done before this worker ends, in order. @type {(() => unknown)[]} */
+  const hooks = [];
+  cluster.onShutdown = function onShutdown(/** @type {() => unknown} */ hook) {
+    if (typeof hook !== 'function') throw errors.invalidArgument('hook', 'of type function', hook);
+    hooks.push(hook);
+  };
+
+  async function runHooks() {
+    for (const hook of hooks.splice(0)) {
+      try {
+        await hook();
+      } catch (error) {
+        process.emitWarning(`A shutdown hook failed: ${error instanceof Error ? error.stack : String(error)}`);
+      }
+    }
+  }
+
+  const supervision = supervised
+    ? require('./supervised.js').supervise({ worker, cluster, servers, send, runHooks }, supervised)
+    : undefined;
 
   process.once('disconnect', () => {
     servers.close();
     worker.emit('disconnect');
     // The primary has gone, or has thrown this worker out.
-    if (!worker.exitedAfterDisconnect) process.exit(0);
+    if (worker.exitedAfterDisconnect) return;
+    if (supervision) supervision.onOrphaned();
+    else process.exit(0);
   });
 
   send({ act: 'online' });
@@ -71,7 +98,12 @@ function takeOver(cluster) {
     } else if (message.act === 'reply') {
       const callback = questions.get(message.seq);
       questions.delete(message.seq);
-      callback?.(message, fd);
+      if (callback) callback(message, fd);
+      else if (fd >= 0) load().closeFd(fd);
+    } else if (message.act === 'adopt') {
+      servers.adopt(message.key, fd);
+    } else {
+      supervision?.onControl(message);
     }
   }
 
@@ -133,10 +165,16 @@ function takeOver(cluster) {
   function disconnect(askedByPrimary) {
     worker.exitedAfterDisconnect = true;
     servers.closeAll(() => {
-      // The primary must know that it was on purpose before it sees the channel end.
-      if (askedByPrimary) leave();
-      else if (!send({ act: 'exitedAfterDisconnect' }, leave)) leave();
+      if (hooks.length > 0) void runHooks().then(() => goodbye(askedByPrimary));
+      else goodbye(askedByPrimary);
     });
+  }
+
+  /** @param {boolean} askedByPrimary */
+  function goodbye(askedByPrimary) {
+    // The primary must know that it was on purpose before it sees the channel end.
+    if (askedByPrimary) leave();
+    else if (!send({ act: 'exitedAfterDisconnect' }, leave)) leave();
   }
 
   function leave() {

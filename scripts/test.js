@@ -6,7 +6,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { say } = require('./build-native.js');
-const { setUp } = require('./lib/setup.js');
+const { installEcosystem, setUp } = require('./lib/setup.js');
 const { root } = require('./lib/sources.js');
 const { choose, runSteps } = require('./lib/steps.js');
 
@@ -86,6 +86,7 @@ function typeTests() {
 async function main() {
   const chosen = choose(steps, process.argv.slice(2));
   await setUp();
+  if (chosen.some(({ name }) => name === 'jest')) installEcosystem();
   const { passed, failed, skipped, ok } = await runSteps(chosen);
   process.stdout.write(`\n${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ''}\n`);
   process.exitCode = ok ? 0 : 1;

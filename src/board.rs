@@ -11,7 +11,10 @@
 //!    5   worker      connections taken from the queue
 //!    6   worker      connections open
 //!    7   worker      1 while descriptors have run out
+//!    8   worker      when the last turn ended (ns)
+//!    9   worker      ns spent waiting for events
 //!   16   primary     1: "tell me when a turn is over" (a cache line of its own)
+//!   17   primary     connections that wait in the queue
 //! ```
 //!
 //! Libuv runs the callbacks of sockets *inside* its wait for events, so word 1 covers timers, immediates, closing
@@ -40,7 +43,10 @@ enum Word {
     Taken = 5,
     Active = 6,
     OutOfDescriptors = 7,
+    TurnEnd = 8,
+    Idle = 9,
     TellMe = 16,
+    Queued = 17,
 }
 
 /// One worker's board, seen from either side.
@@ -77,14 +83,21 @@ impl Board {
     }
 
     /// Worker: the turn is over; the loop is about to wait. Returns whether the primary asked to be told.
-    pub fn end_turn(&self, now: u64) -> bool {
-        let since = self.word(Word::RunningSince).load(Ordering::Relaxed);
-        if since != 0 {
-            let turn = now.saturating_sub(since);
+    ///
+    /// `idle` is what libuv has counted as waiting so far (ns): the rest of the time since the last turn's end was spent
+    /// running.
+    pub fn end_turn(&self, now: u64, idle: u64) -> bool {
+        self.word(Word::RunningSince).store(0, Ordering::Relaxed);
+        let last = self.word(Word::TurnEnd).load(Ordering::Relaxed);
+        let waited = idle.saturating_sub(self.word(Word::Idle).load(Ordering::Relaxed));
+        if last != 0 {
+            let turn = now.saturating_sub(last).saturating_sub(waited);
             self.add(Word::Running, turn);
-            self.word(Word::Longest).fetch_max(turn, Ordering::Relaxed);
-            self.word(Word::RunningSince).store(0, Ordering::Relaxed);
+            let longest = self.word(Word::Longest);
+            longest.store(longest.load(Ordering::Relaxed).max(turn), Ordering::Relaxed);
         }
+        self.word(Word::TurnEnd).store(now, Ordering::Relaxed);
+        self.word(Word::Idle).store(idle, Ordering::Relaxed);
         let turns = self.word(Word::Turns);
         turns.store(turns.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
         self.word(Word::TellMe).load(Ordering::Relaxed) != 0 && self.word(Word::TellMe).swap(0, Ordering::SeqCst) != 0
@@ -114,6 +127,16 @@ impl Board {
     fn add(&self, word: Word, amount: u64) {
         let word = self.word(word);
         word.store(word.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Release);
+    }
+
+    /// Primary: so many connections wait in the queue; for those who read the board, the acceptor has its own count.
+    pub fn set_queued(&self, count: u64) {
+        self.word(Word::Queued).store(count, Ordering::Relaxed);
+    }
+
+    /// Connections that waited in the queue when some were last sent or looked for.
+    pub fn queued(&self) -> u64 {
+        self.word(Word::Queued).load(Ordering::Relaxed)
     }
 
     /// Primary: asks to be told when a turn of the worker ends.
@@ -146,6 +169,13 @@ impl Board {
         (self.word(Word::Running).load(Ordering::Relaxed), self.word(Word::Longest).load(Ordering::Relaxed))
     }
 
+    /// The part (0 to 1) of the time up to the last turn's end that was spent running.
+    pub fn utilization(&self) -> f64 {
+        let running = self.word(Word::Running).load(Ordering::Relaxed) as f64;
+        let idle = self.word(Word::Idle).load(Ordering::Relaxed) as f64;
+        if running + idle > 0.0 { running / (running + idle) } else { 0.0 }
+    }
+
     /// Whether the worker has said that its descriptors ran out.
     pub fn out_of_descriptors(&self) -> bool {
         self.word(Word::OutOfDescriptors).load(Ordering::Acquire) != 0
@@ -166,8 +196,10 @@ mod tests {
         worker.set_active(4);
         worker.begin_turn(100);
         assert_eq!((primary.taken(), primary.active(), primary.running_since()), (5, 4, Some(100)));
-        assert!(!worker.end_turn(160));
-        assert_eq!((primary.running_since(), primary.turns(), primary.running_time()), (None, 1, (60, 60)));
+        assert!(!worker.end_turn(160, 0));
+        worker.begin_turn(300);
+        assert!(!worker.end_turn(400, 180));
+        assert_eq!((primary.running_since(), primary.turns(), primary.running_time()), (None, 2, (60, 60)));
     }
 
     #[test]
@@ -175,8 +207,8 @@ mod tests {
         let (fd, primary) = Board::create().unwrap();
         let worker = Board::open(fd.as_fd()).unwrap();
         primary.ask_to_be_told();
-        assert!(worker.end_turn(1));
-        assert!(!worker.end_turn(2));
+        assert!(worker.end_turn(1, 0));
+        assert!(!worker.end_turn(2, 0));
     }
 
     #[test]

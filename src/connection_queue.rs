@@ -36,6 +36,11 @@ pub fn send(queue: BorrowedFd, connections: &[Connection]) -> io::Result<()> {
     scm::send(queue, &[IoSlice::new(&payload[..count * 4])], &fds[..count]).map(drop)
 }
 
+/// Sends a packet without a connection, of which the receiver only notices that its loop turns.
+pub fn nudge(queue: BorrowedFd) -> io::Result<()> {
+    scm::send(queue, &[IoSlice::new(&[0])], &[]).map(drop)
+}
+
 /// What [`receive`] found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Batch {
@@ -159,6 +164,13 @@ mod tests {
         drop(worker);
         let mut taken = Vec::new();
         assert_eq!(receive(take_back.as_fd(), &mut taken).unwrap(), Batch::Taken(3));
+    }
+
+    #[test]
+    fn a_nudge_is_neither_a_connection_nor_an_end() {
+        let (primary, worker) = socket::packet_pair().unwrap();
+        nudge(primary.as_fd()).unwrap();
+        assert_eq!(receive(worker.as_fd(), &mut Vec::new()).unwrap(), Batch::Taken(0));
     }
 
     #[test]

@@ -8,6 +8,8 @@ const { watchCpu } = require('../lib/cpu.js');
 const WORKERS = 2;
 /** As many as `ab -c 64`. Several client addresses, or the sticky policy would know one client only. */
 const LOAD = { connections: 64, sources: 64 };
+/** What every rival can serve: at full speed the faster one has fewer connections pending, and so smaller batches. */
+const SAME_RATE = 1000;
 
 /** @type {import('../lib/experiment.js').Experiment} */
 const connections = {
@@ -18,6 +20,7 @@ const connections = {
   metrics: {
     per_second: { title: 'short HTTP connections', unit: 'per second', chart: true },
     primary_us: { title: 'CPU of the primary per connection', unit: 'µs', digits: 1, chart: true },
+    calm_primary_us: { title: `CPU of the primary per connection, ${SAME_RATE} per second offered to all`, unit: 'µs', digits: 1, chart: true },
     all_us: { title: 'CPU of all server processes per connection', unit: 'µs', digits: 1, chart: true },
     spread: { title: 'spread over the workers', unit: 'max / min', digits: 3 },
     p99_ms: { title: 'p99 of short connections', unit: 'ms', digits: 1 },
@@ -31,6 +34,7 @@ const connections = {
     { text: 'all CPU per connection against node rr', rival: 'rcluster rr', metric: 'all_us', of: 'ratio', againstRival: NODE_RR, atMost: 0.5 },
     { text: 'all CPU per connection against node none', rival: 'rcluster rr', metric: 'all_us', of: 'ratio', againstRival: 'node none', atMost: 1 },
     { text: 'primary CPU per connection against the floor', rival: 'rcluster rr', metric: 'primary_us', of: 'ratio', againstRival: 'floor', atMost: 1.15 },
+    { text: 'the same with as many offered to both', rival: 'rcluster rr', metric: 'calm_primary_us', of: 'ratio', againstRival: 'floor', atMost: 1.15 },
     { text: 'keep-alive requests/s against node rr', rival: 'rcluster rr', metric: 'keep_alive_per_second', of: 'ratio', againstRival: NODE_RR, atLeast: 0.99 },
     { text: 'spread over the workers, max / min', rival: 'rcluster rr', metric: 'spread', of: 'value', atMost: 1.01 },
     { text: 'failed requests', rival: 'rcluster rr', metric: 'failed', of: 'value', atMost: 0 },
@@ -42,16 +46,21 @@ const connections = {
       const cpu = watchCpu(server);
       const short = await runLoad(programs.load, server.port, { ...LOAD, seconds: seconds(2) });
       const used = cpu();
+      const calmCpu = watchCpu(server);
+      const calm = await runLoad(programs.load, server.port, { rate: SAME_RATE, sources: 64, seconds: seconds(1.5) });
+      const calmUsed = calmCpu();
       const sample = {
         per_second: short.requests / short.seconds,
         // Without a cluster the one process is no primary.
         primary_us: rival.kind === 'off' ? undefined : used.primary / short.requests,
+        calm_primary_us: rival.kind === 'off' ? undefined : calmUsed.primary / calm.requests,
         all_us: used.all / short.requests,
         spread: server.workers.length > 1 ? spread(short, server.workers) : undefined,
         p99_ms: short.latency_us.p99 / 1000,
-        failed: failures(short),
+        failed: failures(short) + failures(calm),
         primary_threads_us: used.threads,
         short,
+        calm,
       };
       // The floor closes after each answer.
       if (rival.kind === 'floor') return sample;

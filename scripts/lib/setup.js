@@ -8,30 +8,50 @@ const path = require('node:path');
 const { buildNative, say } = require('../build-native.js');
 const { root } = require('./sources.js');
 
-/** @returns {boolean} true when `npm ci` has not run since the lock file changed */
-function modulesAreOld() {
-  const installed = path.join(root, 'node_modules', '.package-lock.json');
+/** The libraries that the ecosystem tests run: apart from the tools, so that `npm install` stays lean. */
+const ECOSYSTEM = path.join(root, '__test__', 'ecosystem');
+
+/**
+ * @param {string} folder one with a package.json and its lock file
+ * @returns {boolean} true when `npm ci` has not run since the lock file changed
+ */
+function modulesAreOld(folder) {
+  const installed = path.join(folder, 'node_modules', '.package-lock.json');
   if (!fs.existsSync(installed)) return true;
-  return fs.statSync(installed).mtimeMs < fs.statSync(path.join(root, 'package-lock.json')).mtimeMs;
+  return fs.statSync(installed).mtimeMs < fs.statSync(path.join(folder, 'package-lock.json')).mtimeMs;
 }
 
 /**
- * Installs the tools (jest, eslint, typescript) when they are missing or older than the lock file.
+ * Runs `npm ci` in a folder when its modules are missing or older than its lock file.
  *
+ * @param {string} folder
+ * @param {string} what is installed, in words
  * @throws {Error} when npm fails
  */
-function installTools() {
-  if (!modulesAreOld()) return;
-  say('installing the development tools (npm ci)');
+function installModules(folder, what) {
+  if (!modulesAreOld(folder)) return;
+  say(`installing ${what} (npm ci)`);
   // Our own install step would build the native part, which is built on its own, with progress shown.
   const { status } = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], {
-    cwd: root,
+    cwd: folder,
     stdio: ['ignore', 'inherit', 'inherit'],
   });
   if (status !== 0) throw new Error('npm ci failed, see above.');
   // npm leaves the file's time alone when nothing had to change.
   const now = new Date();
-  fs.utimesSync(path.join(root, 'node_modules', '.package-lock.json'), now, now);
+  fs.utimesSync(path.join(folder, 'node_modules', '.package-lock.json'), now, now);
+}
+
+/** Installs the tools (jest, eslint, typescript). */
+function installTools() {
+  installModules(root, 'the development tools');
+}
+
+/** Installs the libraries of the ecosystem tests, with this checkout as `rcluster` among them. */
+function installEcosystem() {
+  installModules(ECOSYSTEM, 'the libraries of the ecosystem tests');
+  const link = path.join(ECOSYSTEM, 'node_modules', 'rcluster');
+  if (!fs.existsSync(link)) fs.symlinkSync(path.relative(path.dirname(link), root), link, 'dir');
 }
 
 /** Installs the tools and builds the native part. */
@@ -40,4 +60,4 @@ async function setUp() {
   await buildNative();
 }
 
-module.exports = { installTools, setUp };
+module.exports = { installEcosystem, installTools, setUp };

@@ -135,6 +135,13 @@ impl Core {
         remaining
     }
 
+    /// Makes an idle worker's event loop turn.
+    pub fn nudge(&self, worker: usize) {
+        if let Some(Some(worker)) = self.workers.get(worker) {
+            worker.nudge();
+        }
+    }
+
     /// One turn of the acceptor's loop. Returns how long it may wait for the next event.
     pub fn turn(&mut self, tokens: &[u64]) -> Option<Duration> {
         let now = clock::monotonic_ns();

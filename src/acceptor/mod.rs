@@ -69,6 +69,11 @@ impl Acceptor {
         self.core.lock().add_member(listener, worker);
     }
 
+    /// Makes an idle worker's event loop turn, so that its board shows that it can.
+    pub fn nudge(&self, worker: usize) {
+        self.core.lock().nudge(worker);
+    }
+
     /// The opposite. Returns how many members are left.
     pub fn remove_member(&self, listener: u32, worker: usize) -> usize {
         self.core.lock().remove_member(listener, worker)

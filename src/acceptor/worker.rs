@@ -131,6 +131,12 @@ impl Worker {
         Ok(())
     }
 
+    /// Makes an idle event loop turn: an empty packet.
+    pub fn nudge(&self) {
+        // A queue that is full is no sign of idleness.
+        let _ = connection_queue::nudge(self.ends.queue.as_fd());
+    }
+
     /// Looks whether it takes what is queued.
     pub fn watch(&mut self, now: u64) -> Queue {
         let taken = self.ends.board.taken();
@@ -138,6 +144,7 @@ impl Worker {
             self.taken_seen = taken;
             self.progress_at = now;
         }
+        self.ends.board.set_queued(self.sent.saturating_sub(taken));
         if self.sent.saturating_sub(taken) == 0 {
             return Queue::Empty;
         }

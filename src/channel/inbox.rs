@@ -51,8 +51,14 @@ pub struct Inbox {
     /// Where in `bytes` the next frame starts.
     start: usize,
     fds: VecDeque<OwnedFd>,
-    /// A frame longer than a read, of which `bytes` holds the payload alone, as far as it has come.
+    /// A frame longer than a read, of which `bytes` holds the payload alone, as far as it has come (JSON texts behind
+    /// the bracket that makes an array of them).
     long: Option<Header>,
+}
+
+/// Bytes before the payload of a long frame.
+fn lead(kind: Kind) -> usize {
+    usize::from(kind == Kind::Json)
 }
 
 impl Inbox {
@@ -75,15 +81,18 @@ impl Inbox {
             && let Ok(Some(header)) = self.header()
             && header.length > CHUNK
         {
-            self.bytes.drain(..self.start + HEADER);
+            self.bytes.drain(..self.start + HEADER - lead(header.kind));
+            if header.kind == Kind::Json {
+                self.bytes[0] = b'[';
+            }
             self.start = 0;
             self.long = Some(header);
         }
         let have = self.bytes.len();
-        let limit = self.long.map_or(CHUNK, |header| header.length.saturating_sub(have));
-        // Ahead of what has come, but not as far as a liar says.
-        let room = limit.min(AHEAD.max(have));
-        self.bytes.try_reserve(room).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        let limit = self.long.map_or(CHUNK, |header| (lead(header.kind) + header.length).saturating_sub(have));
+        // Ahead of what has come, but not as far as a liar says. One more for a closing bracket.
+        let room = limit.min(AHEAD.max(have)) + 1;
+        self.bytes.try_reserve_exact(room).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
         let asked = limit.min(self.bytes.capacity() - self.bytes.len());
         let mut fds = Vec::new();
         let received = match scm::receive_append(socket, &mut self.bytes, asked, &mut fds) {
@@ -98,11 +107,15 @@ impl Inbox {
     /// The next run of whole frames, if there is one.
     pub fn next_delivery(&mut self) -> Result<Option<Delivery>, Malformed> {
         if let Some(header) = self.long {
-            if self.bytes.len() < header.length {
+            if self.bytes.len() < lead(header.kind) + header.length {
                 return Ok(None);
             }
             self.long = None;
-            let payload = mem::take(&mut self.bytes);
+            let mut payload = mem::take(&mut self.bytes);
+            if header.kind == Kind::Json {
+                payload.push(b']');
+                return Ok(Some(Delivery::JsonArray(payload)));
+            }
             return self.single(header, payload).map(Some);
         }
         let Some(first) = self.whole_frame()? else { return self.check_surplus() };
@@ -244,13 +257,18 @@ mod tests {
         let mut outbox = Outbox::default();
         outbox.push_vec(Kind::Control, long.clone(), Vec::new()).unwrap();
         outbox.push_vec(Kind::Json, b"7".to_vec(), Vec::new()).unwrap();
+        outbox.push_vec(Kind::Json, long.clone(), Vec::new()).unwrap();
+        outbox.push_vec(Kind::Json, b"8".to_vec(), Vec::new()).unwrap();
         let (mut inbox, mut got) = (Inbox::default(), Vec::new());
-        while got.len() < 2 {
+        while got.len() < 4 {
             outbox.write(here.as_fd()).unwrap();
             got.extend(drain(&mut inbox, &there).unwrap());
         }
         assert!(matches!(&got[0], Delivery::Frame(Kind::Control, text, _) if *text == long));
         assert!(matches!(&got[1], Delivery::JsonArray(text) if text == b"[7]"));
+        let array = [b"[", long.as_slice(), b"]"].concat();
+        assert!(matches!(&got[2], Delivery::JsonArray(text) if *text == array));
+        assert!(matches!(&got[3], Delivery::JsonArray(text) if text == b"[8]"));
     }
 
     #[test]

@@ -71,6 +71,12 @@ impl Acceptor {
         self.core.add_member(listener, worker as usize);
     }
 
+    /// Makes an idle worker's event loop turn.
+    #[napi(catch_unwind)]
+    pub fn nudge(&self, worker: u32) {
+        self.core.nudge(worker as usize);
+    }
+
     /// It gets none any more. Returns how many workers still do.
     #[napi(catch_unwind)]
     pub fn remove_member(&self, listener: u32, worker: u32) -> u32 {

@@ -139,10 +139,13 @@ impl Channel {
     }
 
     /// Writes as much as the kernel takes now; the rest follows by itself, with `Progress` events. Returns the bytes
-    /// that are still queued, or a negative errno.
+    /// that are still queued, or a negative errno, after which nothing is.
     #[napi(catch_unwind)]
     pub fn flush(&self) -> f64 {
         let result = self.inner.write();
+        if result.is_err() {
+            self.inner.outbox.replace(Outbox::default());
+        }
         self.inner.watch();
         result.map_or_else(|error| f64::from(negative_errno(&error)), |queued| queued as f64)
     }

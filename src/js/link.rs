@@ -23,10 +23,16 @@ pub struct BoardReading {
     pub taken: f64,
     /// Connections open in it.
     pub active: f64,
+    /// Connections that wait in its queue.
+    pub queued: f64,
     /// Turns of its event loop.
     pub turns: f64,
     /// Milliseconds that it is known to have been running without having waited for events; 0 when it waits.
     pub running_for: f64,
+    /// The part (0 to 1) of its time that its event loop has been running.
+    pub utilization: f64,
+    /// Milliseconds of the longest turn of its event loop.
+    pub longest_turn: f64,
 }
 
 /// A channel, a connection queue and a board, made for one worker.
@@ -82,8 +88,11 @@ impl Link {
         BoardReading {
             taken: self.board.taken() as f64,
             active: self.board.active() as f64,
+            queued: self.board.queued() as f64,
             turns: self.board.turns() as f64,
             running_for: running as f64 / 1e6,
+            utilization: self.board.utilization(),
+            longest_turn: self.board.running_time().1 as f64 / 1e6,
         }
     }
 }

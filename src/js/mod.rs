@@ -4,6 +4,7 @@
 pub mod acceptor;
 pub mod channel;
 pub mod link;
+pub mod process;
 pub mod queue;
 pub mod sockets;
 pub mod worker_side;

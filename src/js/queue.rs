@@ -11,7 +11,7 @@ use napi_derive::napi;
 use crate::board::Board;
 use crate::connection_queue::{self, Batch, Connection, Notice};
 use crate::sys::js::{Argument, Callback, event_loop};
-use crate::sys::uv::{Hook, Poll, READABLE};
+use crate::sys::uv::{EventLoop, Hook, Poll, READABLE};
 use crate::sys::{clock, descriptors};
 
 use super::exception;
@@ -21,6 +21,7 @@ struct Inner {
     poll: RefCell<Option<Poll>>,
     hooks: RefCell<Vec<Hook>>,
     board: Rc<Board>,
+    node_loop: EventLoop,
     callback: Callback,
     taken: RefCell<Vec<Connection>>,
     out_of_descriptors: Cell<bool>,
@@ -48,6 +49,7 @@ impl ConnectionQueue {
             poll: RefCell::new(None),
             hooks: RefCell::new(Vec::new()),
             board,
+            node_loop,
             callback: Callback::new(env, "RCLUSTERQUEUE", on_connection)?,
             taken: RefCell::new(Vec::with_capacity(connection_queue::MAX_BATCH)),
             out_of_descriptors: Cell::new(false),
@@ -77,6 +79,13 @@ impl ConnectionQueue {
             let connection = Connection { fd, listener };
             self.inner.notify(&if full { Notice::Full(connection) } else { Notice::Closed(connection) });
         }
+    }
+
+    /// Passes a connection on to other workers; the descriptor stays open here. Returns whether it went.
+    #[napi(catch_unwind)]
+    pub fn pass_on(&self, fd: i32, listener: u32) -> bool {
+        let Ok(fd) = descriptors::duplicate_number(fd) else { return false };
+        self.inner.notify(&Notice::Closed(Connection { fd, listener }))
     }
 
     /// The server of this listener has room again.
@@ -149,7 +158,7 @@ fn on_ready(weak: &Weak<Inner>) {
 
 fn end_turn(weak: &Weak<Inner>) {
     if let Some(inner) = weak.upgrade()
-        && inner.board.end_turn(clock::monotonic_ns())
+        && inner.board.end_turn(clock::monotonic_ns(), inner.node_loop.idle_ns())
     {
         inner.notify(&Notice::TurnOver);
     }
@@ -164,10 +173,9 @@ impl Inner {
 
     /// A notice that cannot be sent is lost: the primary looks by itself after a while, and a connection that cannot
     /// go back is closed.
-    fn notify(&self, notice: &Notice) {
-        if let Some(fd) = self.fd.borrow().as_ref() {
-            let _ = connection_queue::send_notice(fd.as_fd(), notice);
-        }
+    fn notify(&self, notice: &Notice) -> bool {
+        let fd = self.fd.borrow();
+        fd.as_ref().is_some_and(|fd| connection_queue::send_notice(fd.as_fd(), notice).is_ok())
     }
 
     fn close(&self) {

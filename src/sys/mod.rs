@@ -17,6 +17,7 @@ pub mod descriptors;
 pub mod js;
 pub mod listen;
 pub mod poll;
+pub mod process;
 pub mod scm;
 pub mod socket;
 pub mod uv;

@@ -58,6 +58,7 @@ functions! {
     prepare_init = c"uv_prepare_init": fn(*mut c_void, Handle) -> c_int;
     prepare_start = c"uv_prepare_start": fn(Handle, HookCallback) -> c_int;
     check_init = c"uv_check_init": fn(*mut c_void, Handle) -> c_int;
+    metrics_idle_time = c"uv_metrics_idle_time": fn(*mut c_void) -> u64;
     check_start = c"uv_check_start": fn(Handle, HookCallback) -> c_int;
 }
 
@@ -78,6 +79,14 @@ fn check(result: c_int) -> io::Result<()> {
 /// The event loop of a Node environment. Only to be used on its own thread.
 #[derive(Clone, Copy)]
 pub struct EventLoop(pub(super) NonNull<c_void>);
+
+impl EventLoop {
+    /// ns that the loop has spent waiting for events since it was made.
+    pub fn idle_ns(self) -> u64 {
+        // SAFETY: the loop is alive as long as anything of ours runs on it; the function only reads.
+        functions().map_or(0, |uv| unsafe { (uv.metrics_idle_time)(self.0.as_ptr()) })
+    }
+}
 
 /// A handle of libuv with the closure it calls. The memory of both is freed after libuv has let go of them.
 struct Raw<F: ?Sized + 'static> {

@@ -1,0 +1,64 @@
+'use strict';
+
+// Express, Fastify and Koa, each on two workers.
+
+const { lookup } = require('node:dns/promises');
+const http = require('node:http');
+const { childrenOf, request, serve, waitForDeath } = require('./helpers/start');
+
+const env = { HOST: '127.0.0.1' };
+const json = async (...args) => JSON.parse((await request(...args)).body);
+
+describe.each(['express', 'fastify', 'koa'])('%s', (name) => {
+  test('requests go to both workers in turn; bodies, streams and errors are right', async () => {
+    const { app, port } = await serve(`${name}.js`, { env });
+    const workers = childrenOf(app.pid);
+    const pids = [];
+    for (let i = 0; i < 10; i++) {
+      const { pid, ip } = await json(port);
+      expect(ip).toBe('127.0.0.1');
+      pids.push(pid);
+    }
+    expect(new Set(pids)).toEqual(new Set(workers));
+    for (let i = 2; i < pids.length; i++) expect(pids[i]).toBe(pids[i - 2]);
+
+    const body = { text: 'ä'.repeat(500_000) };
+    const headers = { 'content-type': 'application/json' };
+    const echoed = await json(port, { path: '/echo', method: 'POST', headers, body: JSON.stringify(body) });
+    expect(echoed).toEqual(body);
+    expect((await request(port, { path: '/stream' })).body).toBe('abc');
+    const failed = await request(port, { path: '/fails' });
+    expect(failed.status).toBe(500);
+    expect(JSON.parse(failed.body)).toEqual({ error: 'on purpose' });
+  });
+
+  test('a kept connection stays with its worker, and disconnect() waits for what is being answered', async () => {
+    const { app, port } = await serve(`${name}.js`, { env });
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    const { pid } = await json(port, { agent });
+    for (let i = 0; i < 5; i++) expect((await json(port, { agent })).pid).toBe(pid);
+    agent.destroy();
+
+    const workers = childrenOf(app.pid);
+    const slow = workers.map(() => json(port, { path: '/slow' }));
+    // Each has begun by the time an answer to a later request comes.
+    await Promise.all(workers.map(() => request(port)));
+    expect(await app.stop('SIGTERM')).toEqual({ code: 0, signal: null });
+    const served = await Promise.all(slow);
+    expect(new Set(served.map((answer) => answer.pid))).toEqual(new Set(workers));
+    await waitForDeath(workers);
+    expect(app.stderr).toEqual([]);
+  });
+});
+
+test('fastify listens on every address of localhost', async () => {
+  const addresses = await lookup('localhost', { all: true });
+  const servers = String(2 * new Set(addresses.map(({ address }) => address)).size);
+  const { app, port } = await serve('fastify.js', { env: { SERVERS: servers } });
+  const workers = childrenOf(app.pid);
+  for (const { address } of addresses) {
+    const pids = [];
+    for (let i = 0; i < 4; i++) pids.push((await json(port, { host: address })).pid);
+    expect(new Set(pids)).toEqual(new Set(workers));
+  }
+});

@@ -1,0 +1,202 @@
+'use strict';
+
+// What `supervise` and the command line may be asked for: checked, completed, copied and frozen once.
+
+const os = require('node:os');
+
+const { coded, received } = require('../errors.js');
+
+const READY = /** @type {const} */ (['listening', 'message', 'online']);
+const UNITS = Object.freeze({ '': 1, B: 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 });
+
+/**
+ * @typedef {object} Restart
+ * @property {number} delay ms before the first restart.
+ * @property {number} factor By which the delay grows with each crash.
+ * @property {number} max ms, the longest delay.
+ * @property {number} resetAfter ms of uptime after which the delay starts anew.
+ * @property {number} limit So many crashes within `window` are a crash loop.
+ * @property {number} window ms.
+ */
+
+/**
+ * @typedef {object} Options
+ * @property {number} workers
+ * @property {'listening' | 'message' | 'online'} ready
+ * @property {number} readyTimeout ms
+ * @property {number} settleTime ms
+ * @property {number} drainTimeout ms
+ * @property {Readonly<Restart>} restart
+ * @property {number} hangTimeout ms, 0 for never.
+ * @property {'SIGKILL' | 'SIGABRT'} hangSignal
+ * @property {number} maxMemory Bytes, 0 for no limit.
+ * @property {'exit' | 'drain'} crash
+ * @property {number} reloadParallel
+ * @property {boolean} signals
+ * @property {NodeJS.ProcessEnv | undefined} env
+ * @property {number | undefined} policy
+ * @property {Readonly<Record<string, unknown>>} settings For `setupPrimary`.
+ */
+
+const DEFAULTS = Object.freeze({
+  workers: 'max',
+  ready: 'listening',
+  readyTimeout: 10_000,
+  settleTime: 1500,
+  drainTimeout: 10_000,
+  restart: Object.freeze({ delay: 100, factor: 1.5, max: 15_000, resetAfter: 30_000, limit: 10, window: 60_000 }),
+  hangTimeout: 30_000,
+  hangSignal: 'SIGKILL',
+  maxMemory: 0,
+  crash: 'exit',
+  reloadParallel: 1,
+  signals: false,
+});
+
+/** Settings of `setupPrimary` that are passed through. */
+const SETTINGS = Object.freeze([
+  'args', 'cwd', 'exec', 'execArgv', 'gid', 'inspectPort', 'serialization', 'silent', 'stdio', 'uid', 'windowsHide',
+]);
+
+const POLICY_NAMES = Object.freeze({ none: 1, rr: 2, least: 3, sticky: 4, reuseport: 5 });
+
+/**
+ * @param {string} name
+ * @param {string} rule
+ * @param {unknown} value
+ */
+function badOption(name, rule, value) {
+  return coded(TypeError, 'ERR_RCLUSTER_BAD_OPTION', `The "${name}" option must be ${rule}. ${received(value)}`);
+}
+
+/**
+ * @param {string} name
+ * @param {unknown} value
+ * @param {{ least: number, integer?: boolean, unit: string }} rule
+ * @returns {number}
+ */
+function number(name, value, { least, integer = true, unit }) {
+  const fits = typeof value === 'number' && Number.isFinite(value) && value >= least && (!integer || Number.isInteger(value));
+  if (!fits) throw badOption(name, `${integer ? 'a whole number' : 'a number'} of ${unit}, ${least} or more`, value);
+  return value;
+}
+
+/** @param {string} name @param {unknown} value @param {number} [least] */
+const milliseconds = (name, value, least = 0) => {
+  // A longer timer would fire at once.
+  if (typeof value === 'number' && value > 2 ** 31 - 1) throw badOption(name, 'less than 2 ** 31 milliseconds', value);
+  return number(name, value, { least, unit: 'milliseconds' });
+};
+
+/**
+ * @template {string} T
+ * @param {string} name
+ * @param {unknown} value
+ * @param {readonly T[]} allowed
+ * @returns {T}
+ */
+function oneOf(name, value, allowed) {
+  const found = allowed.find((one) => one === value);
+  if (found === undefined) throw badOption(name, `one of ${allowed.map((one) => `'${one}'`).join(', ')}`, value);
+  return found;
+}
+
+/**
+ * A count of workers: a whole number, or `max` for one per available core.
+ *
+ * @param {unknown} value
+ */
+function workers(value) {
+  if (value === 'max') return Math.max(1, os.availableParallelism());
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > 1024) {
+    throw badOption('workers', "a whole number from 1 to 1024, or 'max'", value);
+  }
+  return value;
+}
+
+/**
+ * Bytes, as a number or as a string such as `300M`.
+ *
+ * @param {unknown} value
+ */
+function bytes(value) {
+  const match = typeof value === 'string' ? /^(\d+(?:\.\d+)?)([BKMG]?)B?$/i.exec(value) : null;
+  const size = match ? Number(match[1]) * UNITS[/** @type {keyof UNITS} */ (match[2].toUpperCase())] : value;
+  if (typeof size !== 'number' || !Number.isFinite(size) || size < 0) {
+    throw badOption('maxMemory', "a number of bytes, or a string such as '300M'", value);
+  }
+  return Math.round(size);
+}
+
+/** @param {unknown} value */
+function policy(value) {
+  if (value === undefined) return undefined;
+  if (typeof value === 'string' && Object.hasOwn(POLICY_NAMES, value)) {
+    return POLICY_NAMES[/** @type {keyof POLICY_NAMES} */ (value)];
+  }
+  if (Object.values(POLICY_NAMES).some((known) => known === value)) return /** @type {number} */ (value);
+  throw badOption('policy', `one of ${Object.keys(POLICY_NAMES).map((name) => `'${name}'`).join(', ')}`, value);
+}
+
+/**
+ * @param {unknown} value
+ * @returns {Readonly<Restart>}
+ */
+function restart(value) {
+  if (value === null || typeof value !== 'object') throw badOption('restart', 'an object', value);
+  refuseUnknown(value, Object.keys(DEFAULTS.restart), 'restart.');
+  const all = { ...DEFAULTS.restart, ...value };
+  return Object.freeze({
+    delay: milliseconds('restart.delay', all.delay),
+    factor: number('restart.factor', all.factor, { least: 1, integer: false, unit: 'times' }),
+    max: milliseconds('restart.max', all.max),
+    resetAfter: milliseconds('restart.resetAfter', all.resetAfter),
+    limit: number('restart.limit', all.limit, { least: 1, unit: 'crashes' }),
+    window: milliseconds('restart.window', all.window, 1),
+  });
+}
+
+/**
+ * @param {object} given
+ * @param {readonly string[]} known
+ * @param {string} [prefix]
+ */
+function refuseUnknown(given, known, prefix = '') {
+  for (const name of Object.keys(given)) {
+    if (!known.includes(name)) {
+      throw coded(TypeError, 'ERR_RCLUSTER_BAD_OPTION', `There is no option "${prefix}${name}". Known are: ${known.join(', ')}`);
+    }
+  }
+}
+
+/**
+ * @param {unknown} given
+ * @returns {Readonly<Options>}
+ */
+function parse(given = {}) {
+  if (given === null || typeof given !== 'object' || Array.isArray(given)) throw badOption('options', 'an object', given);
+  refuseUnknown(given, [...Object.keys(DEFAULTS), 'env', 'policy', ...SETTINGS]);
+  const stated = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  const all = /** @type {Record<string, any>} */ ({ ...DEFAULTS, ...stated });
+  if (all.env !== undefined && (all.env === null || typeof all.env !== 'object')) throw badOption('env', 'an object', all.env);
+  if (typeof all.signals !== 'boolean') throw badOption('signals', 'true or false', all.signals);
+  return Object.freeze({
+    workers: workers(all.workers),
+    ready: oneOf('ready', all.ready, READY),
+    readyTimeout: milliseconds('readyTimeout', all.readyTimeout, 1),
+    settleTime: milliseconds('settleTime', all.settleTime),
+    drainTimeout: milliseconds('drainTimeout', all.drainTimeout),
+    restart: restart(all.restart),
+    hangTimeout: milliseconds('hangTimeout', all.hangTimeout),
+    hangSignal: oneOf('hangSignal', all.hangSignal, /** @type {const} */ (['SIGKILL', 'SIGABRT'])),
+    maxMemory: bytes(all.maxMemory),
+    crash: oneOf('crash', all.crash, /** @type {const} */ (['exit', 'drain'])),
+    reloadParallel: number('reloadParallel', all.reloadParallel, { least: 1, unit: 'workers' }),
+    signals: all.signals,
+    env: all.env && Object.freeze({ ...all.env }),
+    policy: policy(all.policy),
+    settings: Object.freeze(Object.fromEntries(SETTINGS.filter((name) => all[name] !== undefined).map((name) => [name, all[name]]))),
+  });
+}
+
+module.exports = { POLICY_NAMES, parse, workers };

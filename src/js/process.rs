@@ -1,0 +1,18 @@
+//! What a supervisor needs of the system.
+
+use napi_derive::napi;
+
+use super::number;
+use crate::sys::process;
+
+/// Sends one datagram to a service manager's socket. Returns 0 or a negative errno.
+#[napi(catch_unwind)]
+pub fn notify(address: String, text: String) -> i32 {
+    number(process::notify(&address, &text).map(|()| 0))
+}
+
+/// Collects ended processes that are none of `children`. Returns how many, or a negative errno.
+#[napi(catch_unwind)]
+pub fn reap_orphans(children: Vec<i32>) -> i32 {
+    number(process::reap_orphans(&children))
+}

@@ -1,0 +1,39 @@
+//! Processes that are not ours, and the manager that started us.
+
+use std::io;
+use std::os::fd::AsRawFd;
+
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, sendto, socket};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::Pid;
+
+/// Sends one datagram to a Unix socket, named by its path or, after an `@`, by its abstract name (sd_notify(3)).
+pub fn notify(address: &str, text: &str) -> io::Result<()> {
+    let peer = match address.strip_prefix('@') {
+        Some(name) => UnixAddr::new_abstract(name.as_bytes())?,
+        None => UnixAddr::new(address)?,
+    };
+    let fd = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+    sendto(fd.as_raw_fd(), text.as_bytes(), &peer, MsgFlags::MSG_NOSIGNAL)?;
+    Ok(())
+}
+
+/// Collects processes that have ended and were not started by us, as the first process of a container has to. Those in
+/// `children` are left to whoever waits for them. Returns how many were collected.
+pub fn reap_orphans(children: &[i32]) -> io::Result<i32> {
+    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    let mut count = 0;
+    loop {
+        let ended = match waitid(Id::All, look) {
+            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(count),
+            other => other?.pid().map_or(0, Pid::as_raw),
+        };
+        // One of ours is first in line; the rest has its turn when that one has been collected.
+        if ended == 0 || children.contains(&ended) {
+            return Ok(count);
+        }
+        waitpid(Pid::from_raw(ended), Some(WaitPidFlag::WNOHANG))?;
+        count += 1;
+    }
+}
