@@ -73,8 +73,7 @@ class Drain {
   #servers;
   #ours;
   #closeIdleAt;
-  /** @type {NodeJS.Immediate | undefined} */
-  #sweepSoon;
+  #sweepIsDue = false;
   /** @type {() => void} */
   #onEmpty = () => {};
 
@@ -140,8 +139,10 @@ class Drain {
       response.setHeader('Connection', 'close');
     }
     response.once('close', () => {
-      this.#sweepSoon ??= setImmediate(() => {
-        this.#sweepSoon = undefined;
+      if (this.#sweepIsDue) return;
+      this.#sweepIsDue = true;
+      setImmediate(() => {
+        this.#sweepIsDue = false;
         this.#sweep();
       });
     });

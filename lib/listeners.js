@@ -96,6 +96,14 @@ function bindings(question) {
 }
 
 /**
+ * @param {string | undefined} one
+ * @param {string} other
+ */
+function sameAddress(one, other) {
+  return one === other || (one === '::' && other === '0.0.0.0');
+}
+
+/**
  * The path of a Unix socket has to fit in about 100 bytes.
  *
  * @param {string} file
@@ -125,6 +133,30 @@ class Listeners {
   /** @param {(text: string) => void} onWarning */
   constructor(onWarning) {
     this.#onWarning = onWarning;
+  }
+
+  /** Sockets that whoever started us has opened. @type {{ fd: number, address: import('./native-types').SocketName }[]} */
+  #inherited = [];
+
+  /** @param {number[]} fds Listening sockets to use instead of binding their addresses. */
+  useSockets(fds) {
+    this.#inherited = fds.flatMap((fd) => {
+      const address = load().socketName(fd);
+      return address ? [{ fd, address }] : [];
+    });
+  }
+
+  /**
+   * What to bind for a question: the socket that was inherited for this address, if there is one.
+   *
+   * @param {Question} question
+   */
+  #bindings(question) {
+    const { address, port, backlog } = question;
+    const inherited = this.#inherited.find(({ address: name }) =>
+      port >= 0 ? name.port === port && port > 0 && (!address || sameAddress(name.address, address)) : name.path !== undefined && path.resolve(name.path) === address,
+    );
+    return inherited && !isUdp(question) ? [{ fd: inherited.fd, backlog }] : bindings(question);
   }
 
   /** Started when it is first needed. */
@@ -190,7 +222,7 @@ class Listeners {
    */
   #open(question, accepted) {
     let id = 0;
-    for (const binding of bindings(question)) {
+    for (const binding of this.#bindings(question)) {
       id = accepted ? this.acceptor.listen(binding) : load().bindShared(binding);
       if (id >= 0 || id === -os.constants.errno.EADDRINUSE) break;
     }

@@ -53,6 +53,12 @@ export interface Address {
   port: number;
 }
 
+export interface SocketName {
+  address?: string;
+  port?: number;
+  path?: string;
+}
+
 export interface Acceptor {
   addWorker(link: Link): number;
   removeWorker(worker: number): void;
@@ -85,6 +91,7 @@ export interface Native {
   Acceptor: new (onWarning: (text: string) => void) => Acceptor;
   WorkerSide: new (fd: number) => WorkerSide;
   bindShared(binding: Binding): number;
+  socketName(fd: number): SocketName | null;
   socketKind(fd: number): 'tcp' | 'pipe' | 'udp' | null;
   isListening(fd: number): boolean;
   newSocket(kind: 'tcp' | 'pipe' | 'udp'): number;

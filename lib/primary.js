@@ -34,6 +34,8 @@ const { spawnWorker } = require('./spawn.js');
  * @property {(worker: any) => void} leave Out of the rotation, on purpose.
  * @property {(worker: any) => import('./native-types').BoardReading} board
  * @property {(worker: any) => void} nudge Makes an idle event loop turn.
+ * @property {() => number[]} pids Of all workers that have not ended.
+ * @property {(fds: number[]) => void} useSockets Listening sockets to use instead of binding their addresses.
  * @property {(listener: (worker: any) => boolean) => void} onDisconnect Asked before `worker.disconnect()`.
  */
 
@@ -48,6 +50,8 @@ function takeOver(cluster) {
   const ties = new WeakMap();
   const intercom = new EventEmitter();
   const listeners = new Listeners((text) => process.emitWarning(text, { code: 'RCLUSTER_DESCRIPTORS' }));
+  /** @type {Set<number>} Of workers that have not ended. */
+  const pids = new Set();
   let lastId = 0;
   let initialized = false;
   let policy = cluster.schedulingPolicy;
@@ -102,6 +106,8 @@ function takeOver(cluster) {
     worker.on('message', (/** @type {any} */ message, /** @type {any} */ handle) => {
       cluster.emit('message', worker, message, handle);
     });
+    if (child.pid !== undefined) pids.add(child.pid);
+    child.once('exit', () => pids.delete(/** @type {number} */ (child.pid)));
     child.once('exit', (exitCode, signalCode) => onExit(worker, exitCode, signalCode));
     child.once('disconnect', () => onDisconnect(worker));
     process.nextTick(() => cluster.emit('fork', worker));
@@ -282,6 +288,8 @@ function takeOver(cluster) {
     },
     board: (worker) => tiesOf(worker).link.readBoard(),
     nudge: (worker) => listeners.acceptor.nudge(tiesOf(worker).slot()),
+    pids: () => [...pids],
+    useSockets: (fds) => listeners.useSockets(fds),
     onDisconnect: (listener) => void (disconnectBySupervisor = listener),
   };
 

@@ -2,6 +2,9 @@
 
 // When to start a worker again that has died by itself. Pure: the clock and the dice are given.
 
+/** So many crashes before any worker was ever ready are a crash loop. */
+const FIRST_LIMIT = 4;
+
 /** One seat's delays: each crash makes the next one longer, a long life makes it short again. */
 class Backoff {
   #crashes = 0;
@@ -43,17 +46,19 @@ class CrashLoop {
   }
 
   /**
-   * Notes a crash at `time` (ms). Returns whether it is the one that makes a loop of them.
+   * Notes a crash at `time` (ms). Returns how many there were within the window, if this one makes a loop of them.
    *
    * @param {number} time
+   * @param {boolean} everReady Whether any worker was ever ready: a service that has never run is given up sooner.
    */
-  crashed(time) {
-    const { limit, window } = this.#options;
+  crashed(time, everReady) {
+    const { window } = this.#options;
+    const limit = everReady ? this.#options.limit : Math.min(this.#options.limit, FIRST_LIMIT);
     this.#times.push(time);
     while (this.#times[0] <= time - window) this.#times.shift();
-    if (this.#times.length < limit) return false;
+    if (this.#times.length < limit) return 0;
     this.#times = [];
-    return true;
+    return limit;
   }
 }
 

@@ -8,6 +8,8 @@ const { coded } = require('../errors.js');
 const { Backoff, CrashLoop } = require('./backoff.js');
 const { Member } = require('./member.js');
 const options = require('./options.js');
+const { inheritedSockets, notifyManager, reapOrphans } = require('./service_manager.js');
+const { handleSignals } = require('./signals.js');
 const { cpu, memory } = require('./process_figures.js');
 const { Watchdog } = require('./watchdog.js');
 
@@ -67,6 +69,10 @@ class Supervisor extends EventEmitter {
     this.#options = options.parse(given);
     this.#crashLoop = new CrashLoop(this.#options.restart);
     core.setup(this.#options.settings, this.#options.policy);
+    core.useSockets(inheritedSockets());
+    notifyManager(this);
+    reapOrphans(core.pids);
+    if (this.#options.signals) this.#handleSignals();
     core.onDisconnect((worker) => this.#onDisconnectAsked(worker));
     this.#firstReady = this.#start();
     this.#firstReady.catch(() => {});
@@ -75,6 +81,14 @@ class Supervisor extends EventEmitter {
       onHang: (member, time) => this.#onHang(member, time),
       onMemory: (member, bytes) => this.#onMemory(member, bytes),
     });
+  }
+
+  #handleSignals() {
+    const takeAway = handleSignals(this, {
+      log: (text) => this.emit('log', text),
+      forced: (signal) => this.emit('forced', signal),
+    });
+    this.once('stopped', takeAway);
   }
 
   /** The options in force, with their defaults. */
@@ -172,7 +186,7 @@ class Supervisor extends EventEmitter {
     if (this.#stopping || seat.replacement) return;
     const delay = seat.backoff.next(member.uptime);
     const { lastWords, pid, reason } = member;
-    if (this.#crashLoop.crashed(Date.now())) this.#onCrashLoop(member);
+    this.#noteCrash(member);
     if (this.#stopping) return;
     seat.restarts++;
     this.emit('restart', { pid, reason, delay, restarts: seat.restarts, lastWords });
@@ -180,15 +194,16 @@ class Supervisor extends EventEmitter {
   }
 
   /** @param {Member} member */
-  #onCrashLoop({ pid, reason, lastWords }) {
-    const { limit, window } = this.#options.restart;
+  #noteCrash({ pid, reason, lastWords }) {
+    const count = this.#crashLoop.crashed(Date.now(), this.#everReady);
+    if (count === 0) return;
     const fatal = !this.#everReady;
-    const words = lastWords ? `:\n${lastWords}` : '';
-    const error = coded(
-      Error,
-      'ERR_RCLUSTER_CRASH_LOOP',
-      `${limit} workers died within ${window / 1000} s; the last, ${pid}, ${reason}${words}`,
-    );
+    const { window } = this.#options.restart;
+    // The line that names the error; the rest has been printed by the worker itself.
+    const line = lastWords.split('\n').find((text) => /Error\b/.test(text)) ?? lastWords.split('\n').at(-1);
+    const words = line ? `: ${line}` : '';
+    const when = fatal ? 'before any was ready' : `within ${window / 1000} s`;
+    const error = coded(Error, 'ERR_RCLUSTER_CRASH_LOOP', `${count} workers died ${when}; the last, ${pid}, ${reason}${words}`);
     if (fatal) void this.stop();
     this.emit('crash-loop', { fatal, error });
   }
@@ -206,7 +221,7 @@ class Supervisor extends EventEmitter {
     seat.restarts++;
     const { lastWords, pid } = member;
     this.emit('restart', { pid, reason: 'crashed', delay: 0, restarts: seat.restarts, lastWords });
-    if (this.#crashLoop.crashed(Date.now())) this.#onCrashLoop(member);
+    this.#noteCrash(member);
     if (!this.#stopping) this.#fill(seat);
   }
 
@@ -255,7 +270,7 @@ class Supervisor extends EventEmitter {
     const start = Date.now();
     const replacement = this.#newMember(first);
     seat.replacement = replacement;
-    let readyTime = 0;
+    let readyTime;
     try {
       await replacement.ready;
       readyTime = Date.now() - start;
@@ -318,6 +333,7 @@ class Supervisor extends EventEmitter {
     /** @type {ReloadedWorker[]} */
     const workers = [];
     const seats = [...this.#seats];
+    this.emit('reloading');
     /** @type {Error | undefined} */
     let failure;
     const next = async (/** @type {boolean} */ first) => {
@@ -378,6 +394,7 @@ class Supervisor extends EventEmitter {
     this.#watchdog?.stop();
     // Those who asked for it see it as `stopping` before anything happens.
     await null;
+    this.emit('stopping');
     await Promise.all(this.#seats.map((seat) => this.#vacate(seat)));
     await this.#reloading?.catch(() => {});
     this.emit('stopped');

@@ -108,6 +108,30 @@ pub fn socket_kind(fd: i32) -> Option<&'static str> {
     })
 }
 
+/// Where a socket is bound to.
+#[napi(object)]
+pub struct SocketName {
+    /// Numeric, of a TCP or UDP socket.
+    pub address: Option<String>,
+    /// Of a TCP or UDP socket.
+    pub port: Option<u16>,
+    /// Of a Unix socket.
+    pub path: Option<String>,
+}
+
+/// The name of a socket; `null` when it is none.
+#[napi(catch_unwind)]
+pub fn socket_name(fd: i32) -> Option<SocketName> {
+    let fd = descriptors::duplicate_number(fd).ok()?;
+    socket::kind(fd.as_fd()).ok()?;
+    let address = socket::local_address(fd.as_fd()).ok()?;
+    Some(SocketName {
+        address: address.map(|address| address.ip().to_string()),
+        port: address.map(|address| address.port()),
+        path: socket::local_path(fd.as_fd()),
+    })
+}
+
 /// Whether it is a socket that listens.
 #[napi(catch_unwind)]
 pub fn is_listening(fd: i32) -> bool {

@@ -61,6 +61,12 @@ pub fn kind(fd: BorrowedFd) -> io::Result<Kind> {
     }
 }
 
+/// The path in the file system that a Unix socket is bound to.
+pub fn local_path(fd: BorrowedFd) -> Option<String> {
+    let address = getsockname::<nix::sys::socket::UnixAddr>(fd.as_raw_fd()).ok()?;
+    address.path()?.to_str().map(str::to_owned)
+}
+
 /// Whether `fd` is a socket that listens.
 pub fn is_listening(fd: BorrowedFd) -> bool {
     getsockopt(&fd, sockopt::AcceptConn).unwrap_or(false)

@@ -14,9 +14,7 @@ use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
-use nix::sys::socket::{
-    bind, connect, setsockopt, socket, sockopt, AddressFamily, SockFlag, SockType, SockaddrIn,
-};
+use nix::sys::socket::{bind, connect, setsockopt, socket, sockopt, AddressFamily, SockFlag, SockType, SockaddrIn};
 
 /// Where connections go to, and which addresses they come from.
 pub struct Client {
@@ -29,11 +27,7 @@ impl Client {
     /// Connections to 127.0.0.1:`port`, from `sources` addresses in turn. With 1, nothing is bound.
     pub fn new(port: u16, sources: u8) -> Self {
         let server = SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
-        Self {
-            server,
-            sources: sources.max(1),
-            next_source: 0,
-        }
+        Self { server, sources: sources.max(1), next_source: 0 }
     }
 
     /// Starts a connection; it may still be on its way when this returns.
@@ -52,9 +46,6 @@ impl Client {
 
     fn source(&mut self) -> SockaddrIn {
         self.next_source = self.next_source % self.sources + 1;
-        SockaddrIn::from(SocketAddrV4::new(
-            Ipv4Addr::new(127, 0, 0, self.next_source),
-            0,
-        ))
+        SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, self.next_source), 0))
     }
 }

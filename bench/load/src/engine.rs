@@ -34,10 +34,7 @@ const SWEEP: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Happened {
     /// An answer came, and the connection can take the next request.
-    Idle {
-        connection: usize,
-        worker: Option<u32>,
-    },
+    Idle { connection: usize, worker: Option<u32> },
     /// The connection is gone: done, failed, or closed by the server while idle.
     Gone { connection: usize },
 }
@@ -171,11 +168,7 @@ impl Engine {
         self.arm(until)?;
         let mut events = [EpollEvent::empty(); EVENTS_PER_TURN];
         // What failed while it was being opened is already there to be told.
-        let wait = if self.happened.is_empty() {
-            SWEEP.as_millis() as u16
-        } else {
-            0
-        };
+        let wait = if self.happened.is_empty() { SWEEP.as_millis() as u16 } else { 0 };
         let count = match self.epoll.wait(&mut events, EpollTimeout::from(wait)) {
             Err(Errno::EINTR) => 0,
             other => other?,
@@ -203,8 +196,7 @@ impl Engine {
             let left = until.saturating_duration_since(Instant::now());
             // A timer of zero would be switched off.
             let left = TimeSpec::from_duration(left.max(Duration::from_nanos(1)));
-            self.timer
-                .set(Expiration::OneShot(left), TimerSetTimeFlags::empty())?;
+            self.timer.set(Expiration::OneShot(left), TimerSetTimeFlags::empty())?;
             self.armed = Some(until);
         }
         Ok(())
@@ -233,10 +225,7 @@ impl Engine {
             Ok(())
         } else {
             connection.watched = wanted;
-            self.epoll.modify(
-                &connection.stream,
-                &mut EpollEvent::new(wanted, slot as u64),
-            )
+            self.epoll.modify(&connection.stream, &mut EpollEvent::new(wanted, slot as u64))
         };
         if let Err(error) = sent.and(watching.map_err(Into::into)) {
             self.fail(slot, &kind(&error));
@@ -270,10 +259,7 @@ impl Engine {
             self.gone(slot);
         } else if self.keep_alive && !close {
             connection.phase = Phase::Idle;
-            self.happened.push(Happened::Idle {
-                connection: slot,
-                worker,
-            });
+            self.happened.push(Happened::Idle { connection: slot, worker });
         } else {
             connection.phase = Phase::Closing;
         }
@@ -311,8 +297,7 @@ impl Engine {
 
 fn request(path: &str, keep_alive: bool) -> Vec<u8> {
     let connection = if keep_alive { "keep-alive" } else { "close" };
-    format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: {connection}\r\n\r\n")
-        .into_bytes()
+    format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: {connection}\r\n\r\n").into_bytes()
 }
 
 fn interest(phase: Phase) -> EpollFlags {

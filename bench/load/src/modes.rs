@@ -13,16 +13,9 @@ use crate::tally::Held;
 /// Offers the load that was asked for and waits for the last answer.
 pub fn run(engine: &mut Engine, options: &Options) -> Result<(), Errno> {
     match options.mode {
-        Mode::Closed {
-            connections,
-            ref limit,
-        } => closed(engine, connections, limit),
+        Mode::Closed { connections, ref limit } => closed(engine, connections, limit),
         Mode::Open { rate, seconds } => open(engine, rate, seconds),
-        Mode::Hold {
-            count,
-            seconds,
-            churn,
-        } => Holding::new(engine, count, options.seed).run(seconds, churn),
+        Mode::Hold { count, seconds, churn } => Holding::new(engine, count, options.seed).run(seconds, churn),
     }
 }
 
@@ -31,10 +24,7 @@ pub fn run(engine: &mut Engine, options: &Options) -> Result<(), Errno> {
 fn closed(engine: &mut Engine, connections: usize, limit: &Limit) -> Result<(), Errno> {
     let (most, end) = match *limit {
         Limit::Requests(requests) => (requests, None),
-        Limit::Seconds(seconds) => (
-            u64::MAX,
-            Some(Instant::now() + Duration::from_secs_f64(seconds)),
-        ),
+        Limit::Seconds(seconds) => (u64::MAX, Some(Instant::now() + Duration::from_secs_f64(seconds))),
     };
     let mut begun = 0;
     loop {
@@ -96,14 +86,7 @@ struct Holding<'a> {
 impl<'a> Holding<'a> {
     fn new(engine: &'a mut Engine, count: usize, seed: u64) -> Self {
         let rng = Rng::new(seed);
-        Self {
-            engine,
-            count,
-            rng,
-            held: Vec::new(),
-            active: BTreeMap::new(),
-            widest: 0,
-        }
+        Self { engine, count, rng, held: Vec::new(), active: BTreeMap::new(), widest: 0 }
     }
 
     fn run(mut self, seconds: f64, churn: f64) -> Result<(), Errno> {
@@ -119,10 +102,7 @@ impl<'a> Holding<'a> {
             }
             self.turn(Some(end.min(begun + pause)))?;
         }
-        self.engine.tally.held(Held {
-            active: self.active,
-            widest: self.widest,
-        });
+        self.engine.tally.held(Held { active: self.active, widest: self.widest });
         Ok(())
     }
 

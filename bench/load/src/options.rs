@@ -18,19 +18,9 @@ options
 /// How the load is offered.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Mode {
-    Closed {
-        connections: usize,
-        limit: Limit,
-    },
-    Open {
-        rate: f64,
-        seconds: f64,
-    },
-    Hold {
-        count: usize,
-        seconds: f64,
-        churn: f64,
-    },
+    Closed { connections: usize, limit: Limit },
+    Open { rate: f64, seconds: f64 },
+    Hold { count: usize, seconds: f64, churn: f64 },
 }
 
 /// When a closed loop opens no more.
@@ -68,9 +58,7 @@ impl Options {
             slow_one_in: given.slow_one_in.unwrap_or(0),
             seed: given.seed.unwrap_or(1),
             timeout: Duration::from_secs_f64(given.timeout.unwrap_or(10.0)),
-            report_over: given
-                .report_over
-                .map(|ms| Duration::from_secs_f64(ms / 1e3)),
+            report_over: given.report_over.map(|ms| Duration::from_secs_f64(ms / 1e3)),
         })
     }
 }
@@ -133,24 +121,17 @@ impl Given {
             (None, Some(_), None) if self.keep_alive => {
                 Err("--rate opens a connection for each request: leave out --keep-alive".into())
             }
-            (None, Some(rate), None) => Ok(Mode::Open {
-                rate,
-                seconds: seconds()?,
-            }),
-            (None, None, Some(count)) => Ok(Mode::Hold {
-                count,
-                seconds: seconds()?,
-                churn: self.churn.unwrap_or(0.0),
-            }),
+            (None, Some(rate), None) => Ok(Mode::Open { rate, seconds: seconds()? }),
+            (None, None, Some(count)) => {
+                Ok(Mode::Hold { count, seconds: seconds()?, churn: self.churn.unwrap_or(0.0) })
+            }
             _ => Err("give exactly one of --connections, --rate and --hold".into()),
         }
     }
 }
 
 fn number<N: std::str::FromStr>(name: &str, value: &str) -> Result<N, String> {
-    value
-        .parse()
-        .map_err(|_| format!("{name} got {value:?}, which is no fitting number"))
+    value.parse().map_err(|_| format!("{name} got {value:?}, which is no fitting number"))
 }
 
 fn positive(name: &str, value: &str) -> Result<f64, String> {
@@ -159,9 +140,7 @@ fn positive(name: &str, value: &str) -> Result<f64, String> {
     if number > 0.0 && number <= 1e6 {
         Ok(number)
     } else {
-        Err(format!(
-            "{name} got {value:?}, which is not above 0 and at most 1000000"
-        ))
+        Err(format!("{name} got {value:?}, which is not above 0 and at most 1000000"))
     }
 }
 
@@ -175,37 +154,18 @@ mod tests {
 
     #[test]
     fn knows_the_three_modes() {
-        let closed = Mode::Closed {
-            connections: 8,
-            limit: Limit::Requests(100),
-        };
-        assert_eq!(
-            parse("--port 1 --connections 8 --requests 100")
-                .unwrap()
-                .mode,
-            closed
-        );
-        let open = Mode::Open {
-            rate: 200.0,
-            seconds: 1.5,
-        };
-        assert_eq!(
-            parse("--port 1 --rate 200 --seconds 1.5").unwrap().mode,
-            open
-        );
+        let closed = Mode::Closed { connections: 8, limit: Limit::Requests(100) };
+        assert_eq!(parse("--port 1 --connections 8 --requests 100").unwrap().mode, closed);
+        let open = Mode::Open { rate: 200.0, seconds: 1.5 };
+        assert_eq!(parse("--port 1 --rate 200 --seconds 1.5").unwrap().mode, open);
         assert!(parse("--port 1 --hold 5 --seconds 1").unwrap().keep_alive);
     }
 
     #[test]
     fn says_what_is_wrong() {
-        assert_eq!(
-            parse("--rate 1 --seconds 1").unwrap_err(),
-            "--port is missing"
-        );
+        assert_eq!(parse("--rate 1 --seconds 1").unwrap_err(), "--port is missing");
         assert!(parse("--port 1 --rate 1 --hold 2 --seconds 1").is_err());
-        assert!(parse("--port 1 --rate 0 --seconds 1")
-            .unwrap_err()
-            .contains("--rate"));
+        assert!(parse("--port 1 --rate 0 --seconds 1").unwrap_err().contains("--rate"));
         assert!(parse("--port x").unwrap_err().contains("\"x\""));
     }
 }

@@ -55,10 +55,7 @@ impl Response {
             Some(length) if body.len() < length => Progress::Partial,
             Some(length) if body.len() > length => Progress::Bad("more than one response"),
             None if !closed => Progress::Partial,
-            length => Progress::Complete {
-                worker: number(body),
-                close: length.is_none() || closes(head),
-            },
+            length => Progress::Complete { worker: number(body), close: length.is_none() || closes(head) },
         }
     }
 }
@@ -68,8 +65,7 @@ fn content_length(head: &[u8]) -> Option<usize> {
 }
 
 fn closes(head: &[u8]) -> bool {
-    header(head, b"connection:")
-        .is_some_and(|value| value.trim_ascii().eq_ignore_ascii_case(b"close"))
+    header(head, b"connection:").is_some_and(|value| value.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
 fn header<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
@@ -89,18 +85,9 @@ mod tests {
     #[test]
     fn counts_a_response_that_comes_in_pieces() {
         let mut response = Response::default();
-        assert_eq!(
-            response.feed(b"HTTP/1.1 200 OK\r\nContent-"),
-            Progress::Partial
-        );
+        assert_eq!(response.feed(b"HTTP/1.1 200 OK\r\nContent-"), Progress::Partial);
         assert_eq!(response.feed(b"Length: 4\r\n\r\n12"), Progress::Partial);
-        assert_eq!(
-            response.feed(b"34"),
-            Progress::Complete {
-                worker: Some(1234),
-                close: false
-            }
-        );
+        assert_eq!(response.feed(b"34"), Progress::Complete { worker: Some(1234), close: false });
         response.reset();
         assert!(response.is_empty());
     }
@@ -108,26 +95,14 @@ mod tests {
     #[test]
     fn without_a_length_the_close_ends_the_body() {
         let mut response = Response::default();
-        assert_eq!(
-            response.feed(b"HTTP/1.1 200 OK\r\n\r\nx"),
-            Progress::Partial
-        );
-        assert_eq!(
-            response.end(),
-            Progress::Complete {
-                worker: None,
-                close: true
-            }
-        );
+        assert_eq!(response.feed(b"HTTP/1.1 200 OK\r\n\r\nx"), Progress::Partial);
+        assert_eq!(response.end(), Progress::Complete { worker: None, close: true });
     }
 
     #[test]
     fn names_what_is_wrong() {
         let bad = |bytes: &[u8]| Response::default().feed(bytes);
-        assert_eq!(
-            bad(b"HTTP/1.1 503 No\r\n\r\n"),
-            Progress::Bad("status is not 200")
-        );
+        assert_eq!(bad(b"HTTP/1.1 503 No\r\n\r\n"), Progress::Bad("status is not 200"));
         let two = b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n12";
         assert_eq!(bad(two), Progress::Bad("more than one response"));
         let mut short = Response::default();

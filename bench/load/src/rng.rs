@@ -30,10 +30,7 @@ mod tests {
         for _ in 0..20_000 {
             counts[rng.below(20) as usize] += 1;
         }
-        assert!(
-            counts.iter().all(|&n| (850..1150).contains(&n)),
-            "{counts:?}"
-        );
+        assert!(counts.iter().all(|&n| (850..1150).contains(&n)), "{counts:?}");
         assert_eq!(Rng::new(3).below(1000), Rng::new(3).below(1000));
     }
 }

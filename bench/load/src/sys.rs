@@ -24,9 +24,7 @@ pub fn accept(listener: impl AsFd) -> Result<Option<OwnedFd>, Errno> {
 /// Takes ownership of the descriptors of one SCM_RIGHTS message.
 pub fn adopt(received: Vec<RawFd>) -> impl Iterator<Item = OwnedFd> {
     // SAFETY: recvmsg has just installed them in this process, and the caller passes each on only once.
-    received
-        .into_iter()
-        .map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
+    received.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Forks. Must be called while the process has one thread only.

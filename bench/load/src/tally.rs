@@ -49,13 +49,11 @@ impl Tally {
     pub fn answered(&mut self, due: Instant, now: Instant, worker: Option<u32>) {
         let latency = now.saturating_duration_since(due);
         self.last = now;
-        self.latencies_us
-            .push(latency.as_micros().min(u128::from(u32::MAX)) as u32);
+        self.latencies_us.push(latency.as_micros().min(u128::from(u32::MAX)) as u32);
         *self.workers.entry(worker.unwrap_or(0)).or_default() += 1;
         if self.report_over.is_some_and(|limit| latency > limit) && self.over.len() < MOST_LISTED {
             let at = due.saturating_duration_since(self.start).as_micros() as u64;
-            self.over
-                .push((at, latency.as_micros() as u64, worker.unwrap_or(0)));
+            self.over.push((at, latency.as_micros() as u64, worker.unwrap_or(0)));
         }
     }
 
@@ -71,10 +69,7 @@ impl Tally {
     /// The report as one line of JSON; latencies in microseconds.
     pub fn to_json(&mut self) -> String {
         self.latencies_us.sort_unstable();
-        let seconds = self
-            .last
-            .saturating_duration_since(self.start)
-            .as_secs_f64();
+        let seconds = self.last.saturating_duration_since(self.start).as_secs_f64();
         let mut json = format!(
             "{{\"requests\":{},\"connections\":{},\"seconds\":{seconds:.6},\"failed\":{{{}}},\
              \"workers\":{{{}}},\"latency_us\":{{{}}}",
@@ -85,37 +80,20 @@ impl Tally {
             self.percentiles(),
         );
         if self.report_over.is_some() {
-            let rows: Vec<_> = self
-                .over
-                .iter()
-                .map(|(at, us, pid)| format!("[{at},{us},{pid}]"))
-                .collect();
+            let rows: Vec<_> = self.over.iter().map(|(at, us, pid)| format!("[{at},{us},{pid}]")).collect();
             let _ = write!(json, ",\"over\":[{}]", rows.join(","));
         }
         if let Some(held) = &self.held {
-            let _ = write!(
-                json,
-                ",\"held\":{{\"active\":{{{}}},\"widest\":{}}}",
-                members(&held.active),
-                held.widest
-            );
+            let _ = write!(json, ",\"held\":{{\"active\":{{{}}},\"widest\":{}}}", members(&held.active), held.widest);
         }
         json.push('}');
         json
     }
 
     fn percentiles(&self) -> String {
-        let named = [
-            ("p50", 0.5),
-            ("p90", 0.9),
-            ("p99", 0.99),
-            ("p99.9", 0.999),
-            ("max", 1.0),
-        ];
-        let texts: Vec<_> = named
-            .iter()
-            .map(|(name, part)| format!("\"{name}\":{}", percentile(&self.latencies_us, *part)))
-            .collect();
+        let named = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
+        let texts: Vec<_> =
+            named.iter().map(|(name, part)| format!("\"{name}\":{}", percentile(&self.latencies_us, *part))).collect();
         texts.join(",")
     }
 }
@@ -127,10 +105,7 @@ fn percentile(sorted: &[u32], part: f64) -> u32 {
 }
 
 fn members<K: std::fmt::Display>(map: &BTreeMap<K, u64>) -> String {
-    let texts: Vec<_> = map
-        .iter()
-        .map(|(key, count)| format!("\"{key}\":{count}"))
-        .collect();
+    let texts: Vec<_> = map.iter().map(|(key, count)| format!("\"{key}\":{count}")).collect();
     texts.join(",")
 }
 

@@ -10,8 +10,8 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{kill, SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::SignalFd;
 use nix::sys::socket::{
-    listen, sendmsg, setsockopt, socketpair, sockopt, AddressFamily, Backlog, ControlMessage,
-    MsgFlags, SockFlag, SockType,
+    listen, sendmsg, setsockopt, socketpair, sockopt, AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag,
+    SockType,
 };
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid};
@@ -39,13 +39,8 @@ impl Primary {
     pub fn start(workers: usize) -> Result<Self, Errno> {
         // The benchmark that started us may be killed: nobody would end us then.
         set_pdeathsig(Signal::SIGTERM)?;
-        let listener =
-            listener().map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
-        let mut primary = Self {
-            listener,
-            workers: Vec::new(),
-            next: 0,
-        };
+        let listener = listener().map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
+        let mut primary = Self { listener, workers: Vec::new(), next: 0 };
         for _ in 0..workers {
             primary.fork()?;
         }
@@ -55,16 +50,9 @@ impl Primary {
     /// The one line that a benchmark reads: `{"port":…,"primary":…,"workers":[…]}`.
     pub fn ready_line(&self) -> std::io::Result<String> {
         let port = self.listener.local_addr()?.port();
-        let pids: Vec<_> = self
-            .workers
-            .iter()
-            .map(|worker| worker.pid.to_string())
-            .collect();
+        let pids: Vec<_> = self.workers.iter().map(|worker| worker.pid.to_string()).collect();
         let primary = std::process::id();
-        Ok(format!(
-            "{{\"port\":{port},\"primary\":{primary},\"workers\":[{}]}}",
-            pids.join(",")
-        ))
+        Ok(format!("{{\"port\":{port},\"primary\":{primary},\"workers\":[{}]}}", pids.join(",")))
     }
 
     /// Serves until SIGTERM or SIGINT, then ends the workers and waits for them.
@@ -97,19 +85,10 @@ impl Primary {
     }
 
     fn fork(&mut self) -> Result<(), Errno> {
-        let (ours, theirs) = socketpair(
-            AddressFamily::Unix,
-            SockType::SeqPacket,
-            None,
-            SockFlag::SOCK_CLOEXEC,
-        )?;
+        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
         match sys::fork_single_threaded()? {
             ForkResult::Parent { child } => {
-                self.workers.push(Worker {
-                    pid: child,
-                    queue: ours,
-                    pending: Vec::new(),
-                });
+                self.workers.push(Worker { pid: child, queue: ours, pending: Vec::new() });
                 Ok(())
             }
             ForkResult::Child => {
@@ -161,13 +140,7 @@ impl Worker {
         let rights = [ControlMessage::ScmRights(&numbers[..self.pending.len()])];
         // A message without a byte would look like the end of the queue.
         let byte = [IoSlice::new(b"c")];
-        sendmsg::<()>(
-            self.queue.as_raw_fd(),
-            &byte,
-            &rights,
-            MsgFlags::MSG_NOSIGNAL,
-            None,
-        )?;
+        sendmsg::<()>(self.queue.as_raw_fd(), &byte, &rights, MsgFlags::MSG_NOSIGNAL, None)?;
         self.pending.clear();
         Ok(())
     }

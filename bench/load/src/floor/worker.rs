@@ -33,10 +33,7 @@ pub fn serve(queue: OwnedFd) -> Result<(), Errno> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     epoll.add(&queue, EpollEvent::new(EpollFlags::EPOLLIN, QUEUE))?;
     let body = std::process::id().to_string();
-    let answer = format!(
-        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let answer = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     let mut worker = Worker {
         queue,
         epoll,
@@ -66,12 +63,7 @@ impl Worker {
         let mut byte = [0];
         let mut slices = [IoSliceMut::new(&mut byte)];
         let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-        let message = recvmsg::<()>(
-            self.queue.as_raw_fd(),
-            &mut slices,
-            Some(&mut self.control),
-            flags,
-        )?;
+        let message = recvmsg::<()>(self.queue.as_raw_fd(), &mut slices, Some(&mut self.control), flags)?;
         if message.bytes == 0 {
             return Ok(false);
         }
@@ -91,8 +83,7 @@ impl Worker {
     fn begin(&mut self, connection: TcpStream) -> Result<(), Errno> {
         if let Some(connection) = self.answer(connection) {
             let fd = connection.as_raw_fd();
-            self.epoll
-                .add(&connection, EpollEvent::new(EpollFlags::EPOLLIN, fd as u64))?;
+            self.epoll.add(&connection, EpollEvent::new(EpollFlags::EPOLLIN, fd as u64))?;
             self.waiting.insert(fd, connection);
         }
         Ok(())

@@ -1,0 +1,107 @@
+'use strict';
+
+// What a value is when it has gone to a worker and come back, with either serialization.
+
+const { compare, echo } = require('./helpers/scenario');
+
+/** Expressions for values, all sent in one cluster. */
+const VALUES = {
+  null: 'null',
+  number: '[1.5, -0, NaN, Infinity, 2 ** 60]',
+  text: "'ß€😀\\0\\u2028\\ud800 lone'",
+  boolean: 'false',
+  'nested array': '[1, , [[]], undefined]',
+  object: '{ a: { b: [{ c: 1 }] }, u: undefined, n: null }',
+  date: 'new Date(1e12)',
+  map: 'new Map([[{ a: 1 }, new Set([1, "2"])]])',
+  bigint: '{ big: 10n ** 30n }',
+  buffer: "Buffer.from('Hello!')",
+  'typed arrays': '[new Uint8Array([1, 2]), new Float64Array([Math.PI]), new BigInt64Array([-1n])]',
+  'part of a buffer': 'new Uint8Array(new ArrayBuffer(100), 10, 5)',
+  'array buffer': 'new ArrayBuffer(3)',
+  'data view': 'new DataView(new ArrayBuffer(8), 2, 3)',
+  regexp: '/x+/gi',
+  error: "Object.assign(new RangeError('too far'), { stack: 'stack' })",
+  'error with a cause': "Object.assign(new Error('a', { cause: 'b' }), { stack: 'stack' })",
+  boxed: "[new Number(1), new String('s'), new Boolean(false)]",
+  'instance of a class': 'new (class Point { x = 1; get y() { return 2; } })()',
+  'null prototype': 'Object.assign(Object.create(null), { a: 1 })',
+  '__proto__ as a key': 'JSON.parse(\'{"__proto__": {"x": 1}}\')',
+  toJSON: "{ toJSON() { return 'as json'; } }",
+  getter: '{ get got() { return 5; } }',
+  'symbol as a key': '{ [Symbol("s")]: 1, t: 2 }',
+  'sparse array': 'Object.assign([], { 5: 1, extra: 2 })',
+  'one object twice': '(() => { const one = {}; return [one, one]; })()',
+  'an object of Node': "new URL('http://a/b')",
+  'function within': '{ call() {} }',
+  'symbol within': "{ symbol: Symbol('s') }",
+  'promise within': '{ promise: Promise.resolve() }',
+  'long text': "'a'.repeat(70_000)",
+  'long text of two bytes': "'ä€'.repeat(70_000)",
+  'big buffer': 'Buffer.alloc(300_000, 7)',
+  circular: '(() => { const ring = {}; ring.ring = ring; return ring; })()',
+};
+
+const scenario = {
+  async primary({ args, cluster, describe, forkReady, inspect, once, report }) {
+    const { isDeepStrictEqual } = require('node:util');
+    cluster.setupPrimary({ serialization: args.serialization });
+    const worker = await forkReady();
+    for (const [name, expression] of Object.entries(args.values)) {
+      const value = new Function(`return ${expression}`)();
+      try {
+        worker.send(value);
+      } catch (error) {
+        report([name, describe(error)]);
+        continue;
+      }
+      const [back] = await once(worker, 'message');
+      // Where a view lies within its memory is nobody's business.
+      const shown = back instanceof DataView ? `DataView of ${back.byteLength}` : inspect(back, { depth: 9, showProxy: true });
+      report([name, isDeepStrictEqual(back, value) ? 'the same' : shown.slice(0, 200)]);
+    }
+    worker.disconnect();
+  },
+  worker: echo,
+};
+
+const SAME = 'the same';
+
+test('json', async () => {
+  const { primary } = await compare(scenario, { args: { serialization: 'json', values: VALUES } });
+  const back = Object.fromEntries(primary);
+  expect(Object.keys(back)).toEqual(Object.keys(VALUES));
+  expect(back).toMatchObject({
+    'null': SAME,
+    'text': SAME,
+    'long text': SAME,
+    'long text of two bytes': SAME,
+    '__proto__ as a key': SAME,
+    'number': '[ 1.5, 0, null, null, 1152921504606847000 ]',
+    'date': "'2001-09-09T01:46:40.000Z'",
+    'map': '{}',
+    'error': '{}',
+    'toJSON': "'as json'",
+    'function within': '{}',
+    'bigint': { name: 'TypeError', message: 'Do not know how to serialize a BigInt' },
+    'circular': { name: 'TypeError', message: expect.stringContaining('circular structure') },
+  });
+});
+
+test('advanced', async () => {
+  const { primary } = await compare(scenario, { args: { serialization: 'advanced', values: VALUES } });
+  const back = Object.fromEntries(primary);
+  const different = Object.entries(back).filter(([, shown]) => shown !== SAME).map(([name]) => name);
+  expect(different).toEqual([
+    'instance of a class',
+    'null prototype',
+    'toJSON',
+    'symbol as a key',
+    'an object of Node',
+    'function within',
+    'symbol within',
+    'promise within',
+  ]);
+  expect(back['instance of a class']).toBe('{ x: 1 }');
+  expect(back['function within']).toMatchObject({ name: 'Error', message: expect.stringContaining('could not be cloned') });
+});

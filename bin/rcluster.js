@@ -1,0 +1,123 @@
+#!/usr/bin/env node
+'use strict';
+
+// The command: runs a server script over all cores, and keeps it running.
+
+const fs = require('node:fs');
+const path = require('node:path');
+
+const { Command, InvalidArgumentError, Option } = require('commander');
+
+const { version } = require('../package.json');
+
+const EXIT = Object.freeze({ failed: 1, usage: 2 });
+const SIGNAL_NUMBERS = require('node:os').constants.signals;
+const UNITS = Object.freeze({ ms: 1, s: 1000, m: 60_000, '': 1 });
+
+/** @param {string} text */
+const log = (text) => process.stderr.write(`rcluster: ${text}\n`);
+
+/**
+ * A time such as `500ms`, `10s` or `2m`; a bare number is milliseconds.
+ *
+ * @param {string} text
+ */
+function time(text) {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|)$/.exec(text);
+  if (!match) throw new InvalidArgumentError("It must be a time such as '500ms', '10s' or '2m'.");
+  return Math.round(Number(match[1]) * UNITS[/** @type {keyof UNITS} */ (match[2])]);
+}
+
+/** @param {string} text */
+function count(text) {
+  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError('It must be a whole number, 1 or more.');
+  return Number(text);
+}
+
+/** @param {string} text */
+const instances = (text) => (text === 'max' ? text : count(text));
+
+const program = new Command('rcluster')
+  .description('Runs a server script over all cores: restarts what dies, reloads without losing a connection.')
+  .usage('[options] <script> [-- args...]')
+  .argument('<script>', 'the script that each worker runs')
+  .argument('[args...]', "the script's own arguments")
+  .option('-i, --instances <count>', "workers; 'max' for one per available core", instances, 'max')
+  .addOption(new Option('--ready <when>', 'a worker is ready when it…').choices(['listening', 'message', 'online']).default('listening'))
+  .option('--ready-timeout <time>', 'a worker that is not ready by then has failed', time, 10_000)
+  .option('--settle-time <time>', 'the first worker of a reload has to live so long before it counts', time, 1500)
+  .option('--drain-timeout <time>', 'a worker that leaves has so long to finish', time, 10_000)
+  .option('--hang-timeout <time>', 'a worker whose event loop does not turn for so long is replaced; 0 for never', time, 30_000)
+  .addOption(new Option('--hang-signal <signal>', 'how such a worker is ended').choices(['SIGKILL', 'SIGABRT']).default('SIGKILL'))
+  .option('--max-memory <bytes>', "a worker above it is replaced gracefully, such as '300M'; 0 for no limit", '0')
+  .addOption(new Option('--crash <how>', 'on an uncaught exception a worker…').choices(['exit', 'drain']).default('exit'))
+  .option('--reload-parallel <count>', 'workers that are replaced at a time', count, 1)
+  .addOption(new Option('--policy <policy>', 'who gets a connection').choices(['rr', 'none', 'least', 'sticky', 'reuseport']))
+  .option('--cwd <folder>', 'the folder that workers run in')
+  .option('--exec-arg <option...>', 'an option for the Node of each worker, such as --exec-arg=--enable-source-maps')
+  .version(version)
+  .addHelpText('after', `
+Signals: SIGTERM and SIGINT stop gracefully, a second one at once; SIGHUP reloads; SIGUSR2 writes the status to stderr.
+Exit codes: 0 stopped as asked; 1 no worker ever became ready; 2 wrong options or no such script;
+128 + n ended at once by a second signal n.`)
+  .passThroughOptions()
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT.usage));
+
+/**
+ * The script's absolute path, or none when there is no such file.
+ *
+ * @param {string} script
+ * @param {string} cwd
+ */
+function findScript(script, cwd) {
+  const file = path.resolve(cwd, script);
+  try {
+    return fs.statSync(file).isFile() ? file : require.resolve(file);
+  } catch {
+    return undefined;
+  }
+}
+
+/** @param {string} message */
+function refuse(message) {
+  log(message);
+  process.exit(EXIT.usage);
+}
+
+program.parse();
+const [script, ...args] = program.args;
+const { instances: workers, cwd, execArg, ...rest } = program.opts();
+if (cwd !== undefined && !fs.existsSync(cwd)) refuse(`there is no folder "${cwd}"`);
+const exec = findScript(script, cwd ?? process.cwd());
+if (!exec) refuse(`there is no script "${script}"`);
+
+const cluster = require('../index.js');
+if (!cluster.rcluster.native) refuse(cluster.rcluster.reason);
+
+/** @type {import('../lib/supervisor/supervisor.js').Supervisor} */
+let supervisor;
+try {
+  supervisor = cluster.supervise({ ...rest, workers, exec, args, cwd, execArgv: execArg, signals: true });
+} catch (error) {
+  refuse(/** @type {Error} */ (error).message);
+}
+run();
+
+function run() {
+  let failed = false;
+  supervisor.on('log', log);
+  supervisor.on('ready', () => log(`${supervisor.status().workers.length} workers are ready`));
+  supervisor.on('restart', ({ pid, reason, delay }) => log(`worker ${pid} ${reason}; another starts in ${delay} ms`));
+  supervisor.on('restart-failed', (error) => log(error.message));
+  supervisor.on('hang', ({ pid, time: silent }) => log(`worker ${pid} has not turned its event loop for ${silent} ms: replaced`));
+  supervisor.on('memory', ({ pid, bytes }) => log(`worker ${pid} uses ${Math.round(bytes / 2 ** 20)} MiB: replaced`));
+  supervisor.on('crash-loop', ({ fatal, error }) => {
+    failed ||= fatal;
+    log(error.message);
+  });
+  supervisor.on('reload', ({ error, workers: done, time: took }) => {
+    if (!error) log(`reloaded ${done.length} workers in ${took} ms`);
+  });
+  supervisor.on('forced', (signal) => process.exit(128 + SIGNAL_NUMBERS[/** @type {NodeJS.Signals} */ (signal)]));
+  supervisor.on('stopped', () => process.exit(failed ? EXIT.failed : 0));
+}
