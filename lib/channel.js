@@ -8,9 +8,8 @@
 
 const { Control } = require('./control.js');
 const errors = require('./errors.js');
-const handles = require('./handles.js');
 const { load } = require('./native.js');
-const { deserialize, deserializeRun, serialize } = require('./serialization.js');
+const { SocketLists } = require('./socket_lists.js');
 
 /** Kinds of frames (src/channel/frame.rs) and events (src/js/channel.rs). */
 const FRAME = Object.freeze({ json: 1, advanced: 2, control: 3, handleJson: 4, handleAdvanced: 5 });
@@ -42,6 +41,12 @@ const LAST_WRITE_TIME = 1000;
 const RETRY_TIME = 100;
 
 const now = performance.now.bind(performance);
+
+// Loaded when they are first needed: each worker would pay for them when it starts.
+const handles = () => require('./handles.js');
+/** @type {typeof import('./serialization.js') | undefined} */
+let serialization;
+const v8Format = () => (serialization ??= require('./serialization.js'));
 
 /** The channels of this process that are open, to be written out when it ends. @type {Set<MessageChannel>} */
 const channels = new Set();
@@ -76,7 +81,9 @@ class MessageChannel {
   #inTick = false;
   #sentThisTick = 0;
   #sentLastTick = 0;
-  /** Whether this tick goes on with a burst: not even its first messages are written by themselves. */
+  /** Whether messages are being delivered, in one call of the event loop. */
+  #delivering = false;
+  /** Whether this tick has become a burst, or goes on with one: then not even its first messages leave by themselves. */
   #inBurst = false;
 
   /** Bytes that wait to be written, as the last write said. */
@@ -102,7 +109,7 @@ class MessageChannel {
    * @param {(error: Error) => void} options.onMalformed The other side wrote what makes no sense; the channel ends.
    */
   constructor(target, open, { advanced, inWorker, onControl, deliver, onClosed, onMalformed }) {
-    this.#native = open((kind, payload, fd) => this.#onEvent(kind, payload, fd));
+    this.#native = open((kind, payload, fd) => this.#onCallback(kind, payload, fd));
     this.#target = target;
     this.#advanced = advanced;
     this.#onControl = onControl;
@@ -111,7 +118,7 @@ class MessageChannel {
     this.inWorker = inWorker;
     this.deliver = deliver;
     this.control = new Control(this.#native, inWorker);
-    this.socketLists = new handles.SocketLists(this);
+    this.socketLists = new SocketLists(this);
     this.endTick = this.endTick.bind(this);
     target.connected = true;
     target.channel = this.control;
@@ -171,7 +178,7 @@ class MessageChannel {
       throw errors.invalidArgument('message', 'one of type string, object, number, or boolean', message);
     }
     if (handle) return this.#sendHandle(message, handle, options ?? {}, callback);
-    if (this.#advanced) this.#gatherBytes(serialize(message));
+    if (this.#advanced) this.#gatherBytes(v8Format().serialize(message));
     else this.#gatherText(JSON.stringify(message));
     if (typeof callback === 'function') this.#gatheredCallbacks.push(callback);
     return this.#afterGathering(options);
@@ -195,21 +202,29 @@ class MessageChannel {
   #afterGathering(options) {
     this.#sentThisTick++;
     if (giveUpAt !== undefined) return this.flushAtExit();
-    if (!this.#inTick) {
-      this.#inTick = true;
-      process.nextTick(this.endTick);
-      this.#inBurst = this.#sentLastTick > BURST && now() - this.#gatheredSince < BURST_PAUSE;
-      if (this.#inBurst) this.#gatheredSince = now();
+    if (!this.#inTick) this.#beginTick();
+    if (!this.#inBurst) {
+      if (this.#sentThisTick <= BURST) return this.#flush(options);
+      this.#inBurst = true;
+      this.#gatheredSince = now();
     }
     if (
-      (!this.#inBurst && this.#sentThisTick <= BURST) ||
       this.#gathered.length > GATHER_LIMIT ||
       this.#queued > GATHER_LIMIT ||
       now() - this.#gatheredSince > GATHER_TIME
     ) {
+      this.#gatheredSince = now();
       return this.#flush(options);
     }
     return this.#queued < HIGH_WATER_MARK;
+  }
+
+  #beginTick() {
+    this.#inTick = true;
+    // While messages are being delivered, the end of that is the end of the tick.
+    if (!this.#delivering) process.nextTick(this.endTick);
+    this.#inBurst = this.#sentLastTick > BURST && now() - this.#gatheredSince < BURST_PAUSE;
+    if (this.#inBurst) this.#gatheredSince = now();
   }
 
   /** The tick is over: writes what it has gathered. */
@@ -217,7 +232,8 @@ class MessageChannel {
     this.#inTick = false;
     this.#sentLastTick = this.#sentThisTick;
     this.#sentThisTick = 0;
-    if (!this.#closed) this.#flush();
+    const pending = this.#gathered !== '' || this.#queued > 0 || this.#gatheredCallbacks.length > 0;
+    if (pending && !this.#closed) this.#flush();
   }
 
   /**
@@ -227,13 +243,22 @@ class MessageChannel {
    * @returns {boolean}
    */
   #flush(options) {
-    this.#pushGathered();
-    this.#gatheredSince = now();
     const wasQueued = this.#writing;
-    const queued = this.#native.flush();
+    const queued = this.#writeGathered();
     if (queued < 0) return this.#writeFailed(queued, options);
     this.#written(queued, wasQueued);
     return queued < HIGH_WATER_MARK;
+  }
+
+  /** @returns {number} Bytes that are still to be written, or a negative errno. */
+  #writeGathered() {
+    if (this.#gathered === '' || this.#gatheredCallbacks.length > 0) {
+      this.#pushGathered();
+      return this.#native.flush();
+    }
+    const text = this.#gathered;
+    this.#gathered = '';
+    return this.#native.writeText(FRAME.json, text, text.length);
   }
 
   #pushGathered() {
@@ -302,7 +327,7 @@ class MessageChannel {
    * @param {SendCallback} [callback]
    */
   #sendHandle(message, handle, options, callback) {
-    const { about, fd, release } = handles.prepare(this, handle, options);
+    const { about, fd, release } = handles().prepare(this, handle, options);
     // A socket that was sent before has no descriptor any more: the message goes alone.
     if (fd < 0) return this.send(message, undefined, options, callback);
     const errno = this.#pushWithFd(about, message, fd);
@@ -322,7 +347,7 @@ class MessageChannel {
    */
   #pushWithFd(about, message, fd) {
     this.#pushGathered();
-    if (this.#advanced) return this.#native.pushBytes(FRAME.handleAdvanced, serialize(about, message), fd);
+    if (this.#advanced) return this.#native.pushBytes(FRAME.handleAdvanced, v8Format().serialize(about, message), fd);
     const text = JSON.stringify([about, message]);
     return this.#native.pushText(FRAME.handleJson, text, text.length, fd);
   }
@@ -392,20 +417,46 @@ class MessageChannel {
    * @param {any} payload
    * @param {number} fd
    */
+  #onCallback(kind, payload, fd) {
+    this.#delivering = true;
+    try {
+      if (kind === EVENT.jsonArray) this.#gotJson(payload);
+      else this.#onEvent(kind, payload, fd);
+    } finally {
+      this.#delivering = false;
+      if (this.#inTick) this.endTick();
+    }
+  }
+
+  /** @param {string} text An array of messages. */
+  #gotJson(text) {
+    let messages;
+    try {
+      messages = JSON.parse(text);
+    } catch (error) {
+      this.#malformed(/** @type {Error} */ (error).message);
+      return;
+    }
+    this.#emitAll(messages);
+  }
+
+  /**
+   * @param {number} kind
+   * @param {any} payload
+   * @param {number} fd
+   */
   #onEvent(kind, payload, fd) {
     switch (kind) {
-      case EVENT.jsonArray:
-        return this.#understand(() => JSON.parse(payload), this.#emitAll);
       case EVENT.advancedRun:
-        return this.#understand(() => deserializeRun(payload), this.#emitAll);
+        return this.#understand(() => v8Format().deserializeRun(payload), this.#emitAll);
       case FRAME.advanced:
-        return this.#understand(() => deserialize(payload, 1), this.#emitAll);
+        return this.#understand(() => v8Format().deserialize(payload, 1), this.#emitAll);
       case FRAME.control:
         return this.#understand(() => JSON.parse(payload), (message) => this.#gotControl(message, fd), fd);
       case FRAME.handleJson:
         return this.#understand(() => JSON.parse(payload), (parts) => this.#gotHandle(parts, fd), fd);
       case FRAME.handleAdvanced:
-        return this.#understand(() => deserialize(payload, 2), (parts) => this.#gotHandle(parts, fd), fd);
+        return this.#understand(() => v8Format().deserialize(payload, 2), (parts) => this.#gotHandle(parts, fd), fd);
       case EVENT.progress:
         this.#written(payload, this.#writing);
         if (this.#disconnecting && payload === 0) this.#finish();
@@ -494,7 +545,7 @@ class MessageChannel {
    */
   #gotHandle(parts, fd) {
     const [about, message] = Array.isArray(parts) ? parts : [];
-    this.#understand(() => handles.receive(this, about, fd), (receive) => receive((handle) => this.#emit(message, handle)));
+    this.#understand(() => handles().receive(this, about, fd), (receive) => receive((handle) => this.#emit(message, handle)));
   }
 }
 

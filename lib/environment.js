@@ -7,24 +7,26 @@
 const path = require('node:path');
 
 const PRELOAD = path.join(__dirname, 'load.js');
-const WORKER_FD = 'RCLUSTER_WORKER_FD';
+/** The number of the inherited descriptor, a colon, and the file of the native part. */
+const WORKER = 'RCLUSTER_WORKER';
 
 /** `--require` of the preload, quoted as NODE_OPTIONS wants it. */
 const OPTION = `--require="${PRELOAD.replace(/[\\"]/g, '\\$&')}"`;
 
-/** @type {number | undefined} */
-let inheritedFd;
+/** @type {{ fd: number, binary: string } | undefined} */
+let inherited;
 
 /**
  * What a worker's environment needs besides what its user gives it.
  *
  * @param {NodeJS.ProcessEnv} env The environment that the worker is to have.
  * @param {number} fd The number by which the worker inherits its channel.
+ * @param {string} binary The file of the native part: the worker need not look for it.
  * @returns {NodeJS.ProcessEnv}
  */
-function forWorker(env, fd) {
+function forWorker(env, fd, binary) {
   const options = env.NODE_OPTIONS;
-  return { ...env, [WORKER_FD]: `${fd}`, NODE_OPTIONS: options ? `${OPTION} ${options}` : OPTION };
+  return { ...env, [WORKER]: `${fd}:${binary}`, NODE_OPTIONS: options ? `${OPTION} ${options}` : OPTION };
 }
 
 /**
@@ -33,21 +35,27 @@ function forWorker(env, fd) {
  * @returns {boolean}
  */
 function isOurWorker() {
-  if (inheritedFd !== undefined) return true;
+  if (inherited) return true;
   const { env } = process;
-  const value = env[WORKER_FD];
+  const value = env[WORKER];
   if (value === undefined) return false;
-  delete env[WORKER_FD];
+  delete env[WORKER];
   const options = env.NODE_OPTIONS ?? '';
   if (options === OPTION) delete env.NODE_OPTIONS;
   else if (options.startsWith(`${OPTION} `)) env.NODE_OPTIONS = options.slice(OPTION.length + 1);
-  inheritedFd = Number(value);
+  const [fd] = value.split(':', 1);
+  inherited = { fd: Number(fd), binary: value.slice(fd.length + 1) };
   return true;
 }
 
 /** The number of the descriptor that this worker inherited. */
 function workerFd() {
-  return /** @type {number} */ (inheritedFd);
+  return inherited?.fd ?? -1;
+}
+
+/** The file of the native part, as the primary found it; `undefined` in the primary. */
+function binaryFile() {
+  return inherited?.binary;
 }
 
 /**
@@ -64,4 +72,4 @@ function requireAsWorker() {
   }
 }
 
-module.exports = { forWorker, isOurWorker, requireAsWorker, workerFd };
+module.exports = { binaryFile, forWorker, isOurWorker, requireAsWorker, workerFd };

@@ -166,7 +166,7 @@ function receive(channel, about, fd) {
     throw errors.invalidHandle();
   }
   const raw = openRaw(kind, fd, isServer);
-  if (isServer) return (emit) => adoptServer(raw, emit);
+  if (isServer) return (emit) => adoptServer(raw, kind, emit);
   if (isSocket) return (emit) => emit(adoptSocket(channel, raw, about.key));
   if (isDatagram) return (emit) => adoptDatagram(raw, about.dgramType === 'udp6' ? 'udp6' : 'udp4', emit);
   return (emit) => emit(raw);
@@ -174,11 +174,19 @@ function receive(channel, about, fd) {
 
 /**
  * @param {any} raw
+ * @param {'tcp' | 'pipe' | 'udp'} kind
  * @param {(server: any) => void} emit
  */
-function adoptServer(raw, emit) {
+function adoptServer(raw, kind, emit) {
   const server = new (net().Server)();
-  server.listen(raw, () => emit(server));
+  server.once('listening', () => emit(server));
+  if (kind === 'tcp') {
+    server.listen(raw);
+  } else {
+    // In a worker `listen` would take its number for that of a descriptor of the primary. This is the rest of it.
+    server._handle = raw;
+    server._listen2(null, -1, -1);
+  }
 }
 
 /**
@@ -204,6 +212,5 @@ function adoptDatagram(raw, type, emit) {
   socket.bind(raw, () => emit(socket));
 }
 
-const { SocketLists } = require('./socket_lists.js');
 
-module.exports = { SocketLists, detach, openRaw, prepare, receive, udpHandle };
+module.exports = { detach, openRaw, prepare, receive, udpHandle };

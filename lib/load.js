@@ -2,8 +2,6 @@
 
 // Decides what this process is, and takes the built-in module over.
 
-const { isMainThread } = require('node:worker_threads');
-
 const environment = require('./environment.js');
 const native = require('./native.js');
 
@@ -19,7 +17,8 @@ const TAKEN_OVER = Symbol.for('rcluster.taken-over');
  * @returns {string | undefined}
  */
 function reasonToStayAway(cluster, ourWorker) {
-  if (!isMainThread) return 'this is a worker thread';
+  // A worker of ours does not ask: that module takes 3 ms to load.
+  if (!ourWorker && !require('node:worker_threads').isMainThread) return 'this is a worker thread';
   if (cluster.isWorker && !ourWorker) return 'this process was forked by another cluster module';
   if (!ourWorker && Object.keys(cluster.workers).length > 0) return 'the built-in module has forked workers already';
   return native.unusable();
@@ -27,12 +26,11 @@ function reasonToStayAway(cluster, ourWorker) {
 
 /** @returns {any} */
 function takeOver() {
-  const ourWorker = isMainThread && environment.isOurWorker();
+  const ourWorker = environment.isOurWorker();
   const cluster = ourWorker ? environment.requireAsWorker() : require('node:cluster');
   if (Object.hasOwn(cluster, TAKEN_OVER)) return cluster;
   const reason = reasonToStayAway(cluster, ourWorker);
-  const { version } = require('../package.json');
-  const about = reason === undefined ? { native: true, version } : { native: false, reason };
+  const about = reason === undefined ? { native: true, version: native.load().version() } : { native: false, reason };
   Object.defineProperty(cluster, TAKEN_OVER, { value: true });
   cluster.rcluster = Object.freeze(about);
   if (reason === undefined) {

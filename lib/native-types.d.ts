@@ -7,6 +7,7 @@ export interface Channel {
   resume(): void;
   pushText(kind: number, text: string, length: number, fd: number): number;
   pushBytes(kind: number, bytes: Buffer, fd: number): number;
+  writeText(kind: number, text: string, length: number): number;
   flush(): number;
   flushBlocking(milliseconds: number): number;
   readonly queued: number;
@@ -29,6 +30,7 @@ export interface BoardReading {
 export interface Link {
   readonly workerFd: number;
   spawned(): void;
+  close(): void;
   channel(hello: string, onEvent: OnEvent): Channel;
   readBoard(): BoardReading;
 }
@@ -90,6 +92,7 @@ export interface Native {
   Link: new () => Link;
   Acceptor: new (onWarning: (text: string) => void) => Acceptor;
   WorkerSide: new (fd: number) => WorkerSide;
+  version(): string;
   bindShared(binding: Binding): number;
   socketName(fd: number): SocketName | null;
   socketKind(fd: number): 'tcp' | 'pipe' | 'udp' | null;

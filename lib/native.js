@@ -4,7 +4,7 @@
 
 const { existsSync } = require('node:fs');
 
-const { binaryPath } = require('./binary-name.js');
+const environment = require('./environment.js');
 
 /** @typedef {import('./native-types').Native} Native */
 
@@ -19,7 +19,7 @@ let native;
 function unusable() {
   if (native) return undefined;
   if (process.platform !== 'linux') return `there is no native part for ${process.platform}`;
-  const file = binaryPath();
+  const file = binaryFile();
   if (!existsSync(file)) return `the native part is missing (${file}): run "npm rebuild rcluster"`;
   try {
     native = require(file);
@@ -27,6 +27,11 @@ function unusable() {
   } catch (error) {
     return `the native part does not load: ${/** @type {Error} */ (error).message}`;
   }
+}
+
+/** Where the native part is, or should be. */
+function binaryFile() {
+  return environment.binaryFile() ?? require('./binary-name.js').binaryPath();
 }
 
 /**
@@ -40,4 +45,4 @@ function load() {
   return native;
 }
 
-module.exports = { load, unusable };
+module.exports = { binaryFile, load, unusable };

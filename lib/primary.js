@@ -142,7 +142,8 @@ function takeOver(cluster) {
     const addToAcceptor = () => (slot ??= listeners.acceptor.addWorker(link));
     ties.set(worker, { link, channel, slot: addToAcceptor, held, onControl: () => {} });
     child.once('exit', () => {
-      if (slot !== undefined) listeners.acceptor.removeWorker(slot);
+      if (slot === undefined) link.close();
+      else listeners.acceptor.removeWorker(slot);
     });
   }
 
@@ -241,8 +242,8 @@ function takeOver(cluster) {
    * @param {any} message
    */
   function onListen(worker, message) {
-    // A worker that is leaving gets no answer, as in Node.
-    if (worker.exitedAfterDisconnect) return;
+    // A worker that is leaving gets no answer, as in Node. One that has died may have asked before.
+    if (worker.exitedAfterDisconnect || worker.isDead()) return;
     const { channel } = tiesOf(worker);
     const result = listeners.join(tiesOf(worker), message, policy === POLICIES.SCHED_RR);
     const reply = { act: 'reply', seq: message.seq, errno: result.errno };

@@ -5,6 +5,7 @@
 const childProcess = require('node:child_process');
 
 const environment = require('./environment.js');
+const { binaryFile } = require('./native.js');
 const { workerExecArgv } = require('./settings.js');
 
 /**
@@ -22,7 +23,7 @@ function spawnWorker(settings, env, workerFd) {
   const options = { cwd, gid, serialization, uid, windowsHide, execArgv };
   validate(settings.exec, settings.args, { ...options, stdio });
   const place = stdio.indexOf('ipc');
-  const workerEnv = environment.forWorker({ ...process.env, ...env }, place);
+  const workerEnv = environment.forWorker({ ...process.env, ...env }, place, binaryFile());
   const args = [...withoutEval(execArgv), `${settings.exec}`, ...(settings.args ?? [])];
   return childProcess.spawn(process.execPath, args, {
     ...options,

@@ -47,11 +47,12 @@ function installTools() {
   installModules(root, 'the development tools');
 }
 
-/** Installs the libraries of the ecosystem tests, with this checkout as `rcluster` among them. */
+/**
+ * Installs the libraries of the ecosystem tests. rcluster is not among them: a link to this checkout in their folder
+ * would make npm remove what is installed here.
+ */
 function installEcosystem() {
   installModules(ECOSYSTEM, 'the libraries of the ecosystem tests');
-  const link = path.join(ECOSYSTEM, 'node_modules', 'rcluster');
-  if (!fs.existsSync(link)) fs.symlinkSync(path.relative(path.dirname(link), root), link, 'dir');
 }
 
 /** Installs the tools and builds the native part. */

@@ -14,7 +14,7 @@ use crate::channel::frame::Kind;
 use crate::channel::inbox::{Delivery, Inbox, Read};
 use crate::channel::outbox::{Outbox, TooLong};
 use crate::sys::js::{Argument, Callback, HeldBuffer, append_utf8, event_loop, negative_errno};
-use crate::sys::uv::{Poll, READABLE, WRITABLE};
+use crate::sys::uv::{FAILED, Poll, READABLE, WRITABLE};
 use crate::sys::{descriptors, libc, poll};
 
 use super::exception;
@@ -115,6 +115,16 @@ impl Channel {
             .borrow_mut()
             .push_with(kind, fds, |out| append_utf8(&env, &text, length as usize, out).map_err(PushError::Text))?;
         Ok(0)
+    }
+
+    /// `pushText` without a descriptor and `flush`, in one call.
+    #[napi(catch_unwind)]
+    pub fn write_text(&self, env: Env, kind: u8, text: JsString, length: u32) -> Result<f64> {
+        let kind = known(kind)?;
+        self.inner.outbox.borrow_mut().push_with(kind, Vec::new(), |out| {
+            append_utf8(&env, &text, length as usize, out).map_err(PushError::Text)
+        })?;
+        Ok(self.flush())
     }
 
     /// Queues a frame of bytes; the Buffer must not change until it is written. Otherwise as `pushText`.
@@ -238,6 +248,9 @@ fn ready(weak: &Weak<Inner>, events: i32) {
     }
     if events & READABLE != 0 && inner.reading.get() {
         inner.read();
+    }
+    if events & FAILED != 0 {
+        inner.watch();
     }
 }
 

@@ -66,6 +66,12 @@ impl Link {
         self.worker_channel = None;
     }
 
+    /// The worker has died without having been added to the acceptor: closes what is left.
+    #[napi(catch_unwind)]
+    pub fn close(&mut self) {
+        self.ends = None;
+    }
+
     /// The primary's end of the channel; `hello` is the first that the worker gets, with its queue and its board.
     #[napi(catch_unwind)]
     pub fn channel(&mut self, env: Env, hello: String, on_event: Function<'_, Unknown, Unknown>) -> Result<Channel> {

@@ -5,6 +5,12 @@ use napi_derive::napi;
 use super::number;
 use crate::sys::process;
 
+/// The version of the native part, which is the package's.
+#[napi(catch_unwind)]
+pub fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
 /// Sends one datagram to a service manager's socket. Returns 0 or a negative errno.
 #[napi(catch_unwind)]
 pub fn notify(address: String, text: String) -> i32 {

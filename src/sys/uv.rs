@@ -22,6 +22,8 @@ type HookCallback = unsafe extern "C" fn(Handle);
 pub const READABLE: i32 = 1;
 /// `UV_WRITABLE`.
 pub const WRITABLE: i32 = 2;
+/// The descriptor is in error: it is not watched any more until that is asked for again.
+pub const FAILED: i32 = 1 << 16;
 
 // enum uv_handle_type
 const UV_CHECK: c_int = 2;
@@ -163,31 +165,45 @@ impl<F: ?Sized + 'static> Drop for Raw<F> {
 type PollFunction = dyn Fn(i32);
 
 /// Watches one descriptor on Node's event loop. The descriptor must stay open until this is dropped or closed.
-pub struct Poll(Raw<PollFunction>);
+pub struct Poll {
+    raw: Raw<PollFunction>,
+    watched: Rc<Cell<i32>>,
+}
 
 impl Poll {
-    /// `callback` is called with [`READABLE`] and [`WRITABLE`] bits; an error of the descriptor counts as both.
+    /// `callback` is called with [`READABLE`] and [`WRITABLE`] bits; an error of the descriptor is both, and [`FAILED`].
     /// Starts idle and unreferenced: it does not keep the process alive.
     pub fn new(event_loop: EventLoop, fd: BorrowedFd, callback: Rc<PollFunction>) -> io::Result<Poll> {
         let number = fd.as_raw_fd();
+        let watched = Rc::new(Cell::new(0));
+        let seen = Rc::clone(&watched);
+        let callback: Rc<PollFunction> = Rc::new(move |events| {
+            if events & FAILED != 0 {
+                // libuv has stopped watching.
+                seen.set(0);
+            }
+            callback(events);
+        });
         // SAFETY: the loop is alive and this is its thread; the memory is a uv_poll_t's.
         let raw =
             Raw::new(UV_POLL, callback, |uv, handle| unsafe { (uv.poll_init)(event_loop.0.as_ptr(), handle, number) })?;
         raw.set_ref(false);
-        Ok(Poll(raw))
+        Ok(Poll { raw, watched })
     }
 
     /// What to wait for: any of [`READABLE`] and [`WRITABLE`]; 0 stops.
     pub fn watch(&self, events: i32) -> io::Result<()> {
-        if self.0.closed.get() {
+        // Starting it again with what it has would cost system calls.
+        if self.raw.closed.get() || self.watched.get() == events {
             return Ok(());
         }
+        self.watched.set(events);
         // SAFETY: the handle is initialised and not closed.
         check(unsafe {
             if events == 0 {
-                (self.0.uv.poll_stop)(self.0.handle)
+                (self.raw.uv.poll_stop)(self.raw.handle)
             } else {
-                (self.0.uv.poll_start)(self.0.handle, events, Self::ready)
+                (self.raw.uv.poll_start)(self.raw.handle, events, Self::ready)
             }
         })
     }
@@ -195,18 +211,18 @@ impl Poll {
     unsafe extern "C" fn ready(handle: Handle, status: c_int, events: c_int) {
         // SAFETY: libuv passes the handle that `new` made.
         if let Some(callback) = unsafe { Raw::<PollFunction>::callback(handle) } {
-            super::js::guard(|| callback(if status < 0 { READABLE | WRITABLE } else { events }));
+            super::js::guard(|| callback(if status < 0 { READABLE | WRITABLE | FAILED } else { events }));
         }
     }
 
     /// Whether waiting keeps the process alive.
     pub fn set_ref(&self, referenced: bool) {
-        self.0.set_ref(referenced);
+        self.raw.set_ref(referenced);
     }
 
     /// Stops for good.
     pub fn close(&self) {
-        self.0.close();
+        self.raw.close();
     }
 }
 

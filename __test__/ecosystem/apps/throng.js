@@ -13,7 +13,7 @@ throng({
       response.end(`${id}`);
       if (request.url === '/crash') setImmediate(() => process.exit(1));
     });
-    server.listen(Number(process.env.PORT ?? 0), '127.0.0.1', () => {
+    server.listen(0, '127.0.0.1', () => {
       console.log(`worker ${id} listens on ${server.address().port}`);
     });
     process.once('SIGTERM', () => {

@@ -5,8 +5,7 @@ const path = require('node:path');
 
 /** Fails early, and says what to do, where the libraries are missing. */
 function setupOnce() {
-  const modules = path.join(__dirname, '..', 'node_modules');
-  if (!fs.existsSync(path.join(modules, 'rcluster'))) {
+  if (!fs.existsSync(path.join(__dirname, '..', 'node_modules'))) {
     throw new Error('The libraries of the ecosystem tests are not installed: "npm run test:jest" does it.');
   }
 }

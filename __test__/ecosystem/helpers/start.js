@@ -8,7 +8,7 @@
 
 const path = require('node:path');
 const { setupOnce } = require('./installed');
-const { startScript, ...helpers } = require('../../helpers/run');
+const { ROOT, startScript, ...helpers } = require('../../helpers/run');
 
 const HERE = path.join(__dirname, '..');
 const REPORT = path.join(__dirname, 'report.js');
@@ -23,7 +23,7 @@ setupOnce();
 function startApp(name, { module = MODULE, execArgv = [], env, ...options } = {}) {
   return startScript(path.join('apps', name), {
     cwd: HERE,
-    execArgv: [...(module === 'rcluster' ? ['--require', 'rcluster'] : []), '--require', REPORT, ...execArgv],
+    execArgv: [...(module === 'rcluster' ? ['--require', ROOT] : []), '--require', REPORT, ...execArgv],
     // Jest's own NODE_ENV is "test", which changes what some libraries do.
     env: { NODE_ENV: undefined, ...env },
     ...options,
@@ -60,4 +60,4 @@ function expectModule(app, module = MODULE) {
 const output = (/** @type {{ stdout: string[] }} */ app) =>
   app.stdout.filter((line) => !line.startsWith('cluster module: '));
 
-module.exports = { HERE, MODULE, expectModule, output, serve, startApp, ...helpers };
+module.exports = { HERE, MODULE, ROOT, expectModule, output, serve, startApp, ...helpers };

@@ -1,0 +1,248 @@
+'use strict';
+
+// One of the places that a worker takes: workers come and go, the place stays.
+
+const { coded } = require('../errors.js');
+const { Backoff } = require('./backoff.js');
+const { cpu, memory } = require('./process_figures.js');
+
+/** How long (ms) a signal to a whole group of processes may take to reach all of them. */
+const GROUP_TIME = 100;
+
+/**
+ * @typedef {import('./member.js').Member} Member
+ */
+
+/**
+ * What a seat needs of its supervisor.
+ *
+ * @typedef {object} Service
+ * @property {Readonly<import('./options.js').Options>} options
+ * @property {() => Member} newMember
+ * @property {() => boolean} isStopping
+ * @property {(member: Member) => void} onReady A worker of a seat has begun to do its work.
+ * @property {(member: Member) => void} onCrash A worker of a seat has ended, or will soon, and nobody wanted it to.
+ * @property {(event: string, payload: unknown) => void} tell Emits an event for the user.
+ */
+
+/**
+ * @typedef {object} ReloadedWorker
+ * @property {number} seat
+ * @property {number | undefined} oldPid
+ * @property {number | undefined} newPid
+ * @property {number} readyTime ms from the fork of the new worker until it was ready.
+ * @property {number} drainTime ms that the old one took to finish.
+ * @property {number} moved Connections that went on in other workers.
+ * @property {number} finished Connections that ended by themselves.
+ * @property {number} cut Connections that were open at the deadline.
+ */
+
+class Seat {
+  /** Who does the work. @type {Member | undefined} */
+  member;
+  restarts = 0;
+  /** @type {{ time: number, pid: number | undefined, code: number | null, signal: string | null, reason: string } | undefined} */
+  lastExit;
+  /** Whether no worker shall take it any more. */
+  vacated = false;
+  /** Who is about to do the work. @type {Member | undefined} */
+  #replacement;
+  /** @type {Promise<{ old: Member | undefined, replacement: Member, readyTime: number }> | undefined} */
+  #swapping;
+  /** Of the restart that is due. @type {NodeJS.Timeout | undefined} */
+  #timer;
+  #backoff;
+  #service;
+
+  /**
+   * @param {number} number
+   * @param {Service} service
+   */
+  constructor(number, service) {
+    this.number = number;
+    this.#service = service;
+    this.#backoff = new Backoff(service.options.restart);
+  }
+
+  /** Whether somebody is about to take over. */
+  get isBeingReplaced() {
+    return this.#swapping !== undefined;
+  }
+
+  get #closed() {
+    return this.vacated || this.#service.isStopping();
+  }
+
+  /** Starts the worker of a seat that has none. */
+  fill() {
+    clearTimeout(this.#timer);
+    const member = this.#service.newMember();
+    this.member = member;
+    this.#watch(member);
+    member.ready.then(
+      () => {
+        member.release();
+        this.#service.onReady(member);
+      },
+      // Not ready in time: it has failed, and dies for it.
+      () => member.kill('SIGKILL'),
+    );
+    return member;
+  }
+
+  /** @param {Member} member */
+  #watch(member) {
+    member.once('exit', () => this.#onExit(member));
+    member.once('crashing', () => this.#onCrashing(member));
+    member.on('asked-to-leave', (/** @type {boolean} */ bySignal) => {
+      // The whole group may have been told to end: then so have we.
+      setTimeout(() => this.member === member && this.replaceSoon(), bySignal ? GROUP_TIME : 0);
+    });
+  }
+
+  /** @param {Member} member */
+  #onExit(member) {
+    const { code, signal } = /** @type {NonNullable<Member['end']>} */ (member.end);
+    this.lastExit = { time: Date.now(), pid: member.pid, code, signal, reason: member.reason };
+    if (member === this.member) this.#lost(member);
+  }
+
+  /**
+   * A worker that reports its own crash goes on to finish what it has, while its seat is taken by another.
+   *
+   * @param {Member} member
+   */
+  #onCrashing(member) {
+    if (member !== this.member || this.#closed) return;
+    void member.retire();
+    this.#lost(member);
+  }
+
+  /** @param {Member} member Whom nobody has replaced yet. */
+  #lost(member) {
+    this.member = undefined;
+    if (this.#closed) return;
+    this.#service.onCrash(member);
+    if (this.#closed) return; // It was one too many.
+    this.restarts++;
+    const delay = this.#swapping ? 0 : this.#backoff.next(member.uptime);
+    const { lastWords, pid, reason } = member;
+    if (!this.#swapping) this.#timer = setTimeout(() => this.fill(), delay);
+    this.#service.tell('restart', { seat: this.number, pid, reason, delay, restarts: this.restarts, lastWords });
+  }
+
+  /**
+   * The same, for reasons that may come again at once (so with growing delays), and for which nobody waits.
+   *
+   * @returns {number | undefined} After how many ms it begins; nothing when it is under way or of no use.
+   */
+  replaceLater() {
+    const { member } = this;
+    if (!member || this.#swapping || this.#timer || this.#closed) return undefined;
+    const delay = this.#backoff.next(member.uptime);
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      if (this.member === member) this.replaceSoon();
+    }, delay);
+    return delay;
+  }
+
+  /** A new worker takes over; that it could not is told as an event. */
+  replaceSoon() {
+    if (this.#swapping || this.#closed) return;
+    this.replace(false).catch((error) => this.#closed || this.#service.tell('restart-failed', error));
+  }
+
+  /**
+   * A new worker takes over before the old one goes. The old one stays when the new one fails.
+   *
+   * @param {boolean} first Whether it is the first of its version: it has to stay alive for a while before it counts.
+   * @returns {Promise<ReloadedWorker>}
+   */
+  async replace(first) {
+    // One that began before may be of an older version.
+    while (this.#swapping) await this.#swapping.catch(() => {});
+    this.#swapping = this.#swap(first).finally(() => {
+      this.#swapping = undefined;
+    });
+    const { old, replacement, readyTime } = await this.#swapping;
+    const { moved, finished, cut, time } = (await old?.retire()) ?? { moved: 0, finished: 0, cut: 0, time: 0 };
+    const { number: seat } = this;
+    return { seat, oldPid: old?.pid, newPid: replacement.pid, readyTime, drainTime: time, moved, finished, cut };
+  }
+
+  /** @param {boolean} first */
+  async #swap(first) {
+    if (this.#closed) throw stopped();
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const replacement = this.#service.newMember();
+    this.#replacement = replacement;
+    let readyTime;
+    try {
+      await replacement.ready;
+      readyTime = replacement.uptime;
+      // Whether it is any good matters as long as there is another that is.
+      if (first && this.member) await replacement.survive(this.#service.options.settleTime, this.member.exited);
+      if (this.#closed) throw stopped();
+    } catch (error) {
+      replacement.kill('SIGKILL');
+      await replacement.exited;
+      this.#replacement = undefined;
+      // Died meanwhile, and waited for the replacement.
+      if (!this.member && !this.#closed) this.fill();
+      throw this.#closed ? stopped() : error;
+    }
+    this.#replacement = undefined;
+    const old = this.member;
+    this.member = replacement;
+    this.#watch(replacement);
+    replacement.release();
+    this.#service.onReady(replacement);
+    // Before anything else may happen to it.
+    void old?.retire();
+    return { old, replacement, readyTime };
+  }
+
+  /** No worker takes it any more; the one that has it retires. */
+  async vacate() {
+    this.vacated = true;
+    clearTimeout(this.#timer);
+    this.#replacement?.kill('SIGKILL');
+    await Promise.all([this.member?.retire(), this.#replacement?.exited]);
+  }
+
+  /** No worker takes it any more; what becomes of the one that has it is another's business. */
+  abandon() {
+    this.vacated = true;
+    clearTimeout(this.#timer);
+    this.#replacement?.kill('SIGKILL');
+  }
+
+  /** What its worker is doing. */
+  status() {
+    const { member, restarts, lastExit, number } = this;
+    const { active, queued, taken, utilization, longestTurn } = member?.board ?? NOTHING;
+    return {
+      seat: number,
+      pid: member?.pid,
+      id: /** @type {number | undefined} */ (member?.worker?.id),
+      state: member?.state ?? /** @type {const} */ ('restarting'),
+      uptime: member?.uptime ?? 0,
+      restarts,
+      lastExit,
+      connections: { active, queued, total: taken },
+      loop: { utilization, longestTurn },
+      memory: memory(member?.pid),
+      cpu: cpu(member?.pid),
+    };
+  }
+}
+
+const NOTHING = Object.freeze({ active: 0, queued: 0, taken: 0, utilization: 0, longestTurn: 0 });
+
+function stopped() {
+  return coded(Error, 'ERR_RCLUSTER_STOPPED', 'The supervisor needs this worker no more');
+}
+
+module.exports = { Seat };
