@@ -7,11 +7,15 @@ const os = require('node:os');
 const path = require('node:path');
 
 const { load } = require('./native.js');
+const { POLICIES } = require('./policies.js');
 
 /** UV_TCP_IPV6ONLY and UV_UDP_IPV6ONLY, UV_UDP_REUSEADDR, as in `flags` of a question. */
 const IPV6_ONLY = 1;
 const UDP_REUSE_ADDRESS = 4;
 const UDP_REUSE_PORT = 8;
+
+/** As in Node. */
+const DEFAULT_BACKLOG = 511;
 
 /** How long (ms) a listener outlives its last worker when that has died: its replacement finds what came meanwhile. */
 const LINGER = 5000;
@@ -34,7 +38,9 @@ const LINGER = 5000;
  * @typedef {object} Entry
  * @property {string} key
  * @property {boolean} accepted Whether the acceptor accepts; if not, `id` is a descriptor that workers share.
+ * @property {boolean} distributed Whether the kernel distributes over a socket for each worker.
  * @property {number} id The listener's id or the shared descriptor.
+ * @property {number} backlog
  * @property {unknown} data What the first server said of itself (the key of TLS tickets).
  * @property {string | undefined} file The file of a Unix socket, removed when it is closed.
  * @property {Set<any>} workers
@@ -169,18 +175,19 @@ class Listeners {
    *
    * @param {any} worker
    * @param {any} asked
-   * @param {boolean} accept Whether the acceptor shall accept for it; else it gets the bound socket.
+   * @param {number} policy Who accepts: under `SCHED_NONE` the worker itself, from the bound socket.
    * @returns {{ errno: number } | { errno: 0, entry: Entry }} `errno` is negative when it cannot be.
    */
-  join(worker, asked, accept) {
+  join(worker, asked, policy) {
     const question = typed(asked);
     const key = [question.address, question.port, question.addressType, question.fd, question.index].join(':');
     let entry = this.#entries.get(key);
     if (!entry) {
-      const accepted = accept && !isUdp(question);
-      const id = this.#open(question, accepted);
-      if (id < 0) return { errno: id };
-      entry = { key, accepted, id, data: null, file: socketFile(question), workers: new Set() };
+      const accepted = policy !== POLICIES.SCHED_NONE && !isUdp(question);
+      const opened = this.#open(question, accepted, policy);
+      if (opened.id < 0) return { errno: opened.id };
+      const backlog = question.backlog > 0 ? question.backlog : DEFAULT_BACKLOG;
+      entry = { key, accepted, ...opened, backlog, data: null, file: socketFile(question), workers: new Set() };
       this.#entries.set(key, entry);
     }
     clearTimeout(entry.linger);
@@ -197,8 +204,38 @@ class Listeners {
    */
   release(worker) {
     for (const entry of this.#entries.values()) {
-      if (entry.accepted && entry.workers.has(worker)) this.acceptor.addMember(entry.id, worker.slot());
+      if (!entry.accepted || !entry.workers.has(worker)) continue;
+      this.acceptor.addMember(entry.id, worker.slot());
+      this.withOwnSocket(worker, entry, (fd) => {
+        if (fd >= 0) worker.channel.sendControl({ act: 'own', listener: entry.id, backlog: entry.backlog }, fd);
+      });
     }
+  }
+
+  /**
+   * Calls `send` with the descriptor of the worker's own socket, or with -1 when it gets none: not under this policy,
+   * not yet, or for want of descriptors. It serves what the others cannot all the same.
+   *
+   * @param {any} worker
+   * @param {Entry} entry
+   * @param {(fd: number) => void} send
+   */
+  withOwnSocket(worker, entry, send) {
+    const wanted = entry.distributed && !worker.held;
+    const fd = wanted ? this.acceptor.ownSocket(entry.id, worker.slot(), entry.backlog) : -1;
+    send(Math.max(fd, -1));
+    if (fd >= 0) load().closeFd(fd);
+  }
+
+  /**
+   * The worker cannot use the socket of its own.
+   *
+   * @param {any} worker
+   * @param {string} key
+   */
+  disown(worker, key) {
+    const entry = this.#entries.get(key);
+    if (entry?.distributed) this.acceptor.disown(entry.id, worker.slot());
   }
 
   /**
@@ -219,14 +256,19 @@ class Listeners {
   /**
    * @param {Question} question
    * @param {boolean} accepted
+   * @param {number} policy
+   * @returns {{ id: number, distributed: boolean }} `id` is a negative errno when it cannot be.
    */
-  #open(question, accepted) {
+  #open(question, accepted, policy) {
     let id = 0;
+    let distributed = false;
     for (const binding of this.#bindings(question)) {
-      id = accepted ? this.acceptor.listen(binding) : load().bindShared(binding);
+      distributed = accepted && policy === POLICIES.SCHED_REUSEPORT && binding.port !== undefined;
+      if (distributed) binding.reusePort = true;
+      id = accepted ? this.acceptor.listen(binding, policy) : load().bindShared(binding);
       if (id >= 0 || id === -os.constants.errno.EADDRINUSE) break;
     }
-    return id;
+    return { id, distributed };
   }
 
   /**
@@ -248,6 +290,21 @@ class Listeners {
    */
   leaveAll(worker, died) {
     for (const entry of [...this.#entries.values()]) this.#leave(entry, worker, died);
+  }
+
+  /**
+   * These workers end together. What only they listen on is closed, and what has come by then they still get; what others
+   * listen on, too, goes on without them.
+   *
+   * @param {any[]} workers
+   */
+  finish(workers) {
+    const ending = new Set(workers);
+    for (const entry of [...this.#entries.values()]) {
+      const stays = [...entry.workers].some((worker) => !ending.has(worker));
+      if (stays) for (const worker of ending) this.#leave(entry, worker, false);
+      else this.#close(entry);
+    }
   }
 
   /**

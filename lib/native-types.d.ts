@@ -20,6 +20,7 @@ export interface Channel {
 export interface BoardReading {
   taken: number;
   active: number;
+  total: number;
   queued: number;
   turns: number;
   runningFor: number;
@@ -64,7 +65,9 @@ export interface SocketName {
 export interface Acceptor {
   addWorker(link: Link): number;
   removeWorker(worker: number): void;
-  listen(binding: Binding): number;
+  listen(binding: Binding, policy: number): number;
+  ownSocket(listener: number, worker: number, backlog: number): number;
+  disown(listener: number, worker: number): void;
   closeListener(listener: number): void;
   address(listener: number): Address | null;
   addMember(listener: number, worker: number): void;
@@ -73,11 +76,12 @@ export interface Acceptor {
 }
 
 export interface ConnectionQueue {
-  giveBack(fd: number, listener: number, full: boolean): void;
+  giveBack(fd: number, listener: number, full: boolean): boolean;
   passOn(fd: number, listener: number): boolean;
-  available(listener: number): void;
-  setActive(count: number): void;
-  resume(): void;
+  available(listener: number): boolean;
+  opened(fd: number): boolean;
+  ended(): void;
+  resume(): boolean;
   setRef(referenced: boolean): void;
   close(): void;
 }

@@ -1,13 +1,19 @@
 'use strict';
 
-// The scheduling policies, by their constants and by the names that the environment uses.
+// The scheduling policies, by their constants and by the names that the environment uses. src/policy/ has their logic.
 
 const errors = require('./errors.js');
 
-const POLICIES = Object.freeze({ SCHED_NONE: 1, SCHED_RR: 2 });
+const POLICIES = Object.freeze({ SCHED_NONE: 1, SCHED_RR: 2, SCHED_LEAST: 3, SCHED_STICKY: 4, SCHED_REUSEPORT: 5 });
 
 /** @type {Record<string, number>} */
-const NAMES = { none: POLICIES.SCHED_NONE, rr: POLICIES.SCHED_RR };
+const NAMES = {
+  none: POLICIES.SCHED_NONE,
+  rr: POLICIES.SCHED_RR,
+  least: POLICIES.SCHED_LEAST,
+  sticky: POLICIES.SCHED_STICKY,
+  reuseport: POLICIES.SCHED_REUSEPORT,
+};
 
 /**
  * The policy that the environment asks for; `undefined` when it does not, or names none that there is.

@@ -5,6 +5,7 @@
 const EventEmitter = require('node:events');
 
 const { MessageChannel } = require('./channel.js');
+const { coded } = require('./errors.js');
 const { Listeners } = require('./listeners.js');
 const { load } = require('./native.js');
 const { POLICIES, assertPolicy, fromEnvironment } = require('./policies.js');
@@ -23,6 +24,12 @@ const { spawnWorker } = require('./spawn.js');
  */
 
 /**
+ * @typedef {object} DisconnectHooks
+ * @property {(worker: any) => boolean} one `worker.disconnect()` was called. Returns whether that is taken care of.
+ * @property {() => Promise<void>} all `cluster.disconnect()` was called.
+ */
+
+/**
  * What a supervisor needs of the primary.
  *
  * @typedef {object} Core
@@ -36,7 +43,8 @@ const { spawnWorker } = require('./spawn.js');
  * @property {(worker: any) => void} nudge Makes an idle event loop turn.
  * @property {() => number[]} pids Of all workers that have not ended.
  * @property {(fds: number[]) => void} useSockets Listening sockets to use instead of binding their addresses.
- * @property {(listener: (worker: any) => boolean) => void} onDisconnect Asked before `worker.disconnect()`.
+ * @property {(workers: any[]) => void} finish All at once out of the rotation; what has come by then they still get.
+ * @property {(hooks: DisconnectHooks | undefined) => void} onDisconnect Who decides about `disconnect()` from now on.
  */
 
 /**
@@ -98,6 +106,9 @@ function takeOver(cluster) {
     let child;
     try {
       child = spawnWorker(cluster.settings, env, link.workerFd);
+    } catch (error) {
+      link.close();
+      throw error;
     } finally {
       link.spawned();
     }
@@ -108,6 +119,7 @@ function takeOver(cluster) {
     });
     if (child.pid !== undefined) pids.add(child.pid);
     child.once('exit', () => pids.delete(/** @type {number} */ (child.pid)));
+    child.once('error', () => child.pid === undefined && link.close());
     child.once('exit', (exitCode, signalCode) => onExit(worker, exitCode, signalCode));
     child.once('disconnect', () => onDisconnect(worker));
     process.nextTick(() => cluster.emit('fork', worker));
@@ -199,6 +211,10 @@ function takeOver(cluster) {
   }
 
   cluster.disconnect = function disconnect(/** @type {(() => void) | undefined} */ callback) {
+    if (supervision) {
+      void supervision.all().then(() => cluster.disconnect(callback));
+      return;
+    }
     const workers = Object.values(cluster.workers);
     if (workers.length === 0) process.nextTick(() => intercom.emit('disconnect'));
     for (const worker of workers) if (worker.isConnected()) worker.disconnect();
@@ -228,6 +244,9 @@ function takeOver(cluster) {
       case 'close':
         listeners.leave(tiesOf(worker), message.key);
         break;
+      case 'disown':
+        listeners.disown(tiesOf(worker), message.key);
+        break;
       case 'exitedAfterDisconnect':
         worker.exitedAfterDisconnect = true;
         tiesOf(worker).channel.sendControl({ act: 'reply', seq: message.seq });
@@ -245,15 +264,19 @@ function takeOver(cluster) {
     // A worker that is leaving gets no answer, as in Node. One that has died may have asked before.
     if (worker.exitedAfterDisconnect || worker.isDead()) return;
     const { channel } = tiesOf(worker);
-    const result = listeners.join(tiesOf(worker), message, policy === POLICIES.SCHED_RR);
+    const result = listeners.join(tiesOf(worker), message, policy);
     const reply = { act: 'reply', seq: message.seq, errno: result.errno };
     if (!('entry' in result)) {
       channel.sendControl(reply);
       return;
     }
-    const { key, accepted, id, data } = result.entry;
-    const sockname = listeners.address(result.entry);
-    channel.sendControl({ ...reply, key, data, sockname, listener: accepted ? id : undefined }, accepted ? -1 : id);
+    const { key, accepted, id, data, backlog } = result.entry;
+    if (!accepted) {
+      channel.sendControl({ ...reply, key, data }, id);
+      return;
+    }
+    const answer = { ...reply, key, data, sockname: listeners.address(result.entry), listener: id, backlog };
+    listeners.withOwnSocket(tiesOf(worker), result.entry, (fd) => channel.sendControl(answer, fd));
   }
 
   /**
@@ -267,8 +290,8 @@ function takeOver(cluster) {
     cluster.emit('listening', worker, info);
   }
 
-  /** @type {(worker: any) => boolean} */
-  let disconnectBySupervisor = () => false;
+  /** @type {DisconnectHooks | undefined} */
+  let supervision;
 
   /** @type {Core} */
   const core = {
@@ -291,16 +314,21 @@ function takeOver(cluster) {
     nudge: (worker) => listeners.acceptor.nudge(tiesOf(worker).slot()),
     pids: () => [...pids],
     useSockets: (fds) => listeners.useSockets(fds),
-    onDisconnect: (listener) => void (disconnectBySupervisor = listener),
+    finish(workers) {
+      for (const worker of workers) worker.exitedAfterDisconnect = true;
+      listeners.finish(workers.map(tiesOf));
+    },
+    onDisconnect: (hooks) => void (supervision = hooks),
   };
 
   cluster.supervise = function supervise(/** @type {unknown} */ options) {
+    if (supervision) throw coded(Error, 'ERR_RCLUSTER_SUPERVISED', 'There is a supervisor already: stop it first');
     const { Supervisor } = require('./supervisor/supervisor.js');
     return new Supervisor(core, options);
   };
 
   Worker.prototype.disconnect = function disconnect() {
-    if (disconnectBySupervisor(this)) return this;
+    if (supervision?.one(this)) return this;
     this.exitedAfterDisconnect = true;
     const { channel } = tiesOf(this);
     channel.sendControl({ act: 'disconnect' });

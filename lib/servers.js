@@ -4,9 +4,13 @@
 
 const { openRaw, udpHandle } = require('./handles.js');
 const { load } = require('./native.js');
+const { OwnSocket } = require('./own_socket.js');
 
 /** How long (ms) to wait before trying again when descriptors have run out. */
 const RETRY_TIME = 100;
+
+/** Warnings within this time (ms) are one episode. */
+const EPISODE = 60_000;
 
 /**
  * A server's place among those of this worker on one address.
@@ -22,6 +26,7 @@ const RETRY_TIME = 100;
  * @property {any} server The user's server.
  * @property {any} handle What stands in for its listening socket.
  * @property {boolean} full Whether the primary thinks that it has as many connections as it may have.
+ * @property {OwnSocket} [own] Where it gets connections without the primary.
  */
 
 class Servers {
@@ -35,8 +40,14 @@ class Servers {
   #places = new Map();
   /** How many servers want the process to live. */
   #references = 0;
-  #active = 0;
   #taking = true;
+  /** A connection is being handed to its server that came out of the queue. */
+  #fromQueue = false;
+  /** The same, of one that came from a socket of the server's own: its descriptor, else -1. */
+  #ownFd = -1;
+  /** @type {NodeJS.Timeout | undefined} */
+  #retry;
+  #shortageAt = -Infinity;
   #queue;
   #onClose;
   #tell;
@@ -101,18 +112,20 @@ class Servers {
     };
     this.#shared.set(handle, { key, server });
     this.#watchSessions(server);
+    this.#watchCount(server);
     callback(0, handle);
   }
 
   /**
-   * The server gets its connections from the queue.
+   * The server gets its connections from the queue and, if there is one, from a socket of its own.
    *
    * @param {any} server
-   * @param {{ key: string, listener: number, sockname: object | null }} reply
+   * @param {{ key: string, listener: number, sockname: object | null, backlog: number }} reply
+   * @param {number} fd The socket of its own, or -1.
    * @param {Place} place
    * @param {(errno: number, handle: any) => void} callback
    */
-  accept(server, { key, listener, sockname }, place, callback) {
+  accept(server, { key, listener, sockname, backlog }, fd, place, callback) {
     let open = true;
     let referenced = false;
     const setReferenced = (/** @type {boolean} */ wanted) => {
@@ -130,6 +143,7 @@ class Servers {
         if (open) {
           setReferenced(false);
           open = false;
+          this.#accepting.get(listener)?.own?.close();
           this.#accepting.delete(listener);
           this.#onClose(key);
           place.leave();
@@ -149,6 +163,28 @@ class Servers {
     this.#watchSessions(server);
     this.#watchCount(server, listener);
     callback(0, handle);
+    // Only now it is ready for a connection.
+    if (fd >= 0) this.own(listener, fd, backlog);
+  }
+
+  /**
+   * A server that gets connections from the queue gets a socket of its own besides.
+   *
+   * @param {number} listener
+   * @param {number} fd
+   * @param {number} backlog
+   */
+  own(listener, fd, backlog) {
+    const accepting = this.#accepting.get(listener);
+    if (!accepting || accepting.own || !this.#taking) {
+      load().closeFd(fd);
+      return;
+    }
+    accepting.own = new OwnSocket(fd, backlog, (status, client) => this.#onOwnConnection(listener, status, client));
+    if (accepting.own.open() === 0) return;
+    // What comes to it is the primary's business again.
+    accepting.own.close();
+    this.#tell({ act: 'disown', key: accepting.key }, -1);
   }
 
   /** @param {number} change */
@@ -158,35 +194,48 @@ class Servers {
   }
 
   /**
-   * Keeps count of the connections that a server has, which `net` keeps as a property of it: the board shows their
-   * sum, and the primary is told when a server that was full has room again.
+   * Follows the connections that a server has, which `net` counts in a property of it: the board shows what has begun
+   * and what is over, and the primary is told when a server that was full has room again.
    *
    * @param {any} server
-   * @param {number} listener
+   * @param {number} [listener]
    */
   #watchCount(server, listener) {
     let count = server._connections;
-    this.#countActive(count);
+    if (typeof count !== 'number') return; // UDP
     Object.defineProperty(server, '_connections', {
       configurable: true,
       enumerable: true,
       get: () => count,
       set: (value) => {
-        this.#countActive(value - count);
+        if (value > count) this.#began();
+        else if (value < count) this.#queue.ended();
         count = value;
-        const accepting = this.#accepting.get(listener);
-        if (accepting?.full && hasRoom(server)) {
-          accepting.full = false;
-          this.#queue.available(listener);
-        }
+        const accepting = listener === undefined ? undefined : this.#accepting.get(listener);
+        if (accepting?.full && hasRoom(server)) this.#makeAvailable(accepting, /** @type {number} */ (listener));
       },
     });
   }
 
-  /** @param {number} change */
-  #countActive(change) {
-    this.#active += change;
-    this.#queue.setActive(Math.max(0, this.#active));
+  #began() {
+    // Those from the queue have been counted as taken.
+    if (this.#fromQueue) this.#fromQueue = false;
+    else if (!this.#queue.opened(this.#ownFd)) this.#onShortage();
+  }
+
+  /**
+   * @param {Accepting} accepting
+   * @param {number} listener
+   */
+  #makeAvailable(accepting, listener) {
+    accepting.full = false;
+    if (!this.#queue.available(listener)) this.#retryLater();
+    this.#openOwn(accepting);
+  }
+
+  /** @param {Accepting} accepting */
+  #openOwn(accepting) {
+    if (accepting.own && !accepting.full && this.#taking && accepting.own.open() < 0) this.#retryLater();
   }
 
   /**
@@ -195,18 +244,85 @@ class Servers {
    */
   #onConnection(fd, listener) {
     if (fd < 0) {
-      setTimeout(() => this.#queue.resume(), RETRY_TIME).unref();
+      this.#onShortage();
       return;
     }
     const accepting = this.#accepting.get(listener);
     if (!accepting?.handle.onconnection || !this.#taking) {
-      this.#queue.giveBack(fd, listener, false);
-    } else if (!hasRoom(accepting.server) && !accepting.server.dropMaxConnection) {
-      accepting.full = true;
-      this.#queue.giveBack(fd, listener, true);
+      this.#giveBack(fd, listener, false);
+    } else if (mustGoOn(accepting.server)) {
+      this.#setFull(accepting);
+      this.#giveBack(fd, listener, true);
     } else {
-      accepting.handle.onconnection(0, openRaw(accepting.handle.getsockname ? 'tcp' : 'pipe', fd));
+      this.#fromQueue = true;
+      try {
+        accepting.handle.onconnection(0, openRaw(accepting.handle.getsockname ? 'tcp' : 'pipe', fd));
+      } finally {
+        // The server has not counted it: refused.
+        if (this.#fromQueue) this.#queue.ended();
+        this.#fromQueue = false;
+      }
     }
+  }
+
+  /**
+   * @param {number} listener
+   * @param {number} status
+   * @param {any} client
+   */
+  #onOwnConnection(listener, status, client) {
+    const accepting = this.#accepting.get(listener);
+    if (accepting && client && mustGoOn(accepting.server)) {
+      const copy = load().duplicateFd(client.fd);
+      if (copy >= 0) {
+        this.#setFull(accepting);
+        this.#queue.opened(-1);
+        this.#giveBack(copy, listener, true);
+        client.close();
+        return;
+      }
+    }
+    this.#ownFd = client?.fd ?? -1;
+    try {
+      accepting?.handle.onconnection(status, client);
+    } finally {
+      this.#ownFd = -1;
+    }
+  }
+
+  /** @param {Accepting} accepting */
+  #setFull(accepting) {
+    accepting.full = true;
+    accepting.own?.pause();
+  }
+
+  /**
+   * @param {number} fd
+   * @param {number} listener
+   * @param {boolean} full
+   */
+  #giveBack(fd, listener, full) {
+    if (!this.#queue.giveBack(fd, listener, full)) this.#retryLater();
+  }
+
+  /** Descriptors have run out: nothing is taken until there are some. */
+  #onShortage() {
+    const now = performance.now();
+    if (now - this.#shortageAt > EPISODE) {
+      const text = 'this worker has run out of file descriptors: new connections wait until some are closed, or go to others';
+      process.emitWarning(text, { code: 'RCLUSTER_DESCRIPTORS' });
+    }
+    this.#shortageAt = now;
+    for (const { own } of this.#accepting.values()) own?.pause();
+    this.#retryLater();
+  }
+
+  #retryLater() {
+    this.#retry ??= setTimeout(() => {
+      this.#retry = undefined;
+      if (!this.#queue.resume()) this.#retryLater();
+      else for (const accepting of this.#accepting.values()) this.#openOwn(accepting);
+    }, RETRY_TIME);
   }
 
   /**
@@ -240,6 +356,7 @@ class Servers {
   /** Whatever still comes goes back. */
   stopTaking() {
     this.#taking = false;
+    for (const { own } of this.#accepting.values()) own?.close();
   }
 
   /**
@@ -280,6 +397,7 @@ class Servers {
 
   /** No connection comes any more. */
   close() {
+    clearTimeout(this.#retry);
     this.#queue.close();
   }
 }
@@ -287,6 +405,15 @@ class Servers {
 /** @param {any} server */
 function hasRoom(server) {
   return !(server.maxConnections && server._connections >= server.maxConnections);
+}
+
+/**
+ * Whether a connection that comes now belongs to another worker's server.
+ *
+ * @param {any} server
+ */
+function mustGoOn(server) {
+  return !hasRoom(server) && !server.dropMaxConnection;
 }
 
 /** @param {any} server */

@@ -102,6 +102,8 @@ function takeOver(cluster) {
       else if (fd >= 0) load().closeFd(fd);
     } else if (message.act === 'adopt') {
       servers.adopt(message.key, fd);
+    } else if (message.act === 'own') {
+      servers.own(message.listener, fd, message.backlog);
     } else {
       supervision?.onControl(message);
     }
@@ -147,10 +149,10 @@ function takeOver(cluster) {
       if (reply.errno) {
         place.leave();
         callback(reply.errno, null);
-      } else if (fd >= 0) {
+      } else if (reply.listener === undefined) {
         servers.share(server, reply, fd, place, callback);
       } else {
-        servers.accept(server, reply, place, callback);
+        servers.accept(server, reply, fd, place, callback);
       }
     });
     server.once('listening', () => {

@@ -9,10 +9,11 @@
 //!    3   worker      ns spent running, of all turns that are over
 //!    4   worker      ns of the longest turn
 //!    5   worker      connections taken from the queue
-//!    6   worker      connections open
-//!    7   worker      1 while descriptors have run out
-//!    8   worker      when the last turn ended (ns)
-//!    9   worker      ns spent waiting for events
+//!    6   worker      connections that began otherwise: on a socket of its own, or sent by another process
+//!    7   worker      connections that are over, of both kinds: ended, refused, given back or sent away
+//!    8   worker      1 while descriptors have run out
+//!    9   worker      when the last turn ended (ns)
+//!   10   worker      ns spent waiting for events
 //!   16   primary     1: "tell me when a turn is over" (a cache line of its own)
 //!   17   primary     connections that wait in the queue
 //! ```
@@ -20,6 +21,9 @@
 //! Libuv runs the callbacks of sockets *inside* its wait for events, so word 1 covers timers, immediates, closing
 //! callbacks and what follows the first connection that a turn takes, but not a turn that only reads from sockets. What the
 //! acceptor relies on is therefore whether a worker takes what was queued for it; word 1 only tells it sooner.
+//!
+//! Nothing says how many connections are open: that is what has begun without what is over. So there is no moment in
+//! which a connection that was taken from the queue is counted by nobody.
 //!
 //! A worker can write anything into its page. Every value is used as a number to compare, never as an index or a
 //! length, so that lies harm the liar alone.
@@ -41,10 +45,11 @@ enum Word {
     Running = 3,
     Longest = 4,
     Taken = 5,
-    Active = 6,
-    OutOfDescriptors = 7,
-    TurnEnd = 8,
-    Idle = 9,
+    Opened = 6,
+    Ended = 7,
+    OutOfDescriptors = 8,
+    TurnEnd = 9,
+    Idle = 10,
     TellMe = 16,
     Queued = 17,
 }
@@ -113,9 +118,14 @@ impl Board {
         self.add(Word::Taken, count);
     }
 
-    /// Worker: so many connections are open.
-    pub fn set_active(&self, count: u64) {
-        self.word(Word::Active).store(count, Ordering::Relaxed);
+    /// Worker: `count` connections began that did not come out of the queue.
+    pub fn add_opened(&self, count: u64) {
+        self.add(Word::Opened, count);
+    }
+
+    /// Worker: `count` connections are over.
+    pub fn add_ended(&self, count: u64) {
+        self.add(Word::Ended, count);
     }
 
     /// Worker: whether its descriptors have run out.
@@ -149,9 +159,19 @@ impl Board {
         self.word(Word::Taken).load(Ordering::Acquire)
     }
 
+    /// Connections so far that began without the queue.
+    pub fn opened(&self) -> u64 {
+        self.word(Word::Opened).load(Ordering::Relaxed)
+    }
+
+    /// Connections that are over.
+    pub fn ended(&self) -> u64 {
+        self.word(Word::Ended).load(Ordering::Relaxed)
+    }
+
     /// Connections open now.
     pub fn active(&self) -> u64 {
-        self.word(Word::Active).load(Ordering::Relaxed)
+        self.taken().saturating_add(self.opened()).saturating_sub(self.ended())
     }
 
     /// Turns of the event loop so far.
@@ -193,7 +213,8 @@ mod tests {
         let worker = Board::open(fd.as_fd()).unwrap();
         worker.add_taken(3);
         worker.add_taken(2);
-        worker.set_active(4);
+        worker.add_opened(2);
+        worker.add_ended(3);
         worker.begin_turn(100);
         assert_eq!((primary.taken(), primary.active(), primary.running_since()), (5, 4, Some(100)));
         assert!(!worker.end_turn(160, 0));

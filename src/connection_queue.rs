@@ -44,8 +44,14 @@ pub fn nudge(queue: BorrowedFd) -> io::Result<()> {
 /// What [`receive`] found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Batch {
-    /// So many connections were appended.
-    Taken(usize),
+    /// A packet of so many connections. Those of them that were lost, because the descriptor table has filled up since
+    /// it was looked at, were not appended.
+    Taken {
+        /// All in the packet.
+        count: usize,
+        /// Those that were not appended.
+        lost: usize,
+    },
     /// Nothing is queued.
     Empty,
     /// There is no room for more descriptors in this process; whatever is queued stays queued.
@@ -69,10 +75,10 @@ pub fn receive(queue: BorrowedFd, connections: &mut Vec<Connection>) -> io::Resu
     if received.bytes == 0 && fds.is_empty() {
         return Ok(Batch::Closed);
     }
-    let count = fds.len();
     let ids = payload[..received.bytes].chunks_exact(4);
+    let (count, lost) = (ids.len(), ids.len().saturating_sub(fds.len()));
     connections.extend(fds.into_iter().zip(ids).map(|(fd, id)| Connection { fd, listener: u32_at(id, 0) }));
-    Ok(Batch::Taken(count))
+    Ok(Batch::Taken { count, lost })
 }
 
 /// What a worker tells the acceptor.
@@ -150,9 +156,9 @@ mod tests {
         send(primary.as_fd(), &connections(16)).unwrap();
         send(primary.as_fd(), &connections(1)).unwrap();
         let mut taken = Vec::new();
-        assert_eq!(receive(worker.as_fd(), &mut taken).unwrap(), Batch::Taken(16));
+        assert_eq!(receive(worker.as_fd(), &mut taken).unwrap(), Batch::Taken { count: 16, lost: 0 });
         assert_eq!(taken.iter().map(|c| c.listener).collect::<Vec<_>>(), (0..16).collect::<Vec<_>>());
-        assert_eq!(receive(worker.as_fd(), &mut taken).unwrap(), Batch::Taken(1));
+        assert_eq!(receive(worker.as_fd(), &mut taken).unwrap(), Batch::Taken { count: 1, lost: 0 });
         assert_eq!(receive(worker.as_fd(), &mut taken).unwrap(), Batch::Empty);
     }
 
@@ -163,14 +169,14 @@ mod tests {
         send(primary.as_fd(), &connections(3)).unwrap();
         drop(worker);
         let mut taken = Vec::new();
-        assert_eq!(receive(take_back.as_fd(), &mut taken).unwrap(), Batch::Taken(3));
+        assert_eq!(receive(take_back.as_fd(), &mut taken).unwrap(), Batch::Taken { count: 3, lost: 0 });
     }
 
     #[test]
     fn a_nudge_is_neither_a_connection_nor_an_end() {
         let (primary, worker) = socket::packet_pair().unwrap();
         nudge(primary.as_fd()).unwrap();
-        assert_eq!(receive(worker.as_fd(), &mut Vec::new()).unwrap(), Batch::Taken(0));
+        assert_eq!(receive(worker.as_fd(), &mut Vec::new()).unwrap(), Batch::Taken { count: 0, lost: 0 });
     }
 
     #[test]

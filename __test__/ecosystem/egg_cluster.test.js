@@ -1,23 +1,12 @@
 'use strict';
 
-const net = require('node:net');
-const { once } = require('node:events');
 const { childrenOf, request, serve, waitFor, waitForDeath } = require('./helpers/start');
-
-/** A port that was free a moment ago: Egg does without 0. */
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return String(port);
-}
+const { freePort } = require('./helpers/free_port');
 
 const json = async (...args) => JSON.parse((await request(...args)).body);
 
 test('egg-cluster: starts, passes messages, replaces a worker, and ends', async () => {
-  const { app, port } = await serve('egg.js', { env: { PORT: await freePort() } });
+  const { app, port } = await serve('egg.js', { env: { PORT: String(await freePort()) } });
   await app.waitForLine(/\[master\] least-framework started on/);
   const all = childrenOf(app.pid);
   expect(all).toHaveLength(3);
@@ -46,7 +35,7 @@ test('egg-cluster: starts, passes messages, replaces a worker, and ends', async 
 });
 
 test('egg-cluster: in its sticky mode the master passes each connection to the worker of its address', async () => {
-  const { port } = await serve('egg.js', { env: { PORT: await freePort(), STICKY: 'yes' } });
+  const { port } = await serve('egg.js', { env: { PORT: String(await freePort()), STICKY: 'yes' } });
   const ask = async (localAddress) => (await json(port, { localAddress })).pid;
   const addresses = ['127.0.0.1', '127.0.0.2', '127.0.0.3', '127.0.0.4'];
   const first = await Promise.all(addresses.map(ask));

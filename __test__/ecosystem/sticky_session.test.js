@@ -1,18 +1,7 @@
 'use strict';
 
-const net = require('node:net');
-const { once } = require('node:events');
 const { request, serve, waitFor } = require('./helpers/start');
-
-/** A port that was free a moment ago: the library does not say which it got for 0. */
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
+const { freePort } = require('./helpers/free_port');
 
 const online = (app) => app.stdout.flatMap((line) => line.match(/^online (\d+)$/)?.[1] ?? []).map(Number);
 

@@ -45,6 +45,8 @@ class Member extends EventEmitter {
   lastWords = '';
   /** @type {{ code: number | null, signal: string | null } | undefined} */
   end;
+  /** Whether it was found hanging before. */
+  hung = false;
   /** Why it could not be started. @type {Error | undefined} */
   startError;
   /** Why we ended it: what the kernel says of its end is then not the reason. @type {string | undefined} */

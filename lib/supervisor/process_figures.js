@@ -4,8 +4,7 @@
 
 const fs = require('node:fs');
 
-/** Bytes of a page, and clock ticks of a second, on every Linux that Node runs on. */
-const PAGE = 4096;
+/** Clock ticks of a second, on every Linux that Node runs on. */
 const TICKS = 100;
 
 /**
@@ -26,7 +25,7 @@ function read(pid, file) {
  * @param {number | undefined} pid
  */
 function memory(pid) {
-  return Number(read(pid, 'statm').split(' ')[1] ?? 0) * PAGE;
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(read(pid, 'status'))?.[1] ?? 0) * 1024;
 }
 
 /**

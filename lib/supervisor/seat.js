@@ -75,7 +75,7 @@ class Seat {
 
   /** Starts the worker of a seat that has none. */
   fill() {
-    clearTimeout(this.#timer);
+    this.#cancelTimer();
     const member = this.#service.newMember();
     this.member = member;
     this.#watch(member);
@@ -174,8 +174,7 @@ class Seat {
   /** @param {boolean} first */
   async #swap(first) {
     if (this.#closed) throw stopped();
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#cancelTimer();
     const replacement = this.#service.newMember();
     this.#replacement = replacement;
     let readyTime;
@@ -184,6 +183,7 @@ class Seat {
       readyTime = replacement.uptime;
       // Whether it is any good matters as long as there is another that is.
       if (first && this.member) await replacement.survive(this.#service.options.settleTime, this.member.exited);
+      if (replacement.state !== 'ready') throw replacement.failure(replacement.reason);
       if (this.#closed) throw stopped();
     } catch (error) {
       replacement.kill('SIGKILL');
@@ -206,17 +206,20 @@ class Seat {
 
   /** No worker takes it any more; the one that has it retires. */
   async vacate() {
-    this.vacated = true;
-    clearTimeout(this.#timer);
-    this.#replacement?.kill('SIGKILL');
+    this.abandon();
     await Promise.all([this.member?.retire(), this.#replacement?.exited]);
   }
 
   /** No worker takes it any more; what becomes of the one that has it is another's business. */
   abandon() {
     this.vacated = true;
-    clearTimeout(this.#timer);
+    this.#cancelTimer();
     this.#replacement?.kill('SIGKILL');
+  }
+
+  #cancelTimer() {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   /** What its worker is doing. */

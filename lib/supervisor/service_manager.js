@@ -2,26 +2,49 @@
 
 // Our part in a service manager's protocols: sd_notify(3), sd_listen_fds(3), and being the first process of a container.
 
+const { ChildProcess } = require('node:child_process');
+const diagnostics = require('node:diagnostics_channel');
+
 const { load } = require('../native.js');
 
 const FIRST_FD = 3;
 /** How long (ms) after a child has ended others may still be in line behind it. */
 const REAP_AGAIN = 50;
+const VARIABLES = /** @type {const} */ ([
+  'NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID', 'LISTEN_FDS', 'LISTEN_PID', 'LISTEN_FDNAMES',
+]);
+
+/** @typedef {Partial<Record<typeof VARIABLES[number], string>>} Manager What the manager has said. */
 
 /**
- * Tells the manager that started us what is going on, when there is one that wants to know.
+ * What the manager that started us says. Workers shall not think that it said so to them.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {Manager}
+ */
+function withoutManagerVariables(env) {
+  const said = Object.fromEntries(VARIABLES.map((name) => [name, env[name]]));
+  for (const name of VARIABLES) delete env[name];
+  return said;
+}
+
+/**
+ * Tells the manager what is going on, when it wants to know.
  *
  * @param {import('./supervisor.js').Supervisor} supervisor
+ * @param {Manager} manager
  */
-function notifyManager(supervisor) {
-  const { NOTIFY_SOCKET: address, WATCHDOG_USEC: watchdog, WATCHDOG_PID: watchedPid } = process.env;
-  // Workers have nothing to tell.
-  for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID']) delete process.env[name];
+function notifyManager(supervisor, { NOTIFY_SOCKET: address, WATCHDOG_USEC: watchdog, WATCHDOG_PID: watchedPid }) {
   if (!address) return;
   const tell = (/** @type {string[]} */ ...lines) => load().notify(address, lines.join('\n'));
   supervisor.once('ready', () => tell('READY=1', `STATUS=${supervisor.options.workers} workers serve`));
   supervisor.on('reloading', () => tell('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`));
-  supervisor.on('reload', ({ error }) => tell('READY=1', `STATUS=${error ? 'the last reload failed, the old version serves' : 'reloaded'}`));
+  supervisor.on('reload', ({ error }) => {
+    // A reload that was given up because we stop leaves us stopping.
+    if (supervisor.status().state === 'running') {
+      tell('READY=1', `STATUS=${error ? 'the last reload failed, the old version serves' : 'reloaded'}`);
+    }
+  });
   supervisor.once('stopping', () => tell('STOPPING=1'));
   if (!(Number(watchdog) > 0) || (watchedPid && Number(watchedPid) !== process.pid)) return;
   const timer = setInterval(() => tell('WATCHDOG=1'), Number(watchdog) / 1000 / 2).unref();
@@ -31,11 +54,10 @@ function notifyManager(supervisor) {
 /**
  * Listening sockets that the manager has opened for us. Each is closed for the processes that we start.
  *
+ * @param {Manager} manager
  * @returns {number[]} Their descriptors.
  */
-function inheritedSockets() {
-  const { LISTEN_FDS: count, LISTEN_PID: pid } = process.env;
-  for (const name of ['LISTEN_FDS', 'LISTEN_PID', 'LISTEN_FDNAMES']) delete process.env[name];
+function inheritedSockets({ LISTEN_FDS: count, LISTEN_PID: pid }) {
   if (!count || Number(pid) !== process.pid) return [];
   const fds = Array.from({ length: Number(count) || 0 }, (_, index) => FIRST_FD + index);
   return fds.flatMap((fd) => {
@@ -45,17 +67,41 @@ function inheritedSockets() {
   });
 }
 
+/** Whether orphans are collected already: once for the life of the process. */
+let reaping = false;
+
 /**
  * The first process of a container inherits every orphan in it, and has to collect them when they end.
  *
- * @param {() => number[]} children Our own, which Node collects.
+ * @param {() => number[]} workers Our own children, which Node collects.
  */
-function reapOrphans(children) {
-  if (process.pid !== 1) return;
+function reapOrphans(workers) {
+  if (process.pid !== 1 || reaping) return;
+  reaping = true;
+  const children = childrenOfNode();
+  const reap = () => load().reapOrphans([...workers(), ...children()]);
   process.on('SIGCHLD', () => {
-    load().reapOrphans(children());
-    setTimeout(() => load().reapOrphans(children()), REAP_AGAIN).unref();
+    reap();
+    setTimeout(reap, REAP_AGAIN).unref();
   });
 }
 
-module.exports = { inheritedSockets, notifyManager, reapOrphans };
+/**
+ * Processes that are started with `child_process` from now on, and have not ended.
+ *
+ * @returns {() => number[]}
+ */
+function childrenOfNode() {
+  /** @type {Set<ChildProcess>} */
+  const children = new Set();
+  diagnostics.subscribe('child_process', (message) => {
+    const { process: child } = /** @type {{ process: unknown }} */ (message);
+    if (!(child instanceof ChildProcess)) return;
+    children.add(child);
+    child.once('exit', () => children.delete(child));
+    child.once('error', () => child.pid === undefined && children.delete(child));
+  });
+  return () => [...children].flatMap(({ pid }) => (pid === undefined ? [] : [pid]));
+}
+
+module.exports = { inheritedSockets, notifyManager, reapOrphans, withoutManagerVariables };

@@ -5,59 +5,44 @@
 const EventEmitter = require('node:events');
 
 const { coded } = require('../errors.js');
-const { Backoff, CrashLoop } = require('./backoff.js');
+const { CrashLoop } = require('./backoff.js');
 const { Member } = require('./member.js');
 const options = require('./options.js');
-const { inheritedSockets, notifyManager, reapOrphans } = require('./service_manager.js');
+const { reloadAll } = require('./reload.js');
+const { Seat } = require('./seat.js');
+const { inheritedSockets, notifyManager, reapOrphans, withoutManagerVariables } = require('./service_manager.js');
 const { handleSignals } = require('./signals.js');
-const { cpu, memory } = require('./process_figures.js');
 const { Watchdog } = require('./watchdog.js');
 
-/** How long (ms) a signal to a whole group of processes may take to reach all of them. */
-const GROUP_TIME = 100;
-
-/**
- * One of the places that a worker takes: workers come and go, the place stays.
- *
- * @typedef {object} Seat
- * @property {number} number
- * @property {Member | undefined} member Who does the work.
- * @property {Member | undefined} replacement Who is about to.
- * @property {Backoff} backoff
- * @property {number} restarts
- * @property {{ time: number, reason: string } | undefined} lastExit
- * @property {NodeJS.Timeout | undefined} timer Of the restart that is due.
- */
-
-/**
- * @typedef {object} ReloadedWorker
- * @property {number | undefined} oldPid
- * @property {number | undefined} newPid
- * @property {number} readyTime ms from the fork of the new worker until it was ready.
- * @property {number} drainTime ms that the old one took to finish.
- * @property {number} moved Connections that went on in other workers.
- * @property {number} finished Connections that ended by themselves.
- * @property {number} cut Connections that were open at the deadline.
- */
-
-/** Emits `ready`, `restart`, `hang`, `memory`, `crash-loop`, `reload` and `stopped`: see index.d.ts. */
+/** Emits `ready`, `restart`, `hang`, `memory`, `crash-loop`, `reload`, `stopped` and others: see index.d.ts. */
 class Supervisor extends EventEmitter {
   #core;
   #options;
   /** @type {Seat[]} */
   #seats = [];
   #lastSeat = 0;
+  /** All workers that have not exited, those that are leaving included. @type {Set<Member>} */
+  #alive = new Set();
   #crashLoop;
+  /** @type {Watchdog} */
   #watchdog;
   /** Whether any worker has ever been ready, and whether any has ever listened. */
   #everReady = false;
   #everListened = false;
-  /** @type {Promise<{ workers: ReloadedWorker[] }> | undefined} */
+  #allWereReady = false;
+  /** @type {Promise<import('./reload.js').ReloadReport> | undefined} */
   #reloading;
   /** @type {Promise<void> | undefined} */
   #stopping;
+  /** @type {'running' | 'stopping' | 'stopped'} */
+  #state = 'running';
   /** @type {Promise<void>} */
   #firstReady;
+  #resolveReady = () => {};
+  /** @type {(error: Error) => void} */
+  #rejectReady = () => {};
+  /** @type {import('./seat.js').Service} */
+  #service;
 
   /**
    * @param {import('../primary.js').Core} core
@@ -68,14 +53,30 @@ class Supervisor extends EventEmitter {
     this.#core = core;
     this.#options = options.parse(given);
     this.#crashLoop = new CrashLoop(this.#options.restart);
+    this.#service = {
+      options: this.#options,
+      newMember: () => this.#newMember(),
+      isStopping: () => this.#stopping !== undefined,
+      onReady: (member) => this.#onReady(member),
+      onCrash: (member) => this.#onCrash(member),
+      tell: (event, payload) => void this.emit(event, payload),
+    };
+    this.#firstReady = new Promise((resolve, reject) => {
+      this.#resolveReady = resolve;
+      this.#rejectReady = reject;
+    });
+    handled(this.#firstReady);
+    const manager = withoutManagerVariables(process.env);
     core.setup(this.#options.settings, this.#options.policy);
-    core.useSockets(inheritedSockets());
-    notifyManager(this);
+    core.useSockets(inheritedSockets(manager));
+    this.#start();
+    notifyManager(this, manager);
     reapOrphans(core.pids);
-    if (this.#options.signals) this.#handleSignals();
-    core.onDisconnect((worker) => this.#onDisconnectAsked(worker));
-    this.#firstReady = this.#start();
-    this.#firstReady.catch(() => {});
+    if (this.#options.signals) this.once('stopped', handleSignals(this));
+    core.onDisconnect({
+      one: (worker) => this.#onDisconnectAsked(worker),
+      all: () => this.stop(),
+    });
     this.#watchdog = new Watchdog(core, this.#options, {
       members: () => this.#seats.flatMap(({ member }) => (member?.state === 'ready' ? [member] : [])),
       onHang: (member, time) => this.#onHang(member, time),
@@ -83,12 +84,14 @@ class Supervisor extends EventEmitter {
     });
   }
 
-  #handleSignals() {
-    const takeAway = handleSignals(this, {
-      log: (text) => this.emit('log', text),
-      forced: (signal) => this.emit('forced', signal),
-    });
-    this.once('stopped', takeAway);
+  /** What no worker can be started with is for the caller to hear, before anything else has begun. */
+  #start() {
+    const error = this.#addSeat().startError;
+    if (error) {
+      this.#seats[0].abandon();
+      throw error;
+    }
+    while (this.#seats.length < this.#options.workers) this.#addSeat();
   }
 
   /** The options in force, with their defaults. */
@@ -104,97 +107,35 @@ class Supervisor extends EventEmitter {
     return this.#firstReady;
   }
 
-  /** @returns {Promise<void>} */
-  #start() {
-    return new Promise((resolve, reject) => {
-      const waiting = Array.from({ length: this.#options.workers }, () => this.#addSeat());
-      this.once('crash-loop', ({ fatal, error }) => fatal && reject(error));
-      this.once('stopped', () => reject(coded(Error, 'ERR_RCLUSTER_STOPPED', 'The supervisor was stopped')));
-      const settled = () => {
-        if (!waiting.every(({ member }) => member?.state === 'ready')) return;
-        this.off('worker-ready', settled);
-        this.emit('ready');
-        resolve();
-      };
-      this.on('worker-ready', settled);
-    });
-  }
-
   #addSeat() {
-    /** @type {Seat} */
-    const seat = {
-      number: ++this.#lastSeat,
-      member: undefined,
-      replacement: undefined,
-      backoff: new Backoff(this.#options.restart),
-      restarts: 0,
-      lastExit: undefined,
-      timer: undefined,
-    };
+    const seat = new Seat(++this.#lastSeat, this.#service);
     this.#seats.push(seat);
-    this.#fill(seat);
-    return seat;
+    return seat.fill();
   }
 
-  /**
-   * Starts the worker of a seat that has none.
-   *
-   * @param {Seat} seat
-   */
-  #fill(seat) {
-    const member = this.#newMember(false);
-    seat.member = member;
-    member.ready.then(
-      () => this.#onReady(member),
-      // Not ready in time: it has failed, and dies for it.
-      () => member.kill('SIGKILL'),
-    );
-    this.#watch(seat, member);
-  }
-
-  /**
-   * @param {Seat} seat
-   * @param {Member} member
-   */
-  #watch(seat, member) {
-    member.once('exit', () => this.#onExit(seat, member));
-    member.once('crashing', () => this.#onCrashing(seat, member));
-    // The whole group may have been told to end: then so have we.
-    member.once('asked-to-leave', () => setTimeout(() => this.#onDisconnectAsked(member.worker), GROUP_TIME));
-  }
-
-  /** @param {boolean} held */
-  #newMember(held) {
-    return new Member(this.#core, this.#options, { held, mustListen: this.#everListened });
+  #newMember() {
+    const member = new Member(this.#core, this.#options, this.#everListened);
+    this.#alive.add(member);
+    member.once('exit', () => this.#alive.delete(member));
+    return member;
   }
 
   /** @param {Member} member */
   #onReady(member) {
     this.#everReady = true;
     this.#everListened ||= member.listened;
-    this.emit('worker-ready', member.worker);
+    this.#lookWhetherAllAreReady();
   }
 
-  /**
-   * @param {Seat} seat
-   * @param {Member} member
-   */
-  #onExit(seat, member) {
-    seat.lastExit = { time: Date.now(), reason: /** @type {string} */ (member.reason) };
-    if (seat.member !== member || member.state === 'retiring' || !this.#seats.includes(seat)) return;
-    seat.member = undefined;
-    if (this.#stopping || seat.replacement) return;
-    const delay = seat.backoff.next(member.uptime);
-    const { lastWords, pid, reason } = member;
-    this.#noteCrash(member);
-    if (this.#stopping) return;
-    seat.restarts++;
-    this.emit('restart', { pid, reason, delay, restarts: seat.restarts, lastWords });
-    seat.timer = setTimeout(() => this.#fill(seat), delay);
+  #lookWhetherAllAreReady() {
+    if (this.#allWereReady || this.#stopping || !this.#seats.every(({ member }) => member?.state === 'ready')) return;
+    this.#allWereReady = true;
+    this.#resolveReady();
+    this.emit('ready');
   }
 
   /** @param {Member} member */
-  #noteCrash({ pid, reason, lastWords }) {
+  #onCrash({ pid, reason, lastWords }) {
     const count = this.#crashLoop.crashed(Date.now(), this.#everReady);
     if (count === 0) return;
     const fatal = !this.#everReady;
@@ -204,25 +145,11 @@ class Supervisor extends EventEmitter {
     const words = line ? `: ${line}` : '';
     const when = fatal ? 'before any was ready' : `within ${window / 1000} s`;
     const error = coded(Error, 'ERR_RCLUSTER_CRASH_LOOP', `${count} workers died ${when}; the last, ${pid}, ${reason}${words}`);
-    if (fatal) void this.stop();
+    if (fatal) {
+      this.#rejectReady(error);
+      void this.stop();
+    }
     this.emit('crash-loop', { fatal, error });
-  }
-
-  /**
-   * A worker that reports its own crash goes on to finish what it has: its seat is taken by another at once.
-   *
-   * @param {Seat} seat
-   * @param {Member} member
-   */
-  #onCrashing(seat, member) {
-    if (seat.member !== member || this.#stopping) return;
-    void member.retire();
-    seat.lastExit = { time: Date.now(), reason: 'crashed and drained' };
-    seat.restarts++;
-    const { lastWords, pid } = member;
-    this.emit('restart', { pid, reason: 'crashed', delay: 0, restarts: seat.restarts, lastWords });
-    this.#noteCrash(member);
-    if (!this.#stopping) this.#fill(seat);
   }
 
   /**
@@ -230,8 +157,11 @@ class Supervisor extends EventEmitter {
    * @param {number} time
    */
   #onHang(member, time) {
+    const { hangSignal } = this.#options;
+    // Whoever survives the one dies of the other.
+    member.kill(member.hung ? 'SIGKILL' : hangSignal, `did not turn its event loop for ${time} ms`);
+    member.hung = true;
     this.emit('hang', { pid: member.pid, time });
-    member.kill(this.#options.hangSignal);
   }
 
   /**
@@ -239,10 +169,8 @@ class Supervisor extends EventEmitter {
    * @param {number} bytes
    */
   #onMemory(member, bytes) {
-    const seat = this.#seats.find((one) => one.member === member);
-    if (!seat || seat.replacement || this.#stopping) return;
-    this.emit('memory', { pid: member.pid, bytes });
-    this.#replace(seat, false).catch((error) => this.emit('restart-failed', error));
+    const delay = this.#seats.find((seat) => seat.member === member)?.replaceLater();
+    if (delay !== undefined) this.emit('memory', { pid: member.pid, bytes, delay });
   }
 
   /**
@@ -252,69 +180,9 @@ class Supervisor extends EventEmitter {
    * @returns {boolean} Whether it is one of ours.
    */
   #onDisconnectAsked(worker) {
-    const seat = this.#seats.find(({ member }) => member?.worker === worker);
-    if (!seat) return false;
-    if (!seat.replacement && !this.#stopping) this.#replace(seat, false).catch((error) => this.emit('restart-failed', error));
-    return true;
-  }
-
-  /**
-   * A new worker for a seat, before the old one goes. The old one stays when the new one fails.
-   *
-   * @param {Seat} seat
-   * @param {boolean} first Whether it is the first of its version: it has to stay alive for a while before it counts.
-   * @returns {Promise<ReloadedWorker>}
-   */
-  async #replace(seat, first) {
-    clearTimeout(seat.timer);
-    const start = Date.now();
-    const replacement = this.#newMember(first);
-    seat.replacement = replacement;
-    let readyTime;
-    try {
-      await replacement.ready;
-      readyTime = Date.now() - start;
-      if (first) await this.#settle(replacement);
-      if (this.#stopping) throw coded(Error, 'ERR_RCLUSTER_STOPPED', 'The supervisor was stopped');
-    } catch (error) {
-      seat.replacement = undefined;
-      replacement.kill('SIGKILL');
-      await replacement.exited;
-      // Died meanwhile, and waited for the replacement.
-      if (!seat.member && !this.#stopping && this.#seats.includes(seat)) this.#fill(seat);
-      throw error;
-    }
-    replacement.release();
-    const old = seat.member;
-    seat.member = replacement;
-    seat.replacement = undefined;
-    this.#watch(seat, replacement);
-    this.#onReady(replacement);
-    const gone = old ? await old.retire() : { moved: 0, finished: 0, cut: 0, time: 0 };
-    const { moved, finished, cut, time } = gone;
-    return { oldPid: old?.pid, newPid: replacement.pid, readyTime, drainTime: time, moved, finished, cut };
-  }
-
-  /**
-   * A version that dies a moment after it was ready would take the service down with it.
-   *
-   * @param {Member} replacement
-   */
-  async #settle(replacement) {
-    /** @type {NodeJS.Timeout | undefined} */
-    let timer;
-    const settled = new Promise((resolve) => {
-      timer = setTimeout(() => resolve(true), this.#options.settleTime);
-    });
-    const survived = await Promise.race([settled, replacement.exited.then(() => false)]);
-    clearTimeout(timer);
-    if (survived) return;
-    const words = replacement.lastWords ? `; its last output was:\n${replacement.lastWords}` : '';
-    throw coded(
-      Error,
-      'ERR_RCLUSTER_NOT_READY',
-      `Worker ${replacement.pid} ${replacement.reason} within ${this.#options.settleTime} ms of being ready${words}`,
-    );
+    const member = [...this.#alive].find((one) => one.worker === worker);
+    this.#seats.find((seat) => seat.member === member)?.replaceSoon();
+    return member !== undefined;
   }
 
   /**
@@ -322,46 +190,25 @@ class Supervisor extends EventEmitter {
    * When a new worker fails, the old ones that are left stay, and it rejects.
    */
   reload() {
-    if (this.#stopping) return Promise.reject(coded(Error, 'ERR_RCLUSTER_STOPPED', 'The supervisor is stopping'));
-    return (this.#reloading ??= this.#reload().finally(() => {
-      this.#reloading = undefined;
-    }));
+    if (this.#stopping) return handled(Promise.reject(stopping()));
+    return (this.#reloading ??= handled(this.#reload()));
   }
 
   async #reload() {
-    const start = Date.now();
-    /** @type {ReloadedWorker[]} */
-    const workers = [];
-    const seats = [...this.#seats];
+    // Whoever listens to it may ask whether we are reloading.
+    await null;
     this.emit('reloading');
-    /** @type {Error | undefined} */
-    let failure;
-    const next = async (/** @type {boolean} */ first) => {
-      const seat = seats.shift();
-      if (!seat || failure || !this.#seats.includes(seat)) return;
-      try {
-        if (seat.replacement) await seat.replacement.ready;
-        else workers.push(await this.#replace(seat, first));
-      } catch (error) {
-        failure ??= /** @type {Error} */ (error);
-      }
-    };
-    // The first shows whether the new version is any good.
-    await next(true);
-    const lanes = Array.from({ length: this.#options.reloadParallel }, async () => {
-      while (seats.length > 0 && !failure) await next(false);
-    });
-    await Promise.all(lanes);
-    const report = { workers, time: Date.now() - start };
-    if (failure) {
-      const kept = this.#seats.filter(({ member }) => member && !workers.some(({ newPid }) => newPid === member.pid)).length;
-      const error = coded(Error, 'ERR_RCLUSTER_RELOAD_FAILED', `The reload failed, ${kept} old workers stay: ${failure.message}`);
-      Object.assign(error, { cause: failure, report });
-      this.emit('reload', { ...report, error });
+    try {
+      const parallel = this.#options.reloadParallel;
+      const report = await reloadAll(this.#seats, { parallel, isStopping: () => this.#stopping !== undefined });
+      this.#reloading = undefined;
+      this.emit('reload', report);
+      return report;
+    } catch (error) {
+      this.#reloading = undefined;
+      this.emit('reload', { .../** @type {any} */ (error).report, error });
       throw error;
     }
-    this.emit('reload', report);
-    return report;
   }
 
   /**
@@ -369,20 +216,19 @@ class Supervisor extends EventEmitter {
    *
    * @param {number | 'max'} count
    */
-  async scale(count) {
-    const wanted = options.workers(count);
-    if (this.#stopping) throw coded(Error, 'ERR_RCLUSTER_STOPPED', 'The supervisor is stopping');
-    const added = [];
-    while (this.#seats.length < wanted) added.push(this.#addSeat().member?.ready);
-    const surplus = this.#seats.splice(wanted);
-    await Promise.all([...added, ...surplus.map((seat) => this.#vacate(seat))]);
+  scale(count) {
+    return handled(this.#scale(count));
   }
 
-  /** @param {Seat} seat */
-  async #vacate(seat) {
-    clearTimeout(seat.timer);
-    seat.replacement?.kill('SIGKILL');
-    await seat.member?.retire();
+  /** @param {number | 'max'} count */
+  async #scale(count) {
+    const wanted = options.workers(count);
+    if (this.#stopping) throw stopping();
+    const added = [];
+    while (this.#seats.length < wanted) added.push(this.#addSeat().ready);
+    const surplus = this.#seats.splice(wanted);
+    this.#lookWhetherAllAreReady();
+    await Promise.all([...added, ...surplus.map((seat) => seat.vacate())]);
   }
 
   /** Lets all workers finish what they have, and ends. A reload that is under way is given up. */
@@ -391,50 +237,54 @@ class Supervisor extends EventEmitter {
   }
 
   async #stop() {
+    this.#state = 'stopping';
     this.#watchdog?.stop();
     // Those who asked for it see it as `stopping` before anything happens.
     await null;
     this.emit('stopping');
-    await Promise.all(this.#seats.map((seat) => this.#vacate(seat)));
+    for (const seat of this.#seats) seat.abandon();
+    const members = [...this.#alive];
+    this.#core.finish(members.flatMap(({ worker }) => (worker ? [worker] : [])));
+    await Promise.all(members.map((member) => member.retire(true)));
     await this.#reloading?.catch(() => {});
+    this.#rejectReady(coded(Error, 'ERR_RCLUSTER_STOPPED', 'The supervisor was stopped'));
+    this.#core.onDisconnect(undefined);
+    this.#state = 'stopped';
     this.emit('stopped');
   }
 
   /** Ends all workers at once. */
   kill() {
     const stopped = this.stop();
-    for (const { member, replacement } of this.#seats) {
-      member?.kill('SIGKILL');
-      replacement?.kill('SIGKILL');
-    }
+    for (const member of this.#alive) member.kill('SIGKILL');
     return stopped;
   }
 
   /** What each worker is doing. */
   status() {
+    const inSeats = new Set(this.#seats.map(({ member }) => member));
+    const leaving = [...this.#alive].filter((member) => member.state === 'retiring' && !inSeats.has(member));
     return {
-      state: this.#stopping ? 'stopping' : this.#reloading ? 'reloading' : 'running',
-      workers: this.#seats.map((seat) => this.#seatStatus(seat)),
+      state: this.#reloading && this.#state === 'running' ? /** @type {const} */ ('reloading') : this.#state,
+      workers: this.#seats.map((seat) => seat.status()),
+      leaving: leaving.map(({ pid, board, uptime }) => ({ pid, uptime, connections: board.active })),
     };
   }
+}
 
-  /** @param {Seat} seat */
-  #seatStatus({ number, member, restarts, lastExit }) {
-    const board = member && member.state !== 'exited' ? this.#core.board(member.worker) : undefined;
-    return {
-      seat: number,
-      pid: member?.pid,
-      id: member?.worker.id,
-      state: member?.state ?? 'restarting',
-      uptime: member?.uptime ?? 0,
-      restarts,
-      lastExit,
-      connections: { active: board?.active ?? 0, queued: board?.queued ?? 0, total: board?.taken ?? 0 },
-      loop: { utilization: board?.utilization ?? 0, longestTurn: board?.longestTurn ?? 0 },
-      memory: member ? memory(member.pid) : 0,
-      cpu: member ? cpu(member.pid) : 0,
-    };
-  }
+/**
+ * A promise that whoever asked may ignore: events tell the same.
+ *
+ * @template T
+ * @param {Promise<T>} promise
+ */
+function handled(promise) {
+  promise.catch(() => {});
+  return promise;
+}
+
+function stopping() {
+  return coded(Error, 'ERR_RCLUSTER_STOPPED', 'The supervisor is stopping');
 }
 
 module.exports = { Supervisor };

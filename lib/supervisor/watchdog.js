@@ -20,8 +20,10 @@ const LOOKS = 4;
 class Watchdog {
   /** @type {NodeJS.Timeout[]} */
   #timers = [];
-  /** @type {WeakMap<Member, { turns: number, since: number }>} */
+  /** At the last look: the turns of a loop, and for how long (ms) it had not turned. @type {WeakMap<Member, { turns: number, silent: number }>} */
   #seen = new WeakMap();
+  #lastLook = performance.now();
+  #lookInterval;
   #core;
   #options;
   #on;
@@ -39,7 +41,8 @@ class Watchdog {
     this.#core = core;
     this.#options = options;
     this.#on = on;
-    if (options.hangTimeout > 0) this.#every(Math.max(10, options.hangTimeout / LOOKS), () => this.#lookForHangs());
+    this.#lookInterval = Math.max(10, options.hangTimeout / LOOKS);
+    if (options.hangTimeout > 0) this.#every(this.#lookInterval, () => this.#lookForHangs());
     if (options.maxMemory > 0) this.#every(MEMORY_INTERVAL, () => this.#lookAtMemory());
   }
 
@@ -53,16 +56,19 @@ class Watchdog {
 
   #lookForHangs() {
     const now = performance.now();
+    // We have been stopped, or busy, if this took longer: then nobody was asked to turn.
+    const passed = Math.min(now - this.#lastLook, this.#lookInterval * 1.5);
+    this.#lastLook = now;
     for (const member of this.#on.members()) {
-      const { turns } = this.#core.board(member.worker);
+      const { turns } = member.board;
       const seen = this.#seen.get(member);
-      if (!seen || seen.turns !== turns) {
-        this.#seen.set(member, { turns, since: now });
-      } else if (now - seen.since >= this.#options.hangTimeout) {
+      const silent = seen?.turns === turns ? seen.silent + passed : 0;
+      if (silent >= this.#options.hangTimeout) {
         this.#seen.delete(member);
-        this.#on.onHang(member, Math.round(now - seen.since));
+        this.#on.onHang(member, Math.round(silent));
       } else {
-        this.#core.nudge(member.worker);
+        this.#seen.set(member, { turns, silent });
+        if (silent > 0 || !seen) this.#core.nudge(member.worker);
       }
     }
   }

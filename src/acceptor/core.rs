@@ -8,26 +8,21 @@ use std::{io, mem};
 
 use crate::connection_queue::{self, Connection, Notice};
 use crate::policy::Policy;
-use crate::sys::poll::{Poller, WAKE};
+use crate::sys::poll::{Interest, Poller, WAKE};
 use crate::sys::{clock, descriptors, libc, socket};
 
-use super::listener::{Listener, Member, Watch};
+use super::listener::{Listener, Watch, listener_of};
 use super::worker::{Queue, STUCK_AFTER, Worker, WorkerEnds};
 
-/// Connections accepted from one listener before the others have their turn.
+/// Connections accepted from one socket before the others have their turn.
 const BURST: usize = 32;
 /// Notices read from one worker before the others have their turn.
 const NOTICES: usize = 64;
 /// When descriptors have run out: how long until the next try.
 const RETRY: Duration = Duration::from_millis(100);
-/// While somebody waits for room: how long until we look by ourselves, in case a worker does not tell.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// Warnings of one kind within this time are one episode.
 const EPISODE: Duration = Duration::from_secs(60);
-
-/// Tokens of listeners have this bit, those of workers do not.
-const LISTENER: u64 = 1 << 32;
 
 /// Called with a warning for the user: what has happened, once per episode.
 pub type Warn = Box<dyn Fn(&'static str) + Send>;
@@ -42,8 +37,9 @@ pub struct Core {
     dirty: Vec<usize>,
     /// Taken back, to be given to others.
     homeless: Vec<Connection>,
+    /// Workers that are gone, but whose queues could not be emptied for want of descriptors.
+    departed: Vec<Worker>,
     last_listener: u32,
-    next_identity: u64,
     /// Something has been sent since no worker was seen to have anything waiting.
     some_wait: bool,
     watched_at: u64,
@@ -60,8 +56,8 @@ impl Core {
             workers: Vec::new(),
             dirty: Vec::new(),
             homeless: Vec::new(),
+            departed: Vec::new(),
             last_listener: 0,
-            next_identity: 0,
             some_wait: false,
             watched_at: 0,
             shortage_at: None,
@@ -71,10 +67,9 @@ impl Core {
     }
 
     pub fn add_worker(&mut self, ends: WorkerEnds) -> io::Result<usize> {
-        self.next_identity += 1;
         let index = free_place(&mut self.workers);
-        self.poller.add(ends.queue.as_fd(), index as u64)?;
-        self.workers[index] = Some(Worker::new(ends, self.next_identity));
+        self.poller.add(ends.queue.as_fd(), index as u64, Interest::Each)?;
+        self.workers[index] = Some(Worker::new(ends));
         Ok(index)
     }
 
@@ -88,23 +83,23 @@ impl Core {
         self.dirty.retain(|dirty| *dirty != index);
         // What it gave back before it died is still to be read.
         self.read_notices(&mut worker, index, usize::MAX);
-        worker.take_back(&mut self.homeless);
+        if !worker.take_back(&mut self.homeless) {
+            self.departed.push(worker);
+        }
         self.settle();
     }
 
     pub fn add_listener(&mut self, fd: OwnedFd, policy: Box<dyn Policy>) -> io::Result<u32> {
         let id = self.last_listener.checked_add(1).ok_or(io::ErrorKind::OutOfMemory)?;
-        self.poller.add(fd.as_fd(), token(id))?;
-        self.poller.set_watched(fd.as_fd(), token(id), false)?;
+        self.listeners.insert(id, Listener::new(id, fd, policy, &self.poller)?);
         self.last_listener = id;
-        self.listeners.insert(id, Listener::new(fd, policy));
         Ok(id)
     }
 
-    /// Closes the socket, and the connections that nobody has got.
+    /// Closes the sockets, and the connections that nobody has got.
     pub fn close_listener(&mut self, id: u32) {
         if let Some(listener) = self.listeners.remove(&id) {
-            let _ = self.poller.remove(listener.fd.as_fd());
+            listener.forget(&self.poller);
         }
     }
 
@@ -116,9 +111,25 @@ impl Core {
         let known = self.workers.get(worker).is_some_and(Option::is_some);
         if let Some(listener) = self.listeners.get_mut(&listener)
             && known
-            && listener.member_mut(worker).is_none()
         {
-            listener.members.push(Member { worker, full: false });
+            listener.add_member(worker);
+        }
+        self.settle();
+    }
+
+    /// Gives the worker a listening socket of its own.
+    pub fn own_socket(&mut self, listener: u32, worker: usize, backlog: i32) -> io::Result<OwnedFd> {
+        let known = self.workers.get(worker).is_some_and(Option::is_some);
+        let listener = self.listeners.get_mut(&listener).filter(|_| known).ok_or(io::ErrorKind::NotFound)?;
+        let fd = listener.own_socket(worker, backlog, &self.poller)?;
+        self.settle();
+        Ok(fd)
+    }
+
+    /// Takes the socket back that the worker has as its own.
+    pub fn disown(&mut self, listener: u32, worker: usize) {
+        if let Some(listener) = self.listeners.get_mut(&listener) {
+            listener.disown(worker);
         }
         self.settle();
     }
@@ -127,7 +138,7 @@ impl Core {
     pub fn remove_member(&mut self, listener: u32, worker: usize) -> usize {
         let Some(entry) = self.listeners.get_mut(&listener) else { return 0 };
         let was_member = entry.remove_member(worker);
-        let remaining = entry.members.len();
+        let remaining = entry.members().len();
         if was_member && let Some(worker) = self.workers.get_mut(worker).and_then(Option::as_mut) {
             worker.take_back(&mut self.homeless);
         }
@@ -146,10 +157,10 @@ impl Core {
     pub fn turn(&mut self, tokens: &[u64]) -> Option<Duration> {
         let now = clock::monotonic_ns();
         for token in tokens {
-            match *token {
-                WAKE => {}
-                token if token & LISTENER != 0 => self.accept(token as u32, now),
-                token => {
+            match (*token, listener_of(*token)) {
+                (WAKE, _) => {}
+                (_, Some((listener, socket))) => self.on_listener(listener, socket, now),
+                (token, None) => {
                     let index = token as usize;
                     if let Some(mut worker) = self.workers.get_mut(index).and_then(Option::take) {
                         self.read_notices(&mut worker, index, NOTICES);
@@ -170,46 +181,74 @@ impl Core {
     /// Gives what waits to whom can take it, sends, and says how long nothing needs to be done.
     fn settle_at(&mut self, now: u64) -> Option<Duration> {
         self.watch_workers(now);
+        let next_look = self.look_at_sockets(now);
+        let homeless = &mut self.homeless;
+        self.departed.retain_mut(|worker| !worker.take_back(homeless));
         self.place_homeless();
         self.serve_parked(now);
         self.flush(now);
         if !self.homeless.is_empty() {
             self.place_homeless();
         }
-        let mut wait = None;
-        for listener in self.listeners.values() {
-            let needs_look = match listener.watch {
-                Watch::Accepting => None,
-                Watch::Waiting => (!listener.members.is_empty()).then_some(LOOK),
-                Watch::OutOfDescriptors(at) => Some(Duration::from_nanos(at.saturating_sub(now).max(1))),
-            };
-            wait = shorter(wait, needs_look);
+        let mut wait = next_look.map(|at| Duration::from_nanos(at.saturating_sub(now).max(1)));
+        for listener in self.listeners.values_mut() {
+            listener.sync(&self.poller);
+            wait = shorter(wait, listener.patience(now));
+        }
+        if !self.departed.is_empty() {
+            wait = shorter(wait, Some(RETRY));
         }
         if self.some_wait { shorter(wait, Some(STUCK_AFTER / 2)) } else { wait }
     }
 
-    fn accept(&mut self, id: u32, now: u64) {
+    /// Something has come to one of a listener's sockets.
+    fn on_listener(&mut self, id: u32, index: usize, now: u64) {
+        let Some(listener) = self.listeners.get_mut(&id) else { return };
+        let Some(socket) = listener.sockets.get_mut(index) else { return };
+        if socket.is_ours() {
+            self.accept(id, index, now);
+        } else if let Some(Some(owner)) = socket.owner().and_then(|owner| self.workers.get(owner)) {
+            socket.arrived(owner.turn(), now);
+        }
+    }
+
+    fn accept(&mut self, id: u32, index: usize, now: u64) {
         let Some(listener) = self.listeners.get_mut(&id) else { return };
         for _ in 0..BURST {
-            if listener.watch != Watch::Accepting || !listener.parked.is_empty() {
+            if listener.watch != Watch::Accepting || !listener.has_room() {
                 return;
             }
-            match socket::accept(listener.fd.as_fd()) {
+            let Some(socket) = listener.sockets.get_mut(index) else { return };
+            match socket::accept(socket.fd()) {
                 Ok(fd) => {
-                    let connection = Connection { fd, listener: id };
-                    match listener.pick(&self.workers, now, connection.fd.as_fd()) {
-                        Some(worker) => enqueue(&mut self.workers, &mut self.dirty, worker, connection),
-                        None => listener.parked.push_back(connection),
+                    if let Some((worker, connection)) =
+                        listener.offer(Connection { fd, listener: id }, &self.workers, now)
+                    {
+                        enqueue(&mut self.workers, &mut self.dirty, worker, connection);
                     }
                 }
                 Err(error) => match error.raw_os_error() {
                     Some(libc::EAGAIN) => return,
-                    // The peer has gone, or a signal came: the next one.
-                    Some(libc::ECONNABORTED | libc::EINTR | libc::EPROTO | libc::EPERM) => {}
-                    _ => {
-                        let _ = self.poller.set_watched(listener.fd.as_fd(), token(id), false);
+                    // The peer or the network has gone, or a signal came: the next one. See accept(2).
+                    Some(
+                        libc::ECONNABORTED
+                        | libc::EINTR
+                        | libc::EPROTO
+                        | libc::EPERM
+                        | libc::ENETDOWN
+                        | libc::ENETUNREACH
+                        | libc::EHOSTDOWN
+                        | libc::EHOSTUNREACH
+                        | libc::ENONET
+                        | libc::ENOPROTOOPT,
+                    ) => {}
+                    _ if descriptors::ran_out(&error) => {
                         listener.watch = Watch::OutOfDescriptors(now + RETRY.as_nanos() as u64);
                         self.shortage(now);
+                        return;
+                    }
+                    _ => {
+                        socket.set_useless();
                         return;
                     }
                 },
@@ -252,10 +291,8 @@ impl Core {
     }
 
     fn set_full(&mut self, listener: u32, worker: usize, full: bool) {
-        if let Some(listener) = self.listeners.get_mut(&listener)
-            && let Some(member) = listener.member_mut(worker)
-        {
-            member.full = full;
+        if let Some(listener) = self.listeners.get_mut(&listener) {
+            listener.set_full(worker, full);
         }
     }
 
@@ -263,45 +300,29 @@ impl Core {
     fn place_homeless(&mut self) {
         for connection in self.homeless.drain(..).rev() {
             if let Some(listener) = self.listeners.get_mut(&connection.listener) {
-                listener.parked.push_front(connection);
+                listener.return_connection(connection);
             }
         }
     }
 
+    /// Gives those who wait to whom can take them, and decides whether to accept more.
     fn serve_parked(&mut self, now: u64) {
-        for (id, listener) in &mut self.listeners {
-            if listener.watch == Watch::Accepting && listener.parked.is_empty() {
-                continue;
-            }
-            while let Some(connection) = listener.parked.pop_front() {
-                match listener.pick(&self.workers, now, connection.fd.as_fd()) {
-                    Some(worker) => enqueue(&mut self.workers, &mut self.dirty, worker, connection),
-                    None => {
-                        listener.parked.push_front(connection);
-                        break;
-                    }
-                }
-            }
-            if let Watch::OutOfDescriptors(at) = listener.watch
-                && now < at
-            {
-                continue;
-            }
-            let mut accepting = listener.parked.is_empty() && listener.has_taker(&self.workers, now);
-            if !accepting {
+        for listener in self.listeners.values_mut().filter(|listener| !listener.is_settled()) {
+            serve(listener, &mut self.workers, &mut self.dirty, now);
+            if !listener.may_accept(&self.workers, now) || listener.holds_any() {
                 // Ask first and look again afterwards, so that a turn that ends in between is not missed.
-                for member in &listener.members {
+                for member in listener.members() {
                     if let Some(Some(worker)) = self.workers.get(member.worker) {
                         worker.ends().board.ask_to_be_told();
                     }
                 }
-                accepting = listener.parked.is_empty() && listener.has_taker(&self.workers, now);
+                serve(listener, &mut self.workers, &mut self.dirty, now);
             }
-            let watch = if accepting { Watch::Accepting } else { Watch::Waiting };
-            if (watch == Watch::Accepting) != (listener.watch == Watch::Accepting) {
-                let _ = self.poller.set_watched(listener.fd.as_fd(), token(*id), accepting);
-            }
-            listener.watch = watch;
+            listener.watch = match listener.watch {
+                Watch::OutOfDescriptors(at) if now < at => continue,
+                _ if listener.may_accept(&self.workers, now) => Watch::Accepting,
+                _ => Watch::Waiting,
+            };
         }
     }
 
@@ -313,8 +334,7 @@ impl Core {
                 self.homeless.extend(unsent);
                 if descriptors::ran_out(&error) {
                     self.shortage(now);
-                    for (id, listener) in &mut self.listeners {
-                        let _ = self.poller.set_watched(listener.fd.as_fd(), token(*id), false);
+                    for listener in self.listeners.values_mut() {
                         listener.watch = Watch::OutOfDescriptors(now + RETRY.as_nanos() as u64);
                     }
                 }
@@ -333,15 +353,24 @@ impl Core {
             match worker.watch(now) {
                 Queue::Empty => {}
                 Queue::Waiting => self.some_wait = true,
-                Queue::Stuck => worker.take_back(&mut self.homeless),
+                Queue::Stuck => {
+                    worker.take_back(&mut self.homeless);
+                }
             }
         }
     }
+
+    /// Looks whether workers accept from the sockets that they have as their own. Returns when (ns) the next look is due.
+    fn look_at_sockets(&mut self, now: u64) -> Option<u64> {
+        let workers = &mut self.workers;
+        self.listeners.values_mut().filter_map(|listener| listener.look_at_sockets(workers, now)).min()
+    }
 }
 
-/// The poller's token of a listener.
-fn token(listener: u32) -> u64 {
-    LISTENER | u64::from(listener)
+fn serve(listener: &mut Listener, workers: &mut [Option<Worker>], dirty: &mut Vec<usize>, now: u64) {
+    while let Some((worker, connection)) = listener.next_served(workers, now) {
+        enqueue(workers, dirty, worker, connection);
+    }
 }
 
 fn enqueue(workers: &mut [Option<Worker>], dirty: &mut Vec<usize>, index: usize, connection: Connection) {

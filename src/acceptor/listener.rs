@@ -1,23 +1,27 @@
-//! One listening socket and the workers that serve it.
+//! What workers listen on together: one listening socket or several, those who serve it, and those who wait.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
-use std::net::IpAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use crate::connection_queue::Connection;
-use crate::policy::{Policy, View};
-use crate::sys::socket;
+use crate::policy::{Pick, Policy, View};
+use crate::sys::listen;
+use crate::sys::poll::{Interest, Poller};
 
+use super::members::{Member, Members};
+use super::sockets::Socket;
 use super::worker::Worker;
 
-/// A worker that listens.
-pub struct Member {
-    /// Its place in the table of workers.
-    pub worker: usize,
-    /// Its server has reached `maxConnections`.
-    pub full: bool,
-}
+/// Tokens of listening sockets have this bit, those of workers do not.
+const LISTENER: u64 = 1 << 32;
+
+/// The most connections that wait for one worker each while others are still accepted.
+const MAX_IN_LINES: usize = 256;
+
+/// While somebody waits for room: how long until we look by ourselves, in case a worker does not tell.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Whether the acceptor waits for connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,83 +34,219 @@ pub enum Watch {
     OutOfDescriptors(u64),
 }
 
-/// A listening socket in the acceptor's books.
+/// A listener in the acceptor's books.
 pub struct Listener {
-    pub fd: OwnedFd,
-    pub members: Vec<Member>,
-    pub policy: Box<dyn Policy>,
-    /// Accepted, or come back from a worker, and not yet given to anyone.
-    pub parked: VecDeque<Connection>,
+    id: u32,
+    /// One; or, when the kernel distributes, one for each worker that is or was a member.
+    pub sockets: Vec<Socket>,
+    members: Vec<Member>,
+    policy: Box<dyn Policy>,
+    /// Accepted, or come back from a worker, and waiting for whoever can take it.
+    parked: VecDeque<Connection>,
+    /// How many wait in the lines of members.
+    in_lines: usize,
     pub watch: Watch,
 }
 
 impl Listener {
-    pub fn new(fd: OwnedFd, policy: Box<dyn Policy>) -> Listener {
-        Listener { fd, members: Vec::new(), policy, parked: VecDeque::new(), watch: Watch::Waiting }
+    /// A listener with its first socket, which listens already.
+    pub fn new(id: u32, fd: OwnedFd, policy: Box<dyn Policy>, poller: &Poller) -> io::Result<Listener> {
+        let mut listener = Listener {
+            id,
+            sockets: Vec::new(),
+            members: Vec::new(),
+            policy,
+            parked: VecDeque::new(),
+            in_lines: 0,
+            watch: Watch::Waiting,
+        };
+        listener.add_socket(fd, poller)?;
+        Ok(listener)
     }
 
-    /// The worker that gets this connection, if any can take it.
-    pub fn pick(&mut self, workers: &[Option<Worker>], now: u64, connection: BorrowedFd) -> Option<usize> {
-        let members = Members { members: &self.members, workers, now, connection, client: Cell::new(None) };
-        let index = self.policy.pick(&members)?;
-        self.members.get(index).map(|member| member.worker)
+    fn add_socket(&mut self, fd: OwnedFd, poller: &Poller) -> io::Result<usize> {
+        let index = self.sockets.len();
+        poller.add(fd.as_fd(), token(self.id, index), Interest::None)?;
+        self.sockets.push(Socket::new(fd));
+        Ok(index)
     }
 
-    /// Whether some member could take a connection now.
-    pub fn has_taker(&self, workers: &[Option<Worker>], now: u64) -> bool {
-        let members =
-            Members { members: &self.members, workers, now, connection: self.fd.as_fd(), client: Cell::new(None) };
-        (0..members.len()).any(|member| members.can_take(member))
+    /// A socket of the worker's own on this address: one that has lost its worker, or a new one.
+    pub fn own_socket(&mut self, worker: usize, backlog: i32, poller: &Poller) -> io::Result<OwnedFd> {
+        let free = self.sockets.iter().position(|socket| socket.owner() == Some(worker));
+        let free = free.or_else(|| self.sockets.iter().position(Socket::is_free));
+        let index = match (free, self.sockets.first()) {
+            (Some(index), _) => index,
+            (None, Some(first)) => {
+                let fd = listen::another(first.fd(), backlog)?;
+                self.add_socket(fd, poller)?
+            }
+            (None, None) => return Err(io::Error::from(io::ErrorKind::NotFound)),
+        };
+        self.sockets[index].give(worker)
     }
 
-    pub fn member_mut(&mut self, worker: usize) -> Option<&mut Member> {
-        self.members.iter_mut().find(|member| member.worker == worker)
+    pub fn members(&self) -> &[Member] {
+        &self.members
     }
 
-    /// Returns whether the worker was a member.
+    /// Those who wait for others are asked for anew: the newcomer may be the one that they belong to.
+    pub fn add_member(&mut self, worker: usize) {
+        if self.members.iter().any(|member| member.worker == worker) {
+            return;
+        }
+        self.members.push(Member::new(worker));
+        for member in &mut self.members {
+            self.parked.append(&mut member.line);
+        }
+        self.in_lines = 0;
+    }
+
+    /// The worker has no socket of its own any more.
+    pub fn disown(&mut self, worker: usize) {
+        for socket in self.sockets.iter_mut().filter(|socket| socket.owner() == Some(worker)) {
+            socket.release();
+        }
+    }
+
+    /// Returns whether the worker was a member. Those who waited for it wait for the others, and so do those in the
+    /// backlog of its own socket.
     pub fn remove_member(&mut self, worker: usize) -> bool {
+        self.disown(worker);
         let Some(index) = self.members.iter().position(|member| member.worker == worker) else { return false };
-        self.members.remove(index);
+        let mut gone = self.members.remove(index);
+        self.in_lines -= gone.line.len();
+        self.parked.append(&mut gone.line);
         self.policy.member_left(index);
         true
     }
-}
 
-struct Members<'a> {
-    members: &'a [Member],
-    workers: &'a [Option<Worker>],
-    now: u64,
-    connection: BorrowedFd<'a>,
-    client: Cell<Option<Option<IpAddr>>>,
-}
+    /// The worker's server has as many connections as it may have, or has room again.
+    pub fn set_full(&mut self, worker: usize, full: bool) {
+        if let Some(member) = self.members.iter_mut().find(|member| member.worker == worker) {
+            member.full = full;
+        }
+        for socket in self.sockets.iter_mut().filter(|socket| socket.owner() == Some(worker)) {
+            socket.set_full(full);
+        }
+    }
 
-impl Members<'_> {
-    fn worker(&self, member: usize) -> Option<&Worker> {
-        self.workers.get(self.members.get(member)?.worker)?.as_ref()
+    /// The connection has come back: it is the first to be given to somebody.
+    pub fn return_connection(&mut self, connection: Connection) {
+        self.parked.push_front(connection);
+    }
+
+    /// Finds out who gets a new connection. If nobody can take it now, it waits here.
+    pub fn offer(
+        &mut self,
+        connection: Connection,
+        workers: &[Option<Worker>],
+        now: u64,
+    ) -> Option<(usize, Connection)> {
+        match self.pick(&connection, workers, now) {
+            Pick::Give(member) => Some((self.members.get(member)?.worker, connection)),
+            Pick::WaitFor(member) => {
+                self.line_up(member, connection);
+                None
+            }
+            Pick::WaitForAny => {
+                self.parked.push_back(connection);
+                None
+            }
+        }
+    }
+
+    /// The next of those who wait that somebody can take now.
+    pub fn next_served(&mut self, workers: &[Option<Worker>], now: u64) -> Option<(usize, Connection)> {
+        if self.in_lines > 0 {
+            let members = Members::new(&self.members, workers, now, None);
+            let ready = |index: &usize| !self.members[*index].line.is_empty() && members.can_take(*index);
+            if let Some(index) = (0..self.members.len()).find(ready) {
+                let member = &mut self.members[index];
+                self.in_lines -= 1;
+                return member.line.pop_front().map(|connection| (member.worker, connection));
+            }
+        }
+        while let Some(connection) = self.parked.pop_front() {
+            match self.pick(&connection, workers, now) {
+                Pick::Give(member) => return Some((self.members.get(member)?.worker, connection)),
+                Pick::WaitFor(member) => self.line_up(member, connection),
+                Pick::WaitForAny => {
+                    self.parked.push_front(connection);
+                    break;
+                }
+            }
+        }
+        None
+    }
+
+    fn pick(&mut self, connection: &Connection, workers: &[Option<Worker>], now: u64) -> Pick {
+        let members = Members::new(&self.members, workers, now, Some(connection.fd.as_fd()));
+        self.policy.pick(&members)
+    }
+
+    fn line_up(&mut self, member: usize, connection: Connection) {
+        self.members[member].line.push_back(connection);
+        self.in_lines += 1;
+    }
+
+    /// Whether so few wait that one more may be accepted, if somebody could take it.
+    pub fn has_room(&self) -> bool {
+        self.parked.is_empty() && self.in_lines < MAX_IN_LINES
+    }
+
+    /// Whether the next connection may be accepted.
+    pub fn may_accept(&self, workers: &[Option<Worker>], now: u64) -> bool {
+        let members = Members::new(&self.members, workers, now, None);
+        self.has_room() && (0..members.len()).any(|member| members.can_take(member))
+    }
+
+    /// Whether connections wait here.
+    pub fn holds_any(&self) -> bool {
+        !self.parked.is_empty() || self.in_lines > 0
+    }
+
+    /// Whether there is nothing to be done for it until something happens.
+    pub fn is_settled(&self) -> bool {
+        !self.holds_any() && (self.watch == Watch::Accepting || !self.sockets.iter().any(Socket::is_ours))
+    }
+
+    /// How long nothing needs to be done for it, unless something happens.
+    pub fn patience(&self, now: u64) -> Option<Duration> {
+        match self.watch {
+            _ if self.members.is_empty() || self.is_settled() => None,
+            Watch::OutOfDescriptors(at) => Some(Duration::from_nanos(at.saturating_sub(now).max(1))),
+            Watch::Accepting | Watch::Waiting => Some(LOOK),
+        }
+    }
+
+    /// Looks after the sockets that workers have as their own. Returns when (ns) the next look is due.
+    pub fn look_at_sockets(&mut self, workers: &mut [Option<Worker>], now: u64) -> Option<u64> {
+        self.sockets.iter_mut().filter_map(|socket| socket.look(workers, now)).min()
+    }
+
+    /// Brings the poller up to date.
+    pub fn sync(&mut self, poller: &Poller) {
+        let accepting = self.watch == Watch::Accepting;
+        for (index, socket) in self.sockets.iter_mut().enumerate() {
+            socket.sync(poller, token(self.id, index), accepting);
+        }
+    }
+
+    /// Forgets the sockets before they are closed.
+    pub fn forget(&self, poller: &Poller) {
+        for socket in &self.sockets {
+            let _ = poller.remove(socket.fd());
+        }
     }
 }
 
-impl View for Members<'_> {
-    fn len(&self) -> usize {
-        self.members.len()
-    }
+/// The poller's token of a listener's socket.
+fn token(listener: u32, socket: usize) -> u64 {
+    (socket as u64) << 33 | LISTENER | u64::from(listener)
+}
 
-    fn can_take(&self, member: usize) -> bool {
-        self.members.get(member).is_some_and(|member| !member.full)
-            && self.worker(member).is_some_and(|worker| worker.can_take(self.now))
-    }
-
-    fn load(&self, member: usize) -> u64 {
-        self.worker(member).map_or(u64::MAX, Worker::load)
-    }
-
-    fn identity(&self, member: usize) -> u64 {
-        self.worker(member).map_or(0, |worker| worker.identity)
-    }
-
-    fn client(&self) -> Option<IpAddr> {
-        let known = self.client.get().unwrap_or_else(|| socket::peer_address(self.connection));
-        self.client.set(Some(known));
-        known
-    }
+/// The opposite; `None` when the token is not a listener's.
+pub fn listener_of(token: u64) -> Option<(u32, usize)> {
+    (token & LISTENER != 0).then_some((token as u32, (token >> 33) as usize))
 }

@@ -6,11 +6,13 @@
 
 mod core;
 mod listener;
+mod members;
+mod sockets;
 mod worker;
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
@@ -61,7 +63,7 @@ impl Acceptor {
 
     /// The address a listener is bound to; `None` for Unix sockets.
     pub fn address(&self, listener: u32) -> Option<SocketAddr> {
-        socket::local_address(self.core.lock().listener(listener)?.fd.as_fd()).ok().flatten()
+        socket::local_address(self.core.lock().listener(listener)?.sockets.first()?.fd()).ok().flatten()
     }
 
     /// From now on the worker gets connections of that listener.
@@ -74,7 +76,19 @@ impl Acceptor {
         self.core.lock().nudge(worker);
     }
 
-    /// The opposite. Returns how many members are left.
+    /// Gives the worker a listening socket of its own on that listener's address, which must have been bound with
+    /// `reuse_port`; the kernel distributes connections over all of them. Returns a duplicate. The acceptor keeps the
+    /// socket open: it accepts from it when the worker is stuck or gone, and gives it to the next worker that asks.
+    pub fn own_socket(&self, listener: u32, worker: usize, backlog: i32) -> io::Result<OwnedFd> {
+        self.core.lock().own_socket(listener, worker, backlog)
+    }
+
+    /// The worker cannot use the socket that it was given.
+    pub fn disown(&self, listener: u32, worker: usize) {
+        self.core.lock().disown(listener, worker);
+    }
+
+    /// The worker gets no connections of that listener any more. Returns how many members are left.
     pub fn remove_member(&self, listener: u32, worker: usize) -> usize {
         self.core.lock().remove_member(listener, worker)
     }

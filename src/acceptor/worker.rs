@@ -40,8 +40,6 @@ pub enum Queue {
 /// A worker in the acceptor's books.
 pub struct Worker {
     ends: WorkerEnds,
-    /// Names the worker among all that ever were.
-    pub identity: u64,
     /// Picked for it in this turn, not yet sent.
     batch: Vec<Connection>,
     /// Sent and not taken back. The board says how many of them the worker has taken.
@@ -58,11 +56,10 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn new(ends: WorkerEnds, identity: u64) -> Worker {
+    pub fn new(ends: WorkerEnds) -> Worker {
         let taken_seen = ends.board.taken();
         Worker {
             ends,
-            identity,
             batch: Vec::with_capacity(MAX_BATCH),
             sent: 0,
             taken_seen,
@@ -82,9 +79,16 @@ impl Worker {
         self.sent.saturating_sub(self.ends.board.taken())
     }
 
-    /// Connections that wait for it or are open in it.
+    /// Connections that wait for it or are open in it. Whatever its board claims, those that wait are counted.
     pub fn load(&self) -> u64 {
-        self.waiting().saturating_add(self.batch.len() as u64).saturating_add(self.ends.board.active())
+        let board = &self.ends.board;
+        let open = self.sent.saturating_add(board.opened()).saturating_sub(board.ended()).max(self.waiting());
+        open.saturating_add(self.batch.len() as u64)
+    }
+
+    /// Whether it may get connections at all, now or later.
+    pub fn is_sound(&self) -> bool {
+        !self.broken
     }
 
     /// Whether the next connection may go to it. Reads memory, makes no system call.
@@ -151,17 +155,37 @@ impl Worker {
         if now.saturating_sub(self.progress_at) < STUCK_AFTER.as_nanos() as u64 {
             return Queue::Waiting;
         }
-        self.stuck_in_turn = Some(self.ends.board.turns());
+        self.set_stuck(self.ends.board.turns());
         self.progress_at = now;
         Queue::Stuck
     }
 
-    /// Takes back everything that waits in its queue.
-    pub fn take_back(&mut self, connections: &mut Vec<Connection>) {
+    /// Whether its descriptors have run out.
+    pub fn is_out_of_descriptors(&self) -> bool {
+        self.ends.board.out_of_descriptors()
+    }
+
+    /// The turn that its loop is in.
+    pub fn turn(&self) -> u64 {
+        self.ends.board.turns()
+    }
+
+    /// It is stuck in this turn of its loop, and gets nothing until that is over.
+    pub fn set_stuck(&mut self, turn: u64) {
+        self.stuck_in_turn = Some(turn);
+    }
+
+    /// Takes back everything that waits in its queue. Returns whether that was possible: with a full descriptor table
+    /// the rest stays queued.
+    pub fn take_back(&mut self, connections: &mut Vec<Connection>) -> bool {
         connections.append(&mut self.batch);
-        // Bounded by what the kernel holds; an error or a full descriptor table leaves the rest queued for another try.
-        while let Ok(Batch::Taken(count)) = connection_queue::receive(self.ends.take_back.as_fd(), connections) {
-            self.sent = self.sent.saturating_sub(count as u64);
+        // Bounded by what the kernel holds.
+        loop {
+            match connection_queue::receive(self.ends.take_back.as_fd(), connections) {
+                Ok(Batch::Taken { count, .. }) => self.sent = self.sent.saturating_sub(count as u64),
+                Ok(Batch::NoRoom) => return false,
+                Ok(Batch::Empty | Batch::Closed) | Err(_) => return true,
+            }
         }
     }
 

@@ -2,15 +2,15 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
 
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Result, bindgen_prelude::Function};
 use napi_derive::napi;
 
 use crate::acceptor::Acceptor as Core;
-use crate::policy::{Policy, RoundRobin};
-use crate::sys::listen;
+use crate::policy;
+use crate::sys::{libc, listen};
 
 use super::link::Link;
 use super::sockets::{Address, Binding};
@@ -47,10 +47,18 @@ impl Acceptor {
         self.core.remove_worker(worker as usize);
     }
 
-    /// Binds, listens, and returns the listener's id (1 or more), or a negative errno.
+    /// Binds, listens, and returns the listener's id (1 or more), or a negative errno. `policy` is the number of one of
+    /// the policies under which the acceptor accepts.
     #[napi(catch_unwind)]
-    pub fn listen(&self, binding: Binding) -> i32 {
-        number(self.try_listen(&binding))
+    pub fn listen(&self, binding: Binding, policy: u32) -> i32 {
+        number(self.try_listen(&binding, policy))
+    }
+
+    /// A listening socket of the worker's own on the address of a listener that was bound with `reusePort`. Returns a
+    /// descriptor that the caller must pass to `closeFd`, or a negative errno.
+    #[napi(catch_unwind)]
+    pub fn own_socket(&self, listener: u32, worker: u32, backlog: i32) -> i32 {
+        number(self.core.own_socket(listener, worker as usize, backlog).map(IntoRawFd::into_raw_fd))
     }
 
     /// Closes the listening socket at once.
@@ -77,6 +85,12 @@ impl Acceptor {
         self.core.nudge(worker as usize);
     }
 
+    /// The worker cannot use the socket of its own.
+    #[napi(catch_unwind)]
+    pub fn disown(&self, listener: u32, worker: u32) {
+        self.core.disown(listener, worker as usize);
+    }
+
     /// It gets none any more. Returns how many workers still do.
     #[napi(catch_unwind)]
     pub fn remove_member(&self, listener: u32, worker: u32) -> u32 {
@@ -85,10 +99,10 @@ impl Acceptor {
 }
 
 impl Acceptor {
-    fn try_listen(&self, binding: &Binding) -> io::Result<i32> {
+    fn try_listen(&self, binding: &Binding, policy: u32) -> io::Result<i32> {
+        let policy = policy::by_number(policy).ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
         let fd: OwnedFd = binding.bind()?;
         listen::listen(fd.as_fd(), binding.backlog.unwrap_or(0))?;
-        let policy: Box<dyn Policy> = Box::new(RoundRobin::default());
         let id = self.core.add_listener(fd, policy)?;
         i32::try_from(id).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))
     }

@@ -23,6 +23,8 @@ pub struct BoardReading {
     pub taken: f64,
     /// Connections open in it.
     pub active: f64,
+    /// Connections that it has ever had.
+    pub total: f64,
     /// Connections that wait in its queue.
     pub queued: f64,
     /// Turns of its event loop.
@@ -94,6 +96,7 @@ impl Link {
         BoardReading {
             taken: self.board.taken() as f64,
             active: self.board.active() as f64,
+            total: self.board.taken().saturating_add(self.board.opened()) as f64,
             queued: self.board.queued() as f64,
             turns: self.board.turns() as f64,
             running_for: running as f64 / 1e6,

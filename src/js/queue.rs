@@ -1,6 +1,8 @@
 //! The worker's end of the connection queue, on Node's event loop, and the hooks that keep its board.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
 use std::rc::{Rc, Weak};
 
@@ -24,6 +26,8 @@ struct Inner {
     node_loop: EventLoop,
     callback: Callback,
     taken: RefCell<Vec<Connection>>,
+    /// Notices that the kernel would not take.
+    unsent: RefCell<VecDeque<Notice>>,
     out_of_descriptors: Cell<bool>,
 }
 
@@ -52,6 +56,7 @@ impl ConnectionQueue {
             node_loop,
             callback: Callback::new(env, "RCLUSTERQUEUE", on_connection)?,
             taken: RefCell::new(Vec::with_capacity(connection_queue::MAX_BATCH)),
+            unsent: RefCell::default(),
             out_of_descriptors: Cell::new(false),
         });
         let failed = |error: std::io::Error| exception(&error);
@@ -72,13 +77,14 @@ impl ConnectionQueue {
 
 #[napi]
 impl ConnectionQueue {
-    /// Gives a connection back: its server has closed or, when `full`, has as many as it may have.
+    /// Gives a connection back: its server has closed or, when `full`, has as many as it may have. With `false` as the
+    /// result `resume` is to be called after a while.
     #[napi(catch_unwind)]
-    pub fn give_back(&self, fd: i32, listener: u32, full: bool) {
-        if let Ok(fd) = descriptors::adopt_number(fd) {
-            let connection = Connection { fd, listener };
-            self.inner.notify(&if full { Notice::Full(connection) } else { Notice::Closed(connection) });
-        }
+    pub fn give_back(&self, fd: i32, listener: u32, full: bool) -> bool {
+        self.inner.board.add_ended(1);
+        let Ok(fd) = descriptors::adopt_number(fd) else { return true };
+        let connection = Connection { fd, listener };
+        self.inner.notify_surely(if full { Notice::Full(connection) } else { Notice::Closed(connection) })
     }
 
     /// Passes a connection on to other workers; the descriptor stays open here. Returns whether it went.
@@ -88,26 +94,41 @@ impl ConnectionQueue {
         self.inner.notify(&Notice::Closed(Connection { fd, listener }))
     }
 
-    /// The server of this listener has room again.
+    /// The server of this listener has room again. Returns as `giveBack` does.
     #[napi(catch_unwind)]
-    pub fn available(&self, listener: u32) {
-        self.inner.notify(&Notice::Available(listener));
+    pub fn available(&self, listener: u32) -> bool {
+        self.inner.notify_surely(Notice::Available(listener))
     }
 
-    /// So many connections are open.
+    /// A connection has begun that did not come from here. `fd` is its descriptor if it came from a socket of the
+    /// worker's own, else -1. Returns whether there is room for more descriptors; if not, `resume` is to be called after
+    /// a while.
     #[napi(catch_unwind)]
-    pub fn set_active(&self, count: u32) {
-        self.inner.board.set_active(u64::from(count));
+    pub fn opened(&self, fd: i32) -> bool {
+        self.inner.board.add_opened(1);
+        if fd < 0 || self.inner.out_of_descriptors.get() {
+            return true;
+        }
+        descriptors::note(fd);
+        self.inner.has_room() || self.inner.run_out()
     }
 
-    /// Tries again after descriptors had run out.
+    /// A connection is over. Those that are given back are counted by themselves.
     #[napi(catch_unwind)]
-    pub fn resume(&self) {
-        if self.inner.out_of_descriptors.replace(false) {
+    pub fn ended(&self) {
+        self.inner.board.add_ended(1);
+    }
+
+    /// Tries again after descriptors had run out, or after something could not be sent. Returns as `giveBack` does.
+    #[napi(catch_unwind)]
+    pub fn resume(&self) -> bool {
+        if self.inner.out_of_descriptors.get() && self.inner.has_room() {
+            self.inner.out_of_descriptors.set(false);
             self.inner.board.set_out_of_descriptors(false);
             self.inner.watch(READABLE);
             self.inner.notify(&Notice::TurnOver);
         }
+        self.inner.send_unsent() && !self.inner.out_of_descriptors.get()
     }
 
     /// Whether an open queue keeps the process alive. It does not at first.
@@ -136,17 +157,16 @@ fn on_ready(weak: &Weak<Inner>) {
         None => return,
     };
     match received {
-        Ok(Batch::Taken(count)) => {
+        Ok(Batch::Taken { count, lost }) => {
             inner.board.add_taken(count as u64);
+            inner.board.add_ended(lost as u64);
             inner.callback.call_each(taken.drain(..).map(|connection| {
                 [Argument::Int(connection.fd.into_raw_fd()), Argument::Int(connection.listener as i32)]
             }));
         }
         Ok(Batch::Empty) => {}
         Ok(Batch::NoRoom) => {
-            inner.out_of_descriptors.set(true);
-            inner.board.set_out_of_descriptors(true);
-            inner.watch(0);
+            inner.run_out();
             inner.callback.call([Argument::Int(-1), Argument::Int(0)]);
         }
         // The primary has gone; what that means is decided where the channel ends.
@@ -171,11 +191,42 @@ impl Inner {
         }
     }
 
-    /// A notice that cannot be sent is lost: the primary looks by itself after a while, and a connection that cannot
-    /// go back is closed.
+    /// Whether the next packet's descriptors would fit.
+    fn has_room(&self) -> bool {
+        self.fd.borrow().as_ref().is_none_or(|fd| descriptors::room_for(connection_queue::MAX_BATCH, fd.as_fd()))
+    }
+
+    /// Takes nothing, and says so, until `resume`. Returns `false`.
+    fn run_out(&self) -> bool {
+        self.out_of_descriptors.set(true);
+        self.board.set_out_of_descriptors(true);
+        self.watch(0);
+        false
+    }
+
+    /// Returns whether it went. If not it is lost: the primary looks by itself after a while.
     fn notify(&self, notice: &Notice) -> bool {
         let fd = self.fd.borrow();
         fd.as_ref().is_some_and(|fd| connection_queue::send_notice(fd.as_fd(), notice).is_ok())
+    }
+
+    /// One that cannot be sent now is kept for later. Returns whether none is kept.
+    fn notify_surely(&self, notice: Notice) -> bool {
+        self.unsent.borrow_mut().push_back(notice);
+        self.send_unsent()
+    }
+
+    fn send_unsent(&self) -> bool {
+        let mut unsent = self.unsent.borrow_mut();
+        let fd = self.fd.borrow();
+        while let (Some(notice), Some(fd)) = (unsent.front(), fd.as_ref()) {
+            match connection_queue::send_notice(fd.as_fd(), notice) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock || descriptors::ran_out(&error) => return false,
+                // Sent, or the primary is gone.
+                _ => unsent.pop_front(),
+            };
+        }
+        true
     }
 
     fn close(&self) {
@@ -183,5 +234,6 @@ impl Inner {
         self.poll.replace(None);
         self.hooks.replace(Vec::new());
         self.fd.replace(None);
+        self.unsent.borrow_mut().clear();
     }
 }

@@ -3,14 +3,25 @@
 //! The page to read before adding one. A policy is pure logic: it sees a listener's members by their index, and
 //! answers with an index. What it must do:
 //!
-//! - answer only with a member that [`View::can_take`] a connection, and `None` when there is none: the connection
-//!   then waits,
+//! - give a connection only to a member that [`View::can_take`] it, and otherwise say what it waits for,
 //! - keep no descriptor, make no system call, allocate nothing per connection,
 //! - cost the same with 64 members as with 2, unless its very idea is to compare them all.
+//!
+//! | constant of `cluster` | number | here |
+//! |---|---|---|
+//! | `SCHED_RR` | 2 | [`RoundRobin`] |
+//! | `SCHED_LEAST` | 3 | [`Least`] |
+//! | `SCHED_STICKY` | 4 | [`Sticky`] |
+//! | `SCHED_REUSEPORT` | 5 | none: the kernel distributes. [`RoundRobin`] for what the acceptor has to accept itself |
 
+mod least;
+mod rotation;
 mod round_robin;
+mod sticky;
 
+pub use least::Least;
 pub use round_robin::RoundRobin;
+pub use sticky::Sticky;
 
 use std::net::IpAddr;
 
@@ -24,20 +35,43 @@ pub trait View {
     }
     /// Whether the member is connected, its queue not full, its server below `maxConnections`, and its loop not stuck.
     fn can_take(&self, member: usize) -> bool;
+    /// Whether a member that cannot take a connection may do so later. One that cannot gets none until it has left.
+    fn is_sound(&self, member: usize) -> bool;
     /// Connections open in the member or queued for it.
     fn load(&self, member: usize) -> u64;
-    /// A number that names the member's worker for as long as it lives.
-    fn identity(&self, member: usize) -> u64;
+    /// The number of the place that the member's worker has among the living: the smallest that was free.
+    fn seat(&self, member: usize) -> u64;
     /// The client's address, `None` for Unix sockets. Costs a system call.
     fn client(&self) -> Option<IpAddr>;
 }
 
+/// What becomes of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pick {
+    /// This member gets it.
+    Give(usize),
+    /// It waits for this member, and nobody else gets it as long as that one is a member.
+    WaitFor(usize),
+    /// It waits for whoever can take it first.
+    WaitForAny,
+}
+
 /// A scheduling policy, one per listener.
 pub trait Policy: Send {
-    /// The member that gets the connection.
-    fn pick(&mut self, view: &dyn View) -> Option<usize>;
+    /// Who gets the connection.
+    fn pick(&mut self, view: &dyn View) -> Pick;
     /// The member at `index` has left; those behind it have moved up by one.
     fn member_left(&mut self, index: usize);
+}
+
+/// The policy for a number of `cluster.schedulingPolicy` under which the acceptor accepts.
+pub fn by_number(number: u32) -> Option<Box<dyn Policy>> {
+    Some(match number {
+        2 | 5 => Box::new(RoundRobin::default()),
+        3 => Box::new(Least::default()),
+        4 => Box::new(Sticky::default()),
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -47,13 +81,21 @@ pub(crate) mod tests {
     /// Members made of plain numbers.
     pub struct Fake {
         pub open: Vec<bool>,
+        pub sound: Vec<bool>,
         pub loads: Vec<u64>,
+        pub seats: Vec<u64>,
         pub client: Option<IpAddr>,
     }
 
     impl Fake {
         pub fn new(count: usize) -> Fake {
-            Fake { open: vec![true; count], loads: vec![0; count], client: None }
+            Fake {
+                open: vec![true; count],
+                sound: vec![true; count],
+                loads: vec![0; count],
+                seats: (0..count as u64).collect(),
+                client: None,
+            }
         }
     }
 
@@ -64,11 +106,14 @@ pub(crate) mod tests {
         fn can_take(&self, member: usize) -> bool {
             self.open[member]
         }
+        fn is_sound(&self, member: usize) -> bool {
+            self.sound[member]
+        }
         fn load(&self, member: usize) -> u64 {
             self.loads[member]
         }
-        fn identity(&self, member: usize) -> u64 {
-            member as u64
+        fn seat(&self, member: usize) -> u64 {
+            self.seats[member]
         }
         fn client(&self) -> Option<IpAddr> {
             self.client

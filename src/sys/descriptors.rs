@@ -2,30 +2,41 @@
 //!
 //! The kernel drops descriptors that a `recvmsg` cannot install, and with them the connections behind. So before
 //! receiving any we ask whether there is room, and leave them queued if not. The kernel gives out the lowest free
-//! number, so the number given last tells how full the table is; only near the limit is it worth system calls.
+//! number, so the number given last tells how full the table is; only near the limit, or when none was given for a
+//! while, is it worth system calls.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::resource::{Resource, getrlimit};
 
-use super::libc;
+use super::{clock, libc};
 
 /// Below this distance to the limit the answer is found by trying.
 const NEAR: u64 = 64;
 
+/// After so long (ns) the number given last is out of date: the program may have opened what it likes.
+const FRESH: u64 = 10_000_000;
+
 static LAST_GIVEN: AtomicI32 = AtomicI32::new(0);
 static LIMIT_SEEN: AtomicI32 = AtomicI32::new(0);
+static ASKED_AT: AtomicU64 = AtomicU64::new(0);
 
 /// Remembers the number of a descriptor that the kernel just gave us.
-pub(super) fn note(fd: RawFd) {
+pub fn note(fd: RawFd) {
     LAST_GIVEN.store(fd, Ordering::Relaxed);
 }
 
 /// Whether `count` more descriptors fit, as far as one process can tell while other threads open some too.
 pub fn room_for(count: usize, sample: BorrowedFd) -> bool {
+    let now = clock::monotonic_ns();
+    if now.saturating_sub(ASKED_AT.swap(now, Ordering::Relaxed)) > FRESH
+        && let Ok(fd) = duplicate(sample)
+    {
+        note(fd.as_raw_fd());
+    }
     let last = LAST_GIVEN.load(Ordering::Relaxed);
     if i64::from(last) + (NEAR as i64) < i64::from(LIMIT_SEEN.load(Ordering::Relaxed)) {
         return true;

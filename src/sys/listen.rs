@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrStorage, UnixAddr, bind, setsockopt, socket, sockopt,
+    AddressFamily, SockFlag, SockType, SockaddrStorage, UnixAddr, bind, getsockopt, setsockopt, socket, sockopt,
 };
 
 use super::{check, descriptors, libc};
@@ -70,6 +70,16 @@ pub fn existing(fd: i32) -> io::Result<OwnedFd> {
     super::socket::kind(copy.as_fd())?;
     set_nonblocking(copy.as_fd())?;
     Ok(copy)
+}
+
+/// Another listening socket on the address of `first`, which was bound with `reuse_port`: the kernel distributes
+/// connections over both.
+pub fn another(first: BorrowedFd, backlog: i32) -> io::Result<OwnedFd> {
+    let address = super::socket::local_address(first)?.ok_or_else(|| io::Error::from_raw_os_error(libc::EOPNOTSUPP))?;
+    let ipv6_only = address.is_ipv6() && getsockopt(&first, sockopt::Ipv6V6Only)?;
+    let fd = bind_internet(address, false, ipv6_only, true, true)?;
+    listen(fd.as_fd(), backlog)?;
+    Ok(fd)
 }
 
 /// Starts to listen; calling it again changes the backlog. 0 and less ask for Node's default of 511.

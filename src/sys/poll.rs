@@ -8,10 +8,32 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-/// Level-triggered waiting for descriptors to become readable. Each is known by a token of the caller's choice.
+/// Waiting for descriptors to become readable. Each is known by a token of the caller's choice.
 pub struct Poller {
     epoll: Epoll,
     wake: EventFd,
+}
+
+/// What to report of a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Nothing.
+    None,
+    /// That it is readable, whenever it is.
+    Each,
+    /// That it is readable, once; then [`Interest::None`].
+    Once,
+}
+
+impl Interest {
+    fn flags(self) -> EpollFlags {
+        match self {
+            // The kernel always watches for hang-ups. Without `ONESHOT` it would report one for ever.
+            Interest::None => EpollFlags::EPOLLONESHOT,
+            Interest::Each => EpollFlags::EPOLLIN,
+            Interest::Once => EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT,
+        }
+    }
 }
 
 /// The token by which [`Poller::wait`] reports a call of [`Poller::wake`].
@@ -26,15 +48,14 @@ impl Poller {
         Ok(Poller { epoll, wake })
     }
 
-    /// Starts to watch `fd`.
-    pub fn add(&self, fd: BorrowedFd, token: u64) -> io::Result<()> {
-        Ok(self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, token))?)
+    /// Takes `fd` into the set.
+    pub fn add(&self, fd: BorrowedFd, token: u64, interest: Interest) -> io::Result<()> {
+        Ok(self.epoll.add(fd, EpollEvent::new(interest.flags(), token))?)
     }
 
-    /// Stops watching `fd` for a while, or goes on.
-    pub fn set_watched(&self, fd: BorrowedFd, token: u64, watched: bool) -> io::Result<()> {
-        let flags = if watched { EpollFlags::EPOLLIN } else { EpollFlags::empty() };
-        Ok(self.epoll.modify(fd, &mut EpollEvent::new(flags, token))?)
+    /// Changes what is reported of `fd`.
+    pub fn set_interest(&self, fd: BorrowedFd, token: u64, interest: Interest) -> io::Result<()> {
+        Ok(self.epoll.modify(fd, &mut EpollEvent::new(interest.flags(), token))?)
     }
 
     /// Forgets `fd`; must come before it is closed if a duplicate of it stays open anywhere.
@@ -69,6 +90,12 @@ impl Poller {
         }
         Ok(())
     }
+}
+
+/// Whether `fd` can be read right now.
+pub fn is_readable(fd: BorrowedFd) -> bool {
+    let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
+    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
 /// Blocks until `fd` can be read, or `time` is over.

@@ -1,0 +1,82 @@
+//! The workers that serve a listener, as its policy sees them.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
+
+use crate::connection_queue::Connection;
+use crate::policy::View;
+use crate::sys::socket;
+
+use super::worker::Worker;
+
+/// A worker that listens.
+pub struct Member {
+    /// Its place in the table of workers.
+    pub worker: usize,
+    /// Its server has reached `maxConnections`.
+    pub full: bool,
+    /// Connections that wait for this member and no other.
+    pub line: VecDeque<Connection>,
+}
+
+impl Member {
+    pub fn new(worker: usize) -> Member {
+        Member { worker, full: false, line: VecDeque::new() }
+    }
+}
+
+/// All members of a listener, at one moment, for one connection.
+pub struct Members<'a> {
+    members: &'a [Member],
+    workers: &'a [Option<Worker>],
+    now: u64,
+    connection: Option<BorrowedFd<'a>>,
+    client: Cell<Option<Option<IpAddr>>>,
+}
+
+impl<'a> Members<'a> {
+    pub fn new(
+        members: &'a [Member],
+        workers: &'a [Option<Worker>],
+        now: u64,
+        connection: Option<BorrowedFd<'a>>,
+    ) -> Members<'a> {
+        Members { members, workers, now, connection, client: Cell::new(None) }
+    }
+
+    fn worker(&self, member: usize) -> Option<&Worker> {
+        self.workers.get(self.members.get(member)?.worker)?.as_ref()
+    }
+}
+
+impl View for Members<'_> {
+    fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    fn can_take(&self, member: usize) -> bool {
+        self.members.get(member).is_some_and(|member| !member.full)
+            && self.worker(member).is_some_and(|worker| worker.can_take(self.now))
+    }
+
+    fn is_sound(&self, member: usize) -> bool {
+        self.worker(member).is_some_and(Worker::is_sound)
+    }
+
+    fn load(&self, member: usize) -> u64 {
+        self.worker(member).map_or(u64::MAX, Worker::load)
+    }
+
+    fn seat(&self, member: usize) -> u64 {
+        // The table of workers is filled from its beginning.
+        self.members.get(member).map_or(u64::MAX, |member| member.worker as u64)
+    }
+
+    fn client(&self) -> Option<IpAddr> {
+        let known = self.client.get().unwrap_or_else(|| socket::peer_address(self.connection?));
+        self.client.set(Some(known));
+        known
+    }
+}

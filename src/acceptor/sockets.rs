@@ -1,0 +1,168 @@
+//! A listening socket, and who accepts from it.
+//!
+//! ```text
+//!                  lost its worker                       looked at after STUCK_AFTER:
+//!   ┌──────────┐ ◀─────────────── ┌────────┐  a connection  ┌─────────┐  still there, and      ┌──────┐
+//!   │ Acceptor │                  │ Worker │ ─────────────▶ │ Arrived │ ─────────────────────▶ │ Lent │
+//!   └──────────┘ ───────────────▶ └────────┘  has come      └─────────┘  the worker cannot     └──────┘
+//!                  given to one     ▲    ▲                       │ gone        it can again       │
+//!                                   │    └───────────────────────┘                                │
+//!                                   └─────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! In the states `Acceptor` and `Lent` the acceptor accepts. The others cost it nothing while nothing comes, and a few
+//! system calls per [`STUCK_AFTER`] while something does.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use crate::sys::descriptors;
+use crate::sys::poll::{self, Interest, Poller};
+
+use super::worker::{STUCK_AFTER, Worker};
+
+/// Who accepts from a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeper {
+    /// The acceptor.
+    Acceptor,
+    /// The worker that has the socket as its own.
+    Worker(usize),
+    /// The same. A connection had come while the worker was in this turn of its loop; to be looked at then (ns).
+    Arrived { worker: usize, turn: u64, look_at: u64 },
+    /// The acceptor, for a worker that cannot for now.
+    Lent { worker: usize, why: Why },
+    /// Nobody can: the socket does not listen any more.
+    Nobody,
+}
+
+/// Why a worker cannot accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// It is stuck in this turn of its loop.
+    Stuck(u64),
+    /// Its server has as many connections as it may have.
+    Full,
+    /// It has run out of descriptors.
+    OutOfDescriptors,
+}
+
+/// A listening socket.
+pub struct Socket {
+    fd: OwnedFd,
+    keeper: Keeper,
+    /// What the poller has been told.
+    interest: Interest,
+}
+
+impl Socket {
+    /// A socket from which the acceptor accepts. The poller must know it, with [`Interest::None`].
+    pub fn new(fd: OwnedFd) -> Socket {
+        Socket { fd, keeper: Keeper::Acceptor, interest: Interest::None }
+    }
+
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Whether the acceptor accepts from it.
+    pub fn is_ours(&self) -> bool {
+        matches!(self.keeper, Keeper::Acceptor | Keeper::Lent { .. })
+    }
+
+    /// Whether it can be given to a worker.
+    pub fn is_free(&self) -> bool {
+        self.keeper == Keeper::Acceptor
+    }
+
+    /// The worker that has it as its own.
+    pub fn owner(&self) -> Option<usize> {
+        match self.keeper {
+            Keeper::Worker(worker) | Keeper::Arrived { worker, .. } | Keeper::Lent { worker, .. } => Some(worker),
+            Keeper::Acceptor | Keeper::Nobody => None,
+        }
+    }
+
+    /// Gives it to a worker: a duplicate of the descriptor.
+    pub fn give(&mut self, worker: usize) -> io::Result<OwnedFd> {
+        let copy = descriptors::duplicate(self.fd())?;
+        self.keeper = Keeper::Worker(worker);
+        Ok(copy)
+    }
+
+    /// Its worker has it no longer.
+    pub fn release(&mut self) {
+        self.keeper = Keeper::Acceptor;
+    }
+
+    /// Its owner's server has as many connections as it may have, or has room again.
+    pub fn set_full(&mut self, full: bool) {
+        match (self.keeper, full) {
+            (Keeper::Worker(worker) | Keeper::Arrived { worker, .. }, true) => {
+                self.keeper = Keeper::Lent { worker, why: Why::Full };
+            }
+            (Keeper::Lent { worker, why: Why::Full }, false) => self.keeper = Keeper::Worker(worker),
+            _ => {}
+        }
+    }
+
+    /// It does not listen any more.
+    pub fn set_useless(&mut self) {
+        self.keeper = Keeper::Nobody;
+    }
+
+    /// A connection has come for its owner, whose loop is in this turn.
+    pub fn arrived(&mut self, turn: u64, now: u64) {
+        // The poller has told it once.
+        self.interest = Interest::None;
+        if let Keeper::Worker(worker) = self.keeper {
+            self.keeper = Keeper::Arrived { worker, turn, look_at: now + STUCK_AFTER.as_nanos() as u64 };
+        }
+    }
+
+    /// Looks whether its owner accepts. Returns when (ns) it wants to be looked at again.
+    pub fn look(&mut self, workers: &mut [Option<Worker>], now: u64) -> Option<u64> {
+        let owner = workers.get_mut(self.owner()?)?.as_mut()?;
+        let later = now + STUCK_AFTER.as_nanos() as u64;
+        match self.keeper {
+            Keeper::Arrived { look_at, .. } if now < look_at => Some(look_at),
+            Keeper::Arrived { worker, .. } if !poll::is_readable(self.fd()) => {
+                self.keeper = Keeper::Worker(worker);
+                None
+            }
+            Keeper::Arrived { worker, .. } if owner.is_out_of_descriptors() => {
+                self.keeper = Keeper::Lent { worker, why: Why::OutOfDescriptors };
+                Some(later)
+            }
+            Keeper::Arrived { worker, turn, .. } if owner.turn() == turn => {
+                owner.set_stuck(turn);
+                self.keeper = Keeper::Lent { worker, why: Why::Stuck(turn) };
+                Some(later)
+            }
+            Keeper::Arrived { worker, .. } => {
+                self.keeper = Keeper::Arrived { worker, turn: owner.turn(), look_at: later };
+                Some(later)
+            }
+            Keeper::Lent { why: Why::Full, .. } => None,
+            Keeper::Lent { why: Why::Stuck(turn), .. } if owner.turn() == turn => Some(later),
+            Keeper::Lent { why: Why::OutOfDescriptors, .. } if owner.is_out_of_descriptors() => Some(later),
+            Keeper::Lent { worker, .. } => {
+                self.keeper = Keeper::Worker(worker);
+                None
+            }
+            Keeper::Acceptor | Keeper::Worker(_) | Keeper::Nobody => None,
+        }
+    }
+
+    /// Tells the poller what is to be reported, if that has changed. `accepting`: whether the acceptor wants connections.
+    pub fn sync(&mut self, poller: &Poller, token: u64, accepting: bool) {
+        let wanted = match self.keeper {
+            Keeper::Acceptor | Keeper::Lent { .. } if accepting => Interest::Each,
+            Keeper::Worker(_) => Interest::Once,
+            _ => Interest::None,
+        };
+        if wanted != self.interest && poller.set_interest(self.fd(), token, wanted).is_ok() {
+            self.interest = wanted;
+        }
+    }
+}
