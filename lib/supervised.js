@@ -3,11 +3,10 @@
 // What a supervised worker does besides its work: says when it is ready and what it died of, and leaves when asked.
 
 const { Drain } = require('./drain.js');
+const { keepTail } = require('./tail.js');
 
 /** How often (ms) a worker that is not ready looks whether a server with a socket of its own listens. */
 const LOOK = 20;
-/** How much (characters) of what a worker wrote is kept until it is ready. */
-const TAIL = 2000;
 /** Hooks are run when this part of the time is over, even if connections are still open. */
 const HOOKS_AT = 0.8;
 
@@ -21,8 +20,10 @@ const HOOKS_AT = 0.8;
  * @param {{ ready: string, drainTimeout: number, crash: string, signals: boolean }} options
  */
 function supervise({ worker, cluster, servers, send, runHooks }, options) {
-  let draining = false;
-  let exitCode = 0;
+  /** @type {Drain | undefined} */
+  let draining;
+  let isReady = false;
+  let crashed = false;
 
   const stopTail = keepTail((text) => send({ act: 'last-words', text }));
   const stopLooking = options.ready === 'listening' ? watchForOwnListening(() => send({ act: 'own-listening' })) : () => {};
@@ -30,51 +31,65 @@ function supervise({ worker, cluster, servers, send, runHooks }, options) {
     if (!draining) send({ act: 'last-words', text: describe(error) });
   });
   if (options.crash === 'drain') process.on('uncaughtException', onCrash);
-  if (options.signals) ignoreSignals();
+  if (options.signals) leaveSignalsToPrimary();
 
   /** @param {unknown} error */
   function onCrash(error) {
     // Somebody else takes care of it.
     if (process.listenerCount('uncaughtException') > 1) return;
     process.stderr.write(`${describe(error)}\n`);
-    exitCode = 1;
+    // There is nothing to finish, and a start that has failed must look like one.
+    if (!isReady && !draining) process.exit(1);
+    crashed = true;
     if (!draining) send({ act: 'crashing', text: describe(error) });
   }
 
   /** The terminal, or a service manager, signals the whole group: what becomes of workers is the primary's to say. */
-  function ignoreSignals() {
-    for (const signal of ['SIGINT', 'SIGHUP']) process.on(signal, () => {});
-    process.on('SIGTERM', () => send({ act: 'asked-to-leave' }));
+  function leaveSignalsToPrimary() {
+    for (const signal of ['SIGINT', 'SIGHUP', 'SIGUSR2']) process.on(signal, () => {});
+    // Without a primary there is nobody to ask.
+    process.on('SIGTERM', () => send({ act: 'asked-to-leave', bySignal: true }) || process.exit(exitCode()));
+  }
+
+  /** The user may have decided for another one. */
+  function exitCode() {
+    return crashed ? 1 : process.exitCode;
   }
 
   /**
    * @param {number} timeout ms
-   * @param {boolean} alone
+   * @param {boolean} last There is nobody to give anything to.
    */
-  async function drain(timeout, alone) {
-    if (draining) return;
-    draining = true;
+  async function drain(timeout, last) {
+    if (draining) {
+      if (last) draining.beLast();
+      return;
+    }
+    draining = new Drain(servers, timeout, last);
     worker.exitedAfterDisconnect = true;
-    cluster.emit('draining');
-    const start = new Drain(servers, timeout, alone);
+    try {
+      cluster.emit('draining');
+    } catch (error) {
+      warn("A listener of 'draining' failed", error);
+    }
     /** @type {NodeJS.Timeout | undefined} */
     let timer;
     const late = new Promise((resolve) => {
       timer = setTimeout(resolve, timeout * HOOKS_AT);
     });
-    const empty = start.run();
-    const timeIsUp = await Promise.race([empty.then(() => false), late.then(() => true)]);
+    const empty = draining.run();
+    await Promise.race([empty, late]);
     clearTimeout(timer);
     await runHooks();
     // Only the deadline ends what is still open.
-    if (timeIsUp && !alone) await empty;
-    send({ act: 'drained', moved: start.moved, finished: start.finished });
+    await empty;
+    send({ act: 'drained', moved: draining.moved, finished: draining.finished });
     leave();
   }
 
   function leave() {
-    if (!process.connected) process.exit(exitCode);
-    process.once('disconnect', () => process.exit(exitCode));
+    if (!process.connected) process.exit(exitCode());
+    process.once('disconnect', () => process.exit(exitCode()));
     process.disconnect();
   }
 
@@ -86,17 +101,20 @@ function supervise({ worker, cluster, servers, send, runHooks }, options) {
      */
     onControl(message) {
       if (message.act === 'drain') {
-        void drain(Number(message.timeout) || 0, false);
+        void drain(Number(message.timeout) || 0, message.last === true);
       } else if (message.act === 'ready') {
+        isReady = true;
         stopTail();
         stopLooking();
       }
     },
     /** The primary has gone: finishes what it has, and ends. */
     onOrphaned() {
-      setTimeout(() => process.exit(exitCode), options.drainTimeout).unref();
+      setTimeout(() => process.exit(exitCode()), options.drainTimeout);
       void drain(options.drainTimeout, true);
     },
+    /** `disconnect()` was called in this worker. Returns whether somebody is there to replace it. */
+    askToLeave: () => send({ act: 'asked-to-leave' }),
   };
 }
 
@@ -106,30 +124,11 @@ function describe(error) {
 }
 
 /**
- * Keeps the end of what the process writes, for the case that it dies before it is ready.
- *
- * @param {(text: string) => void} tell
+ * @param {string} what
+ * @param {unknown} error
  */
-function keepTail(tell) {
-  let tail = '';
-  const streams = [process.stdout, process.stderr];
-  const writes = streams.map((stream) => stream.write);
-  streams.forEach((stream, index) => {
-    stream.write = /** @type {any} */ (
-      function write(/** @type {any} */ chunk, /** @type {any[]} */ ...rest) {
-        tail = (tail + chunk).slice(-TAIL);
-        return Reflect.apply(writes[index], stream, [chunk, ...rest]);
-      }
-    );
-  });
-  const onExit = () => tail && tell(tail);
-  process.prependListener('exit', onExit);
-  return () => {
-    process.off('exit', onExit);
-    streams.forEach((stream, index) => {
-      stream.write = writes[index];
-    });
-  };
+function warn(what, error) {
+  process.emitWarning(`${what}: ${describe(error)}`);
 }
 
 /**

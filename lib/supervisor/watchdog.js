@@ -7,7 +7,7 @@ const { memory } = require('./process_figures.js');
 /** How often (ms) memory is looked at. */
 const MEMORY_INTERVAL = 2000;
 /** So many looks make up `hangTimeout`. */
-const LOOKS = 4;
+const LOOKS = 8;
 
 /**
  * @typedef {import('./member.js').Member} Member
@@ -20,7 +20,11 @@ const LOOKS = 4;
 class Watchdog {
   /** @type {NodeJS.Timeout[]} */
   #timers = [];
-  /** At the last look: the turns of a loop, and for how long (ms) it had not turned. @type {WeakMap<Member, { turns: number, silent: number }>} */
+  /**
+   * What was seen at the last look: the turns of a loop, and for how long (ms) it has not turned though asked to.
+   *
+   * @type {WeakMap<Member, { turns: number, asked: boolean, silent: number }>}
+   */
   #seen = new WeakMap();
   #lastLook = performance.now();
   #lookInterval;
@@ -59,18 +63,26 @@ class Watchdog {
     // We have been stopped, or busy, if this took longer: then nobody was asked to turn.
     const passed = Math.min(now - this.#lastLook, this.#lookInterval * 1.5);
     this.#lastLook = now;
-    for (const member of this.#on.members()) {
-      const { turns } = member.board;
-      const seen = this.#seen.get(member);
-      const silent = seen?.turns === turns ? seen.silent + passed : 0;
-      if (silent >= this.#options.hangTimeout) {
-        this.#seen.delete(member);
-        this.#on.onHang(member, Math.round(silent));
-      } else {
-        this.#seen.set(member, { turns, silent });
-        if (silent > 0 || !seen) this.#core.nudge(member.worker);
-      }
+    for (const member of this.#on.members()) this.#look(member, passed);
+  }
+
+  /**
+   * @param {Member} member
+   * @param {number} passed ms since the last look.
+   */
+  #look(member, passed) {
+    const { turns } = member.board;
+    const seen = this.#seen.get(member);
+    if (seen?.turns !== turns) {
+      this.#seen.set(member, { turns, asked: false, silent: 0 });
+      return;
     }
+    if (seen.asked) seen.silent += passed;
+    seen.asked = true;
+    this.#core.nudge(member.worker);
+    if (seen.silent < this.#options.hangTimeout) return;
+    this.#seen.delete(member);
+    this.#on.onHang(member, Math.round(seen.silent));
   }
 
   #lookAtMemory() {

@@ -1,5 +1,6 @@
 //! From bytes to frames.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
@@ -56,6 +57,12 @@ pub struct Inbox {
     long: Option<Header>,
 }
 
+thread_local! {
+    /// The memory that short reads go to: a channel has it only while it holds a part of a frame, so that many idle
+    /// channels cost no more than one.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 /// Bytes before the payload of a long frame.
 fn lead(kind: Kind) -> usize {
     usize::from(kind == Kind::Json)
@@ -73,19 +80,20 @@ impl Inbox {
         if !descriptors::room_for(MAX_FRAME_FDS, socket) {
             return Ok(Read::NoRoom);
         }
-        if self.start == self.bytes.len() && self.long.is_none() {
-            self.bytes.clear();
-            self.start = 0;
+        if self.bytes.capacity() == 0 {
+            self.bytes = SCRATCH.take();
         }
+        // What is left of the last read is less than one frame.
+        self.bytes.drain(..self.start);
+        self.start = 0;
         if self.long.is_none()
             && let Ok(Some(header)) = self.header()
             && header.length > CHUNK
         {
-            self.bytes.drain(..self.start + HEADER - lead(header.kind));
+            self.bytes.drain(..HEADER - lead(header.kind));
             if header.kind == Kind::Json {
                 self.bytes[0] = b'[';
             }
-            self.start = 0;
             self.long = Some(header);
         }
         let have = self.bytes.len();
@@ -118,7 +126,10 @@ impl Inbox {
             }
             return self.single(header, payload).map(Some);
         }
-        let Some(first) = self.whole_frame()? else { return self.check_surplus() };
+        let Some(first) = self.whole_frame()? else {
+            self.give_scratch_back();
+            return self.check_surplus();
+        };
         if first.fds == 0 && first.kind == Kind::Json {
             return self.run(first, b"[", b",", b"]", Kind::Json).map(|text| Some(Delivery::JsonArray(text)));
         }
@@ -129,6 +140,19 @@ impl Inbox {
         let payload = self.bytes[self.start + HEADER..end].to_vec();
         self.start = end;
         self.single(first, payload).map(Some)
+    }
+
+    /// When all that was read has been delivered.
+    fn give_scratch_back(&mut self) {
+        if self.start == self.bytes.len() {
+            self.start = 0;
+            self.bytes.clear();
+            if self.bytes.capacity() <= 2 * CHUNK {
+                SCRATCH.set(mem::take(&mut self.bytes));
+            } else {
+                self.bytes = Vec::new();
+            }
+        }
     }
 
     fn single(&mut self, header: Header, payload: Vec<u8>) -> Result<Delivery, Malformed> {
@@ -188,7 +212,7 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::outbox::Outbox;
+    use crate::channel::outbox::{Outbox, TooLong};
     use crate::sys::socket;
     use std::os::fd::AsFd;
 
@@ -269,6 +293,27 @@ mod tests {
         let array = [b"[", long.as_slice(), b"]"].concat();
         assert!(matches!(&got[2], Delivery::JsonArray(text) if *text == array));
         assert!(matches!(&got[3], Delivery::JsonArray(text) if text == b"[8]"));
+    }
+
+    #[test]
+    fn reads_that_end_within_frames_do_not_pile_up() {
+        let (here, there) = pair();
+        let mut inbox = Inbox::default();
+        let mut outbox = Outbox::default();
+        let text = vec![b'1'; 1000];
+        for _ in 0..10_000 {
+            outbox
+                .push_with(Kind::Json, Vec::new(), |out| -> Result<(), TooLong> {
+                    out.extend_from_slice(&text);
+                    Ok(())
+                })
+                .unwrap();
+        }
+        while outbox.queued() > 0 {
+            outbox.write(here.as_fd()).unwrap();
+            drain(&mut inbox, &there).unwrap();
+            assert!(inbox.bytes.capacity() <= 4 * CHUNK);
+        }
     }
 
     #[test]

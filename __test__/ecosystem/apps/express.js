@@ -3,7 +3,9 @@
 // An Express app on two workers, as its users write it.
 
 const cluster = require('node:cluster');
+const { Readable } = require('node:stream');
 const express = require('express');
+const slowly = require('../helpers/slowly');
 
 if (cluster.isPrimary) {
   require('../helpers/announce')(cluster, 2);
@@ -15,11 +17,8 @@ if (cluster.isPrimary) {
   app.use(express.json({ limit: '2mb' }));
   app.get('/', (request, response) => response.json({ pid: process.pid, ip: request.ip }));
   app.post('/echo', (request, response) => response.json(request.body));
-  app.get('/slow', async (request, response) => {
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    response.json({ pid: process.pid });
-  });
-  app.get('/stream', (request, response) => require('node:stream').Readable.from(['a', 'b', 'c']).pipe(response));
+  app.get('/slow', (request, response) => Readable.from(slowly()).pipe(response));
+  app.get('/stream', (request, response) => Readable.from(['a', 'b', 'c']).pipe(response));
   app.get('/fails', () => {
     throw new Error('on purpose');
   });

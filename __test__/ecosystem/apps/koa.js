@@ -3,8 +3,10 @@
 // A Koa app on two workers, as its users write it.
 
 const cluster = require('node:cluster');
+const { Readable } = require('node:stream');
 const { json } = require('node:stream/consumers');
 const Koa = require('koa');
+const slowly = require('../helpers/slowly');
 
 if (cluster.isPrimary) {
   require('../helpers/announce')(cluster, 2);
@@ -16,11 +18,8 @@ if (cluster.isPrimary) {
   const routes = {
     '/': (context) => (context.body = { pid: process.pid, ip: context.ip }),
     '/echo': async (context) => (context.body = await json(context.req)),
-    '/slow': async (context) => {
-      await new Promise((resolve) => setTimeout(resolve, 300));
-      context.body = { pid: process.pid };
-    },
-    '/stream': (context) => (context.body = require('node:stream').Readable.from(['a', 'b', 'c'])),
+    '/slow': (context) => (context.body = Readable.from(slowly())),
+    '/stream': (context) => (context.body = Readable.from(['a', 'b', 'c'])),
     '/fails': () => {
       throw new Error('on purpose');
     },

@@ -14,7 +14,4 @@ const server = http.createServer((request, response) => {
 if (!sticky.listen(server, Number(process.env.PORT), { workers: 3 })) {
   cluster.on('online', (worker) => console.log(`online ${worker.process.pid}`));
   server.once('listening', () => console.log(`listening on ${process.env.PORT}`));
-} else if (process.env.DISCONNECTS) {
-  // A graceful end, as the README suggests.
-  process.on('SIGTERM', () => server.close(() => cluster.worker.disconnect()));
 }
