@@ -10,10 +10,22 @@ export type Cluster = cluster.Cluster;
 export type ClusterEventMap = cluster.ClusterEventMap;
 export type ClusterSettings = cluster.ClusterSettings;
 export type RclusterStatus = cluster.RclusterStatus;
+export type Readiness = cluster.Readiness;
+export type ReloadedWorker = cluster.ReloadedWorker;
+export type ReloadError = cluster.ReloadError;
+export type ReloadReport = cluster.ReloadReport;
+export type RestartOptions = cluster.RestartOptions;
+export type SeatStatus = cluster.SeatStatus;
 export type SerializationType = cluster.SerializationType;
+export type SuperviseOptions = cluster.SuperviseOptions;
+export type Supervisor = cluster.Supervisor;
+export type SupervisorEventMap = cluster.SupervisorEventMap;
+export type SupervisorOptions = cluster.SupervisorOptions;
+export type SupervisorStatus = cluster.SupervisorStatus;
 export type Worker = cluster.Worker;
 export type WorkerConstructor = cluster.WorkerConstructor;
 export type WorkerEventMap = cluster.WorkerEventMap;
+export type WorkerExit = cluster.WorkerExit;
 export type WorkerOptions = cluster.WorkerOptions;
 
 /** The class of workers: for `instanceof`, and to derive from. */
@@ -28,6 +40,8 @@ export const isMaster: boolean;
 export const isPrimary: boolean;
 /** `true` in a worker. */
 export const isWorker: boolean;
+/** In a worker: something to do before it ends; `undefined` in the primary. See {@link cluster.Cluster.onShutdown}. */
+export const onShutdown: cluster.Cluster['onShutdown'];
 /** Tells rcluster from Node's own module. */
 export const rcluster: cluster.RclusterStatus;
 /** The policy at the time of the import. To set one, assign to `schedulingPolicy` of the default export. */
@@ -48,6 +62,8 @@ export const settings: cluster.ClusterSettings;
 export const setupMaster: cluster.Cluster['setupMaster'];
 /** Sets what later workers are forked with; `undefined` in a worker. See {@link cluster.Cluster.setupPrimary}. */
 export const setupPrimary: cluster.Cluster['setupPrimary'];
+/** Starts workers and keeps them running; `undefined` in a worker. See {@link cluster.Cluster.supervise}. */
+export const supervise: cluster.Cluster['supervise'];
 /** In a worker: the worker itself. */
 export const worker: cluster.Cluster['worker'];
 /** In the primary: the workers by id. The object stays the same, its members come and go. */

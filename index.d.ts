@@ -75,8 +75,14 @@ declare namespace cluster {
     online: [];
   }
 
-  /** The events of {@link Cluster}, with the arguments of their listeners. All are emitted in the primary only. */
+  /** The events of {@link Cluster}, with the arguments of their listeners. All but `draining` are the primary's. */
   interface ClusterEventMap {
+    /**
+     * In a supervised worker: it is out of the rotation and finishes what it has, for at most
+     * {@link SuperviseOptions.drainTimeout}. HTTP connections are taken care of; tell others (WebSockets, event streams,
+     * raw sockets) to go.
+     */
+    draining: [];
     /** The message channel of a worker has closed. */
     disconnect: [worker: Worker];
     /** A worker's process has ended; `code` and `signal` as in {@link WorkerEventMap.exit}. */
@@ -197,6 +203,276 @@ declare namespace cluster {
     readonly prototype: Worker;
   }
 
+  /** When a supervised worker counts as ready, and gets connections. */
+  type Readiness =
+    /**
+     * A server of the worker listens, be it with `exclusive` or `reusePort`. Where no worker of the service has listened
+     * within {@link SuperviseOptions.readyTimeout}, the service is taken for one that does not: it is ready when that is over.
+     */
+    | 'listening'
+    /** The worker has called `process.send('ready')`. */
+    | 'message'
+    /** The worker runs. */
+    | 'online';
+
+  /** When to start a worker again that has died by itself. Every member is optional. */
+  interface RestartOptions {
+    /** Milliseconds before the first restart, of which up to a half is left to chance. Default: `100`. */
+    delay?: number | undefined;
+    /** By which the delay grows with each crash. Default: `1.5`. */
+    factor?: number | undefined;
+    /** Milliseconds, the longest delay. Default: `15000`. */
+    max?: number | undefined;
+    /** Milliseconds of life after which a worker's next delay is the first again. Default: `30000`. */
+    resetAfter?: number | undefined;
+    /**
+     * So many crashes within {@link RestartOptions.window} are a crash loop. As long as no worker was ever ready, four are
+     * enough. Default: `10`.
+     */
+    limit?: number | undefined;
+    /** Milliseconds. Default: `60000`. */
+    window?: number | undefined;
+  }
+
+  /**
+   * What {@link Cluster.supervise} takes: the settings of {@link Cluster.setupPrimary}, and the following. Every member is
+   * optional; `undefined` is as good as leaving it out.
+   */
+  interface SuperviseOptions extends ClusterSettings {
+    /** How many workers, from 1 to 1024; `'max'` is one per available core. Default: `'max'`. */
+    workers?: number | 'max' | undefined;
+    /** When a worker is ready. Default: `'listening'`. */
+    ready?: Readiness | undefined;
+    /** Milliseconds; a worker that is not ready by then has failed, and is killed. Default: `10000`. */
+    readyTimeout?: number | undefined;
+    /**
+     * Milliseconds that the first new worker of a reload has to stay alive, ready but without connections, before it counts.
+     * Default: `1500`.
+     */
+    settleTime?: number | undefined;
+    /** Milliseconds that a worker has to finish what it has; then it is killed. Default: `10000`. */
+    drainTimeout?: number | undefined;
+    /** When to start a worker again that has died. */
+    restart?: RestartOptions | undefined;
+    /**
+     * Milliseconds; a worker whose event loop has not turned for so long, and does not when it is asked to, is killed and
+     * replaced. `0` for never, as for workers under a debugger. Default: `30000`.
+     */
+    hangTimeout?: number | undefined;
+    /** How: `'SIGABRT'` leaves a core, or a report of Node's where that is configured. Default: `'SIGKILL'`. */
+    hangSignal?: 'SIGKILL' | 'SIGABRT' | undefined;
+    /**
+     * Bytes of memory (resident set), or a string such as `'300M'`, `'1.5G'`: a worker above it is replaced, the new one
+     * first. Looked at every 2 seconds. `0` for no limit. Default: `0`.
+     */
+    maxMemory?: number | string | undefined;
+    /**
+     * What a worker does on an uncaught exception or unhandled rejection that it has no listener for: `'exit'` at once, as
+     * Node does; or `'drain'`: it tells the primary, leaves the rotation and is replaced, finishes what it has, and exits with
+     * code 1. Default: `'exit'`.
+     */
+    crash?: 'exit' | 'drain' | undefined;
+    /** How many workers a reload replaces at a time; the first is always replaced alone. Default: `1`. */
+    reloadParallel?: number | undefined;
+    /**
+     * Whether signals to the primary are acted on: SIGTERM and SIGINT stop, a second one kills; SIGHUP reloads; SIGUSR2 writes
+     * the status to stderr as JSON. Workers then leave these signals to the primary. Default: `false`.
+     */
+    signals?: boolean | undefined;
+    /** Variables to add to the environment of workers. */
+    env?: Record<string, unknown> | undefined;
+    /** Who gets a connection: the name of a policy, or one of the `SCHED_` numbers. Default: {@link Cluster.schedulingPolicy}. */
+    policy?: 'none' | 'rr' | 'least' | 'sticky' | 'reuseport' | 1 | 2 | 3 | 4 | 5 | undefined;
+  }
+
+  /** {@link SuperviseOptions}, completed with the defaults; frozen. */
+  interface SupervisorOptions {
+    readonly workers: number;
+    readonly ready: Readiness;
+    readonly readyTimeout: number;
+    readonly settleTime: number;
+    readonly drainTimeout: number;
+    readonly restart: Readonly<Record<keyof RestartOptions, number>>;
+    readonly hangTimeout: number;
+    readonly hangSignal: 'SIGKILL' | 'SIGABRT';
+    /** Bytes. */
+    readonly maxMemory: number;
+    readonly crash: 'exit' | 'drain';
+    readonly reloadParallel: number;
+    readonly signals: boolean;
+    readonly env: Readonly<Record<string, unknown>> | undefined;
+    readonly policy: number | undefined;
+    /** What {@link Cluster.setupPrimary} was called with. */
+    readonly settings: Readonly<ClusterSettings>;
+  }
+
+  /** How a worker's place was taken by a new one. */
+  interface ReloadedWorker {
+    /** The number of the place. */
+    seat: number;
+    /** Of the worker that left; `undefined` where it had died. */
+    oldPid: number | undefined;
+    newPid: number | undefined;
+    /** Milliseconds from the fork of the new worker until it was ready. */
+    readyTime: number;
+    /** Milliseconds that the old one took to finish. */
+    drainTime: number;
+    /** Connections of the old one that went on in other workers. */
+    moved: number;
+    /** Connections of the old one that ended by themselves. */
+    finished: number;
+    /** Connections of the old one that were cut off when its time was up. */
+    cut: number;
+  }
+
+  /** What a reload has done. */
+  interface ReloadReport {
+    /** The workers that were replaced, in the order in which the old ones had finished. */
+    workers: ReloadedWorker[];
+    /** Milliseconds. */
+    time: number;
+  }
+
+  /** The error of a reload that has failed; see {@link Supervisor.reload}. */
+  interface ReloadError extends Error {
+    code: 'ERR_RCLUSTER_RELOAD_FAILED' | 'ERR_RCLUSTER_STOPPED';
+    /** Why the new worker failed (`ERR_RCLUSTER_NOT_READY`), with its last output. */
+    cause?: Error | undefined;
+    /** What was done before. */
+    report: ReloadReport;
+  }
+
+  /** How a worker ended. */
+  interface WorkerExit {
+    /** When: milliseconds since the epoch. */
+    time: number;
+    pid: number | undefined;
+    /** Exactly one of `code` and `signal` is set; neither is where the process could not be started. */
+    code: number | null;
+    signal: string | null;
+    /** In words: `exited with code 1`, `was killed by SIGSEGV`, `did not turn its event loop for 30000 ms`. */
+    reason: string;
+  }
+
+  /** One place of a service, and the worker that has it. */
+  interface SeatStatus {
+    /** The number of the place, from 1 on: workers come and go, it stays. */
+    seat: number;
+    /** `undefined` while the next start is awaited. */
+    pid: number | undefined;
+    /** The worker's {@link Worker.id}. */
+    id: number | undefined;
+    /**
+     * `starting`: not ready yet; `ready`; `retiring`: finishes what it has; `exited`; `restarting`: there is none, the next
+     * start is awaited.
+     */
+    state: 'starting' | 'ready' | 'retiring' | 'exited' | 'restarting';
+    /** Milliseconds since the worker was forked. */
+    uptime: number;
+    /** How many workers of this place have died by themselves. */
+    restarts: number;
+    /** How the last worker of this place ended that has. */
+    lastExit: WorkerExit | undefined;
+    /** Connections open in it, waiting in its queue, and taken from the queue in its life. */
+    connections: { active: number; queued: number; total: number };
+    /** Its event loop: the part (0 to 1) of its time that it has been running, and the longest turn in milliseconds. */
+    loop: { utilization: number; longestTurn: number };
+    /** Bytes (resident set). */
+    memory: number;
+    /** Milliseconds of CPU time used. */
+    cpu: number;
+  }
+
+  /** What {@link Supervisor.status} returns. */
+  interface SupervisorStatus {
+    state: 'running' | 'reloading' | 'stopping' | 'stopped';
+    workers: SeatStatus[];
+    /** Workers that have no place any more and finish what they have: `uptime` in milliseconds, connections open. */
+    leaving: { pid: number | undefined; uptime: number; connections: number }[];
+  }
+
+  /** The events of a {@link Supervisor}, with the arguments of their listeners. */
+  interface SupervisorEventMap {
+    /** All workers are ready for the first time. */
+    ready: [];
+    /** A worker has died (or will soon, with `crash: 'drain'`); another one starts after `delay` milliseconds. */
+    restart: [
+      event: {
+        seat: number;
+        pid: number | undefined;
+        /** As in {@link WorkerExit.reason}. */
+        reason: string;
+        delay: number;
+        /** Of this place so far. */
+        restarts: number;
+        /** The stack of the error that it died of, or what it wrote last before it was ready; may be empty. */
+        lastWords: string;
+      },
+    ];
+    /** A worker was to be replaced (for its memory, or after `disconnect()`), and the new one failed: the old one stays. */
+    'restart-failed': [error: Error & { code: string }];
+    /** The event loop of a worker has not turned for `time` milliseconds: it is killed, `restart` follows. */
+    hang: [event: { pid: number | undefined; time: number }];
+    /** A worker uses more `bytes` than `maxMemory`: its replacement starts after `delay` milliseconds. */
+    memory: [event: { pid: number | undefined; bytes: number; delay: number }];
+    /**
+     * Workers die too often. `fatal` when none was ever ready: the supervisor then stops. Otherwise it goes on, with growing
+     * delays.
+     */
+    'crash-loop': [event: { fatal: boolean; error: Error & { code: 'ERR_RCLUSTER_CRASH_LOOP' } }];
+    /** A reload begins. */
+    reloading: [];
+    /** A reload is over; with `error` when it has failed, as {@link Supervisor.reload} rejects. */
+    reload: [report: ReloadReport & { error?: ReloadError }];
+    /** A signal has come (with `signals: true`), and leads to this. */
+    signal: [signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGUSR2', action: 'stop' | 'kill' | 'reload' | 'status'];
+    /** The supervisor stops: no worker is started any more. */
+    stopping: [];
+    /** All workers have ended. */
+    stopped: [];
+  }
+
+  /** Keeps a service running; made by {@link Cluster.supervise}. */
+  interface Supervisor extends TypedEventEmitter<SupervisorEventMap> {
+    /** The options in force. */
+    readonly options: SupervisorOptions;
+
+    /**
+     * Resolves when all workers are ready for the first time. Rejects with `ERR_RCLUSTER_CRASH_LOOP` when they die again and
+     * again before any was ever ready, and with `ERR_RCLUSTER_STOPPED` when the supervisor was stopped before.
+     */
+    whenReady(): Promise<void>;
+
+    /**
+     * Replaces all workers, one after the other or {@link SuperviseOptions.reloadParallel} at a time. A new worker is ready
+     * before the old one leaves. During a reload it joins that one.
+     *
+     * Rejects with a {@link ReloadError} when a new worker fails: `ERR_RCLUSTER_RELOAD_FAILED`, the old workers that were not
+     * replaced before go on; or `ERR_RCLUSTER_STOPPED`. The rejection may be ignored: the `reload` event tells the same.
+     */
+    reload(): Promise<ReloadReport>;
+
+    /**
+     * Changes the count of workers. Resolves when new ones are ready and surplus ones have finished.
+     *
+     * Rejects with `ERR_RCLUSTER_BAD_OPTION` for a bad count, `ERR_RCLUSTER_STOPPED` when the supervisor stops, and
+     * `ERR_RCLUSTER_NOT_READY` when a new worker failed at its first start (it is started again).
+     */
+    scale(workers: number | 'max'): Promise<void>;
+
+    /**
+     * Stops listening, lets all workers finish what they have for at most {@link SuperviseOptions.drainTimeout}, and resolves
+     * when they have ended. A reload that is under way is given up. Again, it returns the same promise.
+     */
+    stop(): Promise<void>;
+
+    /** Kills all workers with SIGKILL. Resolves when they have ended. */
+    kill(): Promise<void>;
+
+    /** What each worker is doing. */
+    status(): SupervisorStatus;
+  }
+
   /** Whether rcluster is at work in this process: its version, or in one sentence why Node's own module is. */
   type RclusterStatus =
     | { readonly native: true; readonly version: string }
@@ -205,8 +481,9 @@ declare namespace cluster {
   /**
    * The module: the very object that `require('node:cluster')` returns.
    *
-   * The primary lacks `worker`, and a worker lacks `fork`, `disconnect`, `settings`, `setupPrimary`, `setupMaster`,
-   * `workers` and the scheduling policies, as in Node. They are not optional here because Node's types have them so.
+   * The primary lacks `worker` and `onShutdown`, and a worker lacks `fork`, `disconnect`, `settings`, `setupPrimary`,
+   * `setupMaster`, `supervise`, `workers` and the scheduling policies, as in Node. They are not optional here because Node's
+   * types have them so.
    */
   interface Cluster extends TypedEventEmitter<ClusterEventMap> {
     /** Tells rcluster from Node's own module. */
@@ -256,6 +533,27 @@ declare namespace cluster {
      * @param callback Called when all are disconnected and every listening socket is closed.
      */
     disconnect(callback?: () => void): void;
+
+    /**
+     * Starts workers and keeps them running: replaced when they die, hang or grow, and all of them on a reload. Primary only,
+     * and only where rcluster is at work ({@link Cluster.rcluster}). There is one supervisor at a time.
+     *
+     * @throws TypeError `ERR_RCLUSTER_BAD_OPTION` for an option that does not exist or has a bad value; Error
+     *   `ERR_RCLUSTER_SUPERVISED` when there is a supervisor that has not stopped; what {@link Cluster.fork} throws, when not
+     *   even the first worker can be forked.
+     */
+    supervise(options?: SuperviseOptions): Supervisor;
+
+    /**
+     * In a worker: something to do before it ends, such as closing a connection to a database. Hooks are run one after the
+     * other, in the order in which they were given, when the worker has been told to leave and its last connection has ended, or
+     * when 80 % of {@link SuperviseOptions.drainTimeout} are over; in a worker without a supervisor, when `disconnect()` has closed
+     * its servers. One that throws is reported as a warning, and the next is
+     * run. Missing in the primary: call it as `cluster.onShutdown?.(hook)` in a program that may also run by itself.
+     *
+     * @throws TypeError `ERR_INVALID_ARG_TYPE` when the hook is no function.
+     */
+    readonly onShutdown?: (hook: () => unknown) => void;
 
     /**
      * Who gets a connection: one of the `SCHED_` numbers. Settle it before the first worker listens. Default:

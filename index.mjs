@@ -15,6 +15,7 @@ export const {
   isMaster,
   isPrimary,
   isWorker,
+  onShutdown,
   rcluster,
   schedulingPolicy,
   SCHED_LEAST,
@@ -25,6 +26,7 @@ export const {
   settings,
   setupMaster,
   setupPrimary,
+  supervise,
   worker,
   workers,
 } = cluster;

@@ -4,6 +4,7 @@
 // The command: runs a server script over all cores, and keeps it running.
 
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 
 const { Command, InvalidArgumentError, Option } = require('commander');
@@ -11,11 +12,13 @@ const { Command, InvalidArgumentError, Option } = require('commander');
 const { version } = require('../package.json');
 
 const EXIT = Object.freeze({ failed: 1, usage: 2 });
-const SIGNAL_NUMBERS = require('node:os').constants.signals;
 const UNITS = Object.freeze({ ms: 1, s: 1000, m: 60_000, '': 1 });
 
 /** @param {string} text */
 const log = (text) => process.stderr.write(`rcluster: ${text}\n`);
+// Whoever read what we say may be gone; that is no reason to end.
+process.stdout.on('error', () => {});
+process.stderr.on('error', () => {});
 
 /**
  * A time such as `500ms`, `10s` or `2m`; a bare number is milliseconds.
@@ -35,6 +38,12 @@ function count(text) {
 }
 
 /** @param {string} text */
+function size(text) {
+  if (!/^\d+(?:\.\d+)?[KMG]?B?$/i.test(text)) throw new InvalidArgumentError("It must be a number of bytes, such as '300M'.");
+  return text;
+}
+
+/** @param {string} text */
 const instances = (text) => (text === 'max' ? text : count(text));
 
 const program = new Command('rcluster')
@@ -49,7 +58,7 @@ const program = new Command('rcluster')
   .option('--drain-timeout <time>', 'a worker that leaves has so long to finish', time, 10_000)
   .option('--hang-timeout <time>', 'a worker whose event loop does not turn for so long is replaced; 0 for never', time, 30_000)
   .addOption(new Option('--hang-signal <signal>', 'how such a worker is ended').choices(['SIGKILL', 'SIGABRT']).default('SIGKILL'))
-  .option('--max-memory <bytes>', "a worker above it is replaced gracefully, such as '300M'; 0 for no limit", '0')
+  .option('--max-memory <bytes>', "a worker above it is replaced gracefully, such as '300M'; 0 for no limit", size, '0')
   .addOption(new Option('--crash <how>', 'on an uncaught exception a worker…').choices(['exit', 'drain']).default('exit'))
   .option('--reload-parallel <count>', 'workers that are replaced at a time', count, 1)
   .addOption(new Option('--policy <policy>', 'who gets a connection').choices(['rr', 'none', 'least', 'sticky', 'reuseport']))
@@ -94,7 +103,13 @@ if (!exec) refuse(`there is no script "${script}"`);
 const cluster = require('../index.js');
 if (!cluster.rcluster.native) refuse(cluster.rcluster.reason);
 
-/** @type {import('../lib/supervisor/supervisor.js').Supervisor} */
+const SAID = Object.freeze({
+  stop: 'finishing what is under way; once more to end at once',
+  kill: 'ending at once',
+  reload: 'replacing all workers',
+});
+
+/** @type {import('../index.js').Supervisor} */
 let supervisor;
 try {
   supervisor = cluster.supervise({ ...rest, workers, exec, args, cwd, execArgv: execArg, signals: true });
@@ -105,19 +120,21 @@ run();
 
 function run() {
   let failed = false;
-  supervisor.on('log', log);
   supervisor.on('ready', () => log(`${supervisor.status().workers.length} workers are ready`));
   supervisor.on('restart', ({ pid, reason, delay }) => log(`worker ${pid} ${reason}; another starts in ${delay} ms`));
   supervisor.on('restart-failed', (error) => log(error.message));
-  supervisor.on('hang', ({ pid, time: silent }) => log(`worker ${pid} has not turned its event loop for ${silent} ms: replaced`));
-  supervisor.on('memory', ({ pid, bytes }) => log(`worker ${pid} uses ${Math.round(bytes / 2 ** 20)} MiB: replaced`));
+  supervisor.on('hang', ({ pid, time: silent }) => log(`worker ${pid} has not turned its event loop for ${silent} ms: it is replaced`));
+  supervisor.on('memory', ({ pid, bytes }) => log(`worker ${pid} uses ${Math.round(bytes / 2 ** 20)} MiB: it is replaced`));
   supervisor.on('crash-loop', ({ fatal, error }) => {
     failed ||= fatal;
     log(error.message);
   });
   supervisor.on('reload', ({ error, workers: done, time: took }) => {
-    if (!error) log(`reloaded ${done.length} workers in ${took} ms`);
+    log(error ? error.message : `replaced ${done.length} workers in ${took} ms`);
   });
-  supervisor.on('forced', (signal) => process.exit(128 + SIGNAL_NUMBERS[/** @type {NodeJS.Signals} */ (signal)]));
+  supervisor.on('signal', (signal, action) => {
+    if (action !== 'status') log(`${signal}: ${SAID[action]}`);
+    if (action === 'kill') process.exit(128 + os.constants.signals[signal]);
+  });
   supervisor.on('stopped', () => process.exit(failed ? EXIT.failed : 0));
 }

@@ -337,7 +337,8 @@ class MessageChannel {
       return false;
     }
     if (typeof callback === 'function') this.#gatheredCallbacks.push(callback);
-    return giveUpAt === undefined ? this.#flush(options) : this.flushAtExit();
+    this.#queued++; // At least: what is gathered has to be flushed.
+    return this.#afterGathering(options);
   }
 
   /**

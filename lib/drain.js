@@ -6,40 +6,21 @@
 const net = require('node:net');
 
 const { detach } = require('./handles.js');
+const { closableSockets, isHttp, isHttp2 } = require('./http_sockets.js');
 
 /** How often (ms) we look, besides when a response has ended. */
 const LOOK = 25;
 /** Connections that cannot move and send nothing are closed after this part of the time. */
 const PATIENCE = 0.5;
-
 /**
- * The sockets that a method of an HTTP server would destroy. Node's own lists of idle and of all connections are
- * private; these methods are not.
- *
- * @param {any} server
- * @param {'closeIdleConnections' | 'closeAllConnections'} method
- * @returns {any[]}
+ * When there is nobody left to move to, they are closed after this time (ms), if that is sooner: so long each reply tells
+ * its client to come back on another connection. The peer of an HTTP/2 session has as long to stop asking on this one.
  */
-function socketsFoundBy(server, method) {
-  /** @type {any[]} */
-  const found = [];
-  const { prototype } = net.Socket;
-  const own = Object.getOwnPropertyDescriptor(prototype, 'destroy');
-  prototype.destroy = function destroy() {
-    found.push(this);
-    return this;
-  };
-  try {
-    server[method]();
-  } finally {
-    if (own) Object.defineProperty(prototype, 'destroy', own);
-    else Reflect.deleteProperty(prototype, 'destroy');
-  }
-  return found;
-}
-
-/** @param {any} server */
-const isHttp = (server) => typeof server.closeIdleConnections === 'function';
+const NOTICE = 1000;
+/** When nothing can move, no connection for so long (ms) means that none is on its way. */
+const QUIET = 50;
+/** Of an HTTP/2 session: "finish what you have begun, and begin nothing more". */
+const NO_MORE_STREAMS = 2 ** 31 - 1;
 
 /**
  * Whether a connection could go on in another process: all that it sent and got is known to the kernel alone.
@@ -48,15 +29,12 @@ const isHttp = (server) => typeof server.closeIdleConnections === 'function';
  */
 function canMove(socket) {
   const raw = socket._handle;
-  return (
-    !socket.encrypted &&
-    !socket.destroyed &&
-    typeof raw?.fd === 'number' &&
-    raw.fd >= 0 &&
-    socket.readableLength === 0 &&
-    socket.writableLength === 0 &&
-    !raw.writeQueueSize
-  );
+  return !socket.encrypted && !socket.destroyed && typeof raw?.fd === 'number' && raw.fd >= 0 && socket.readableLength === 0 && hasSentAll(socket);
+}
+
+/** @param {any} socket */
+function hasSentAll(socket) {
+  return socket.writableLength === 0 && !socket._handle?.writeQueueSize;
 }
 
 /** All listening servers of this process, those with a socket of their own, too. */
@@ -72,21 +50,38 @@ class Drain {
   finished = 0;
   #servers;
   #ours;
+  #last;
+  #timeout;
   #closeIdleAt;
   #sweepIsDue = false;
+  #lastConnectionAt = performance.now();
   /** @type {() => void} */
   #onEmpty = () => {};
 
   /**
    * @param {import('./servers.js').Servers} ours
    * @param {number} timeout ms
-   * @param {boolean} alone There is no primary any more, and nobody to move to.
+   * @param {boolean} last There is nobody to move to.
    */
-  constructor(ours, timeout, alone) {
+  constructor(ours, timeout, last) {
     this.#ours = ours;
-    this.alone = alone;
+    this.#last = last;
+    this.#timeout = timeout;
     this.#servers = new Set([...ours.all(), ...listeningServers()]);
-    this.#closeIdleAt = performance.now() + (alone ? 0 : timeout * PATIENCE);
+    this.#closeIdleAt = performance.now() + this.#patience;
+  }
+
+  get #patience() {
+    const patience = this.#timeout * PATIENCE;
+    return this.#last ? Math.min(NOTICE, patience) : patience;
+  }
+
+  /** From now on there is nobody to move to. */
+  beLast() {
+    if (this.#last) return;
+    this.#last = true;
+    this.#closeIdleAt = Math.min(this.#closeIdleAt, performance.now() + this.#patience);
+    for (const server of this.#servers) if (isHttp(server)) this.#announceOnAll(server);
   }
 
   /**
@@ -95,9 +90,11 @@ class Drain {
    * @returns {Promise<void>}
    */
   async run() {
-    this.#ours.stopTaking();
+    // The last take what has come already; others give it back.
+    if (this.#last) this.#ours.stopListening();
+    else this.#ours.stopTaking();
     for (const server of this.#servers) this.#prepare(server);
-    for (const session of this.#ours.sessions) session.close();
+    for (const session of this.#ours.sessions) this.#endSession(session);
     const before = this.#count();
     const timer = setInterval(() => this.#sweep(), LOOK);
     await new Promise((resolve) => {
@@ -106,6 +103,10 @@ class Drain {
     });
     clearInterval(timer);
     this.finished = Math.max(0, before - this.moved);
+  }
+
+  /** For those who wait for their servers to close. */
+  closeServers() {
     for (const server of this.#servers) if (server.listening) server.close();
   }
 
@@ -117,15 +118,33 @@ class Drain {
 
   /** @param {any} server */
   #prepare(server) {
-    // One with a socket of its own must stop accepting by itself.
-    if (!this.#ours.has(server)) server.close();
+    // One with a socket of its own must stop accepting by itself. Closing the whole server would close idle connections.
+    if (!this.#ours.has(server)) server._handle?.close();
+    if (this.#last) server.prependListener('connection', () => (this.#lastConnectionAt = performance.now()));
+    // One whose handshake is under way.
+    if (isHttp2(server)) server.on('session', (/** @type {any} */ session) => this.#endSession(session));
     if (!isHttp(server)) return;
-    server.prependListener('request', (/** @type {any} */ request, /** @type {any} */ response) => {
-      this.#onResponse(request.socket, response);
-    });
-    for (const socket of socketsFoundBy(server, 'closeAllConnections')) {
-      if (socket._httpMessage) this.#onResponse(socket, socket._httpMessage);
+    for (const event of ['request', 'checkContinue', 'checkExpectation']) {
+      // To listen for the others would change what the server does.
+      if (server.listenerCount(event) === 0) continue;
+      server.prependListener(event, (/** @type {any} */ request, /** @type {any} */ response) => {
+        this.#onResponse(request.socket, response);
+      });
     }
+    this.#announceOnAll(server);
+  }
+
+  /** @param {any} server */
+  #announceOnAll(server) {
+    for (const { socket, response } of closableSockets(server)) if (response) this.#onResponse(socket, response);
+  }
+
+  /** @param {import('node:http2').ServerHttp2Session} session */
+  #endSession(session) {
+    if (session.closed || session.destroyed) return;
+    // What the peer asks before it has heard of it is still served.
+    session.goaway(0, NO_MORE_STREAMS);
+    setTimeout(() => session.close(), Math.min(NOTICE, this.#patience));
   }
 
   /**
@@ -134,32 +153,38 @@ class Drain {
    */
   #onResponse(socket, response) {
     // The client learns that it has to come back on another connection.
-    if ((socket.encrypted || this.alone) && !response.headersSent) {
+    const isHttp1 = response.stream === undefined;
+    if (isHttp1 && (socket.encrypted || this.#last) && !response.headersSent) {
       response.shouldKeepAlive = false;
       response.setHeader('Connection', 'close');
     }
-    response.once('close', () => {
-      if (this.#sweepIsDue) return;
-      this.#sweepIsDue = true;
-      setImmediate(() => {
-        this.#sweepIsDue = false;
-        this.#sweep();
-      });
+    response.once('close', () => this.#sweepSoon());
+  }
+
+  #sweepSoon() {
+    if (this.#sweepIsDue) return;
+    this.#sweepIsDue = true;
+    setImmediate(() => {
+      this.#sweepIsDue = false;
+      this.#sweep();
     });
   }
 
   #sweep() {
     for (const server of this.#servers) if (isHttp(server)) this.#sweepServer(server);
-    if (this.#count() === 0) this.#onEmpty();
+    if (this.#count() > 0) return;
+    // Some may still be on their way to us.
+    if (this.#last && performance.now() - this.#lastConnectionAt < QUIET) return;
+    this.#onEmpty();
   }
 
   /** @param {any} server */
   #sweepServer(server) {
-    const idle = socketsFoundBy(server, 'closeIdleConnections');
-    const fresh = socketsFoundBy(server, 'closeAllConnections').filter((socket) => socket.bytesRead === 0 && !idle.includes(socket));
-    for (const socket of [...idle, ...fresh]) {
-      if (!this.alone && canMove(socket)) this.#move(server, socket);
-      else if (performance.now() >= this.#closeIdleAt) socket.destroy();
+    const timeIsUp = performance.now() >= this.#closeIdleAt;
+    for (const { socket, idle } of closableSockets(server)) {
+      if (!idle) continue;
+      if (!this.#last && canMove(socket)) this.#move(server, socket);
+      else if (timeIsUp && hasSentAll(socket)) socket.destroy();
     }
   }
 

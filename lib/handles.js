@@ -161,7 +161,10 @@ function receive(channel, about, fd) {
   const kind = load().socketKind(fd);
   const type = about?.type;
   const [isServer, isSocket, isDatagram] = [type === 'net.Server', type === 'net.Socket', type === 'dgram.Socket'];
-  if (!kind || (isDatagram && kind !== 'udp') || ((isServer || isSocket) && (kind === 'udp' || load().isListening(fd) !== isServer))) {
+  const fits = isServer || isSocket ? kind !== 'udp' : !isDatagram || kind === 'udp';
+  // A worker trusts its primary. The other way round the kernel is asked.
+  const isLie = (isServer || isSocket) && !channel.inWorker && load().isListening(fd) !== isServer;
+  if (!kind || !fits || isLie) {
     load().closeFd(fd);
     throw errors.invalidHandle();
   }

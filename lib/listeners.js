@@ -78,6 +78,15 @@ function isUdp({ addressType }) {
 }
 
 /**
+ * Whether it is a Unix socket that has no file.
+ *
+ * @param {Question} question
+ */
+function isAbstract({ address, port, fd }) {
+  return fd == null && !(port >= 0) && address?.startsWith('\0') === true;
+}
+
+/**
  * What to bind, in the order of trying.
  *
  * @param {Question} question
@@ -247,7 +256,9 @@ class Listeners {
    */
   move(from, key, fd) {
     const entry = this.#entries.get(key);
-    const others = entry ? [...entry.workers].filter((worker) => worker !== from) : [];
+    const all = entry ? [...entry.workers].filter((worker) => worker !== from) : [];
+    const released = all.filter((worker) => !worker.held);
+    const others = released.length > 0 ? released : all;
     if (!entry || fd < 0 || others.length === 0) return;
     entry.turn = ((entry.turn ?? 0) + 1) % others.length;
     others[entry.turn].channel.sendControl({ act: 'adopt', key }, fd);
@@ -260,6 +271,7 @@ class Listeners {
    * @returns {{ id: number, distributed: boolean }} `id` is a negative errno when it cannot be.
    */
   #open(question, accepted, policy) {
+    if (isAbstract(question)) return { id: this.#openAbstract(question, accepted, policy), distributed: false };
     let id = 0;
     let distributed = false;
     for (const binding of this.#bindings(question)) {
@@ -269,6 +281,24 @@ class Listeners {
       if (id >= 0 || id === -os.constants.errno.EADDRINUSE) break;
     }
     return { id, distributed };
+  }
+
+  /**
+   * How much of its address an abstract name fills differs between versions of Node, and their clients have to find
+   * it: Node itself binds it.
+   *
+   * @param {Question} question
+   * @param {boolean} accepted
+   * @param {number} policy
+   */
+  #openAbstract({ address, backlog }, accepted, policy) {
+    // @ts-expect-error: not in the types.
+    const handle = require('node:net')._createServerHandle(address, -1, -1);
+    if (typeof handle === 'number') return handle;
+    const binding = { fd: handle.fd, backlog };
+    const id = accepted ? this.acceptor.listen(binding, policy) : load().bindShared(binding);
+    handle.close();
+    return id;
   }
 
   /**

@@ -3,6 +3,7 @@
 // The servers of a worker: what stands in for their listening sockets, and how they get their connections.
 
 const { openRaw, udpHandle } = require('./handles.js');
+const { isHttp2 } = require('./http_sockets.js');
 const { load } = require('./native.js');
 const { OwnSocket } = require('./own_socket.js');
 
@@ -32,7 +33,7 @@ const EPISODE = 60_000;
 class Servers {
   /** By the listener's id. @type {Map<number, Accepting>} */
   #accepting = new Map();
-  /** Servers with a socket that others share, by its raw handle. @type {Map<any, { key: string, server: any }>} */
+  /** Servers with a socket that others share, by its raw handle. @type {Map<any, { key: string, server: any, stop: () => void }>} */
   #shared = new Map();
   /** Sessions of HTTP/2 servers, which Node keeps no list of. @type {Set<import('node:http2').ServerHttp2Session>} */
   sessions = new Set();
@@ -110,7 +111,9 @@ class Servers {
       }
       return Reflect.apply(close, handle, args);
     };
-    this.#shared.set(handle, { key, server });
+    // Replies to datagrams are still to be sent.
+    const stop = () => (handle.recvStop ? handle.recvStop() : Reflect.apply(close, handle, []));
+    this.#shared.set(handle, { key, server, stop });
     this.#watchSessions(server);
     this.#watchCount(server);
     callback(0, handle);
@@ -350,13 +353,19 @@ class Servers {
 
   /** @param {any} server */
   has(server) {
-    return [...this.#accepting.values()].some((one) => one.server === server);
+    return this.all().has(server);
+  }
+
+  /** Nothing new comes. What the primary has accepted already is still taken. */
+  stopListening() {
+    for (const { own } of this.#accepting.values()) own?.close();
+    for (const { stop } of this.#shared.values()) stop();
   }
 
   /** Whatever still comes goes back. */
   stopTaking() {
     this.#taking = false;
-    for (const { own } of this.#accepting.values()) own?.close();
+    this.stopListening();
   }
 
   /**
@@ -387,8 +396,7 @@ class Servers {
 
   /** @param {any} server */
   #watchSessions(server) {
-    // Only HTTP/2 servers have settings to update.
-    if (typeof server.updateSettings !== 'function') return;
+    if (!isHttp2(server)) return;
     server.on('session', (/** @type {any} */ session) => {
       this.sessions.add(session);
       session.once('close', () => this.sessions.delete(session));

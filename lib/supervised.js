@@ -24,10 +24,12 @@ function supervise({ worker, cluster, servers, send, runHooks }, options) {
   let draining;
   let isReady = false;
   let crashed = false;
+  let leaving = false;
 
   const stopTail = keepTail((text) => send({ act: 'last-words', text }));
   const stopLooking = options.ready === 'listening' ? watchForOwnListening(() => send({ act: 'own-listening' })) : () => {};
   process.on('uncaughtExceptionMonitor', (error) => {
+    stopTail();
     if (!draining) send({ act: 'last-words', text: describe(error) });
   });
   if (options.crash === 'drain') process.on('uncaughtException', onCrash);
@@ -83,11 +85,13 @@ function supervise({ worker, cluster, servers, send, runHooks }, options) {
     await runHooks();
     // Only the deadline ends what is still open.
     await empty;
+    draining.closeServers();
     send({ act: 'drained', moved: draining.moved, finished: draining.finished });
     leave();
   }
 
   function leave() {
+    leaving = true;
     if (!process.connected) process.exit(exitCode());
     process.once('disconnect', () => process.exit(exitCode()));
     process.disconnect();
@@ -108,8 +112,9 @@ function supervise({ worker, cluster, servers, send, runHooks }, options) {
         stopLooking();
       }
     },
-    /** The primary has gone: finishes what it has, and ends. */
-    onOrphaned() {
+    /** The primary has gone, if it was not us who left: finishes what it has, and ends. */
+    onDisconnected() {
+      if (leaving) return;
       setTimeout(() => process.exit(exitCode()), options.drainTimeout);
       void drain(options.drainTimeout, true);
     },

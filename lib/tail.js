@@ -13,11 +13,12 @@ const LENGTH = 2000;
  */
 function keepTail(tell) {
   let tail = '';
+  let kept = true;
   const undo = [process.stdout, process.stderr].map((stream) => {
     const before = stream.write;
     /** @type {any} */
     const write = function write(/** @type {any} */ chunk, /** @type {any[]} */ ...rest) {
-      tail = (tail + (typeof chunk === 'string' ? chunk : Buffer.from(chunk ?? '').toString())).slice(-LENGTH);
+      if (kept && (typeof chunk === 'string' || Buffer.isBuffer(chunk))) tail = (tail + chunk).slice(-LENGTH);
       return Reflect.apply(before, stream, [chunk, ...rest]);
     };
     stream.write = write;
@@ -29,6 +30,7 @@ function keepTail(tell) {
   const onExit = () => tail && tell(tail);
   process.prependListener('exit', onExit);
   return () => {
+    kept = false;
     process.off('exit', onExit);
     for (const one of undo) one();
   };

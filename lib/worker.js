@@ -67,12 +67,12 @@ function takeOver(cluster) {
     : undefined;
 
   process.once('disconnect', () => {
-    servers.close();
+    // Under supervision what has come already is still served.
+    if (!supervision) servers.close();
     worker.emit('disconnect');
+    if (supervision) supervision.onDisconnected();
     // The primary has gone, or has thrown this worker out.
-    if (worker.exitedAfterDisconnect) return;
-    if (supervision) supervision.onOrphaned();
-    else process.exit(0);
+    else if (!worker.exitedAfterDisconnect) process.exit(0);
   });
 
   send({ act: 'online' });
@@ -184,6 +184,7 @@ function takeOver(cluster) {
   }
 
   cluster.Worker.prototype.disconnect = function () {
+    if (supervision?.askToLeave()) return this;
     if (this.state !== 'disconnecting' && this.state !== 'destroying') {
       this.state = 'disconnecting';
       disconnect(false);

@@ -6,6 +6,7 @@ import cluster, {
   isMaster,
   isPrimary,
   isWorker,
+  onShutdown,
   rcluster,
   SCHED_LEAST,
   SCHED_NONE,
@@ -16,6 +17,7 @@ import cluster, {
   settings,
   setupMaster,
   setupPrimary,
+  supervise,
   Worker,
   worker,
   workers,
@@ -46,6 +48,8 @@ expect<Same<typeof schedulingPolicy, Cluster['schedulingPolicy']>>();
 expect<Same<typeof settings, ClusterSettings>>();
 expect<Same<typeof setupMaster, Cluster['setupMaster']>>();
 expect<Same<typeof setupPrimary, Cluster['setupPrimary']>>();
+expect<Same<typeof supervise, Cluster['supervise']>>();
+expect<Same<typeof onShutdown, Cluster['onShutdown']>>();
 expect<Same<typeof Worker, WorkerConstructor>>();
 expect<Same<typeof worker, Cluster['worker']>>();
 expect<Same<typeof workers, Cluster['workers']>>();

@@ -14,7 +14,7 @@ expect<Same<keyof Address, keyof node.Address>>();
 
 // What is new.
 type Policies = 'SCHED_LEAST' | 'SCHED_STICKY' | 'SCHED_REUSEPORT';
-expect<Same<Exclude<keyof Cluster, keyof typeof nodeCluster | 'Worker'>, 'rcluster' | Policies>>();
+expect<Same<Exclude<keyof Cluster, keyof typeof nodeCluster | 'Worker'>, 'rcluster' | 'supervise' | 'onShutdown' | Policies>>();
 
 // Ours for theirs: a library that is typed against Node's module takes rcluster.
 const asNode: typeof nodeCluster = cluster;

@@ -22,8 +22,8 @@ function handleSignals(supervisor) {
       supervisor.emit('signal', signal, 'stop');
       void supervisor.stop();
     } else if (performance.now() - stoppedAt > SAME) {
-      supervisor.emit('signal', signal, 'kill');
       void supervisor.kill();
+      supervisor.emit('signal', signal, 'kill');
     }
   }
 

@@ -1,11 +1,14 @@
 //! The wire format.
 //!
 //! ```text
-//!   0        4      5      6        8
-//!   ┌────────┬──────┬──────┬────────┬───────────────┐
-//!   │ length │ kind │ fds  │   0    │ payload …     │   length: bytes of the payload, little-endian
-//!   └────────┴──────┴──────┴────────┴───────────────┘   fds: descriptors attached to the frame's first byte
+//!   0        4      5      6        7     8
+//!   ┌────────┬──────┬──────┬────────┬─────┬───────────────┐   length: bytes of the payload, little-endian
+//!   │ length │ kind │ fds  │ batch  │  0  │ payload …     │   fds: descriptors of this frame
+//!   └────────┴──────┴──────┴────────┴─────┴───────────────┘   batch: descriptors attached to this frame's first byte,
+//!                                                             for it and for frames that follow
 //! ```
+
+use crate::sys::scm::MAX_FDS;
 
 /// Bytes of a header.
 pub const HEADER: usize = 8;
@@ -13,8 +16,8 @@ pub const HEADER: usize = 8;
 /// The longest payload: what still fits in one V8 string or Buffer on every Node that is supported, with room to spare.
 pub const MAX_PAYLOAD: usize = 1 << 30;
 
-/// The most descriptors of one frame.
-pub const MAX_FRAME_FDS: usize = 2;
+/// Where a header says how many descriptors are attached to its first byte.
+pub const BATCH_OFFSET: usize = 6;
 
 /// What a payload is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,24 +67,28 @@ pub struct Header {
     pub length: usize,
     /// What it is.
     pub kind: Kind,
-    /// Descriptors that came with it.
+    /// Descriptors that belong to it.
     pub fds: u8,
+    /// Descriptors that are attached to its first byte: its own and those of frames that follow, in their order.
+    pub batch: u8,
 }
 
 impl Header {
     /// The header's bytes. `None` when the payload is too long or the kind cannot carry so many descriptors.
     pub fn encode(self) -> Option<[u8; HEADER]> {
-        if self.length > MAX_PAYLOAD || !self.kind.descriptors().contains(&self.fds) {
+        let sound = self.kind.descriptors().contains(&self.fds) && usize::from(self.batch) <= MAX_FDS;
+        if self.length > MAX_PAYLOAD || !sound {
             return None;
         }
         let [a, b, c, d] = u32::try_from(self.length).ok()?.to_le_bytes();
-        Some([a, b, c, d, self.kind as u8, self.fds, 0, 0])
+        Some([a, b, c, d, self.kind as u8, self.fds, self.batch, 0])
     }
 
     /// Reads a header. Anything that no honest sender writes is `None`.
     pub fn decode(bytes: [u8; HEADER]) -> Option<Header> {
-        let [a, b, c, d, kind, fds, 0, 0] = bytes else { return None };
-        let header = Header { length: u32::from_le_bytes([a, b, c, d]) as usize, kind: Kind::from_number(kind)?, fds };
+        let [a, b, c, d, kind, fds, batch, 0] = bytes else { return None };
+        let header =
+            Header { length: u32::from_le_bytes([a, b, c, d]) as usize, kind: Kind::from_number(kind)?, fds, batch };
         header.encode().map(|_| header)
     }
 }
@@ -95,19 +102,19 @@ mod tests {
         for (kind, fds) in
             [(Kind::Json, 0), (Kind::Advanced, 0), (Kind::Control, 1), (Kind::HandleJson, 1), (Kind::Hello, 2)]
         {
-            let header = Header { length: 70_000, kind, fds };
+            let header = Header { length: 70_000, kind, fds, batch: fds };
             assert_eq!(Header::decode(header.encode().unwrap()), Some(header));
         }
     }
 
     #[test]
     fn nonsense_is_refused() {
-        let good = Header { length: 3, kind: Kind::Json, fds: 0 }.encode().unwrap();
-        for (index, value) in [(3, 0xff), (4, 0), (4, 99), (5, 1), (6, 1), (7, 1)] {
+        let good = Header { length: 3, kind: Kind::Json, fds: 0, batch: 0 }.encode().unwrap();
+        for (index, value) in [(3, 0xff), (4, 0), (4, 99), (5, 1), (6, 17), (7, 1)] {
             let mut bad = good;
             bad[index] = value;
             assert_eq!(Header::decode(bad), None, "byte {index} = {value}");
         }
-        assert_eq!(Header { length: MAX_PAYLOAD + 1, kind: Kind::Json, fds: 0 }.encode(), None);
+        assert_eq!(Header { length: MAX_PAYLOAD + 1, kind: Kind::Json, fds: 0, batch: 0 }.encode(), None);
     }
 }

@@ -6,8 +6,9 @@ use std::io;
 use std::mem;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use super::frame::{HEADER, Header, Kind, MAX_FRAME_FDS};
-use crate::sys::{descriptors, scm};
+use super::frame::{HEADER, Header, Kind};
+use crate::sys::descriptors;
+use crate::sys::scm::{self, MAX_FDS};
 
 /// Bytes asked for in one read, unless a frame is known to be longer.
 const CHUNK: usize = 64 * 1024;
@@ -45,6 +46,8 @@ pub enum Delivery {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Malformed(pub &'static str);
 
+const MISSING: Malformed = Malformed("a frame came without the descriptor that it promised");
+
 /// What was read and not delivered yet.
 #[derive(Default)]
 pub struct Inbox {
@@ -52,6 +55,8 @@ pub struct Inbox {
     /// Where in `bytes` the next frame starts.
     start: usize,
     fds: VecDeque<OwnedFd>,
+    /// Descriptors of a batch that has begun which belong to frames that are still to come.
+    owed: usize,
     /// A frame longer than a read, of which `bytes` holds the payload alone, as far as it has come (JSON texts behind
     /// the bracket that makes an array of them).
     long: Option<Header>,
@@ -77,7 +82,7 @@ impl Inbox {
 
     /// Reads once from the socket. A frame known to be long is read into memory of its own, to its end and not beyond.
     pub fn read(&mut self, socket: BorrowedFd) -> io::Result<Read> {
-        if !descriptors::room_for(MAX_FRAME_FDS, socket) {
+        if !descriptors::room_for(MAX_FDS, socket) {
             return Ok(Read::NoRoom);
         }
         if self.bytes.capacity() == 0 {
@@ -121,6 +126,7 @@ impl Inbox {
             self.long = None;
             let mut payload = mem::take(&mut self.bytes);
             if header.kind == Kind::Json {
+                self.begin_batch(header)?;
                 payload.push(b']');
                 return Ok(Some(Delivery::JsonArray(payload)));
             }
@@ -157,10 +163,18 @@ impl Inbox {
 
     fn single(&mut self, header: Header, payload: Vec<u8>) -> Result<Delivery, Malformed> {
         let count = usize::from(header.fds);
-        if self.fds.len() < count {
-            return Err(Malformed("a frame came without the descriptor that it promised"));
+        self.begin_batch(header)?;
+        if self.owed < count {
+            return Err(MISSING);
         }
+        self.owed -= count;
         Ok(Delivery::Frame(header.kind, payload, self.fds.drain(..count).collect()))
+    }
+
+    /// The descriptors of a batch have come with its first byte.
+    fn begin_batch(&mut self, header: Header) -> Result<(), Malformed> {
+        self.owed += usize::from(header.batch);
+        if self.fds.len() < self.owed { Err(MISSING) } else { Ok(()) }
     }
 
     fn whole_frame(&self) -> Result<Option<Header>, Malformed> {
@@ -170,9 +184,13 @@ impl Inbox {
 
     /// Descriptors that no frame asks for, when all that was read has been delivered.
     fn check_surplus(&mut self) -> Result<Option<Delivery>, Malformed> {
-        let expected = self
-            .header()?
-            .map_or(if self.start < self.bytes.len() { MAX_FRAME_FDS } else { 0 }, |header| usize::from(header.fds));
+        let announced = match self.header()? {
+            Some(header) => usize::from(header.batch),
+            // Of a header that is not whole yet.
+            None if self.start < self.bytes.len() => MAX_FDS,
+            None => 0,
+        };
+        let expected = self.owed + announced;
         if self.fds.len() > expected {
             self.fds.clear();
             return Err(Malformed("descriptors came that no frame asked for"));
@@ -193,6 +211,7 @@ impl Inbox {
         joined.extend_from_slice(open);
         let mut header = Some(first);
         while let Some(current) = header.filter(|header| header.kind == kind) {
+            self.begin_batch(current)?;
             if joined.len() > open.len() {
                 joined.extend_from_slice(between);
             }
@@ -232,7 +251,7 @@ mod tests {
     }
 
     fn frame(kind: Kind, payload: &[u8]) -> Vec<u8> {
-        let mut bytes = Header { length: payload.len(), kind, fds: 0 }.encode().unwrap().to_vec();
+        let mut bytes = Header { length: payload.len(), kind, fds: 0, batch: 0 }.encode().unwrap().to_vec();
         bytes.extend_from_slice(payload);
         bytes
     }
@@ -339,10 +358,34 @@ mod tests {
     }
 
     #[test]
+    fn many_descriptors_share_writes() {
+        let (here, there) = pair();
+        let mut outbox = Outbox::default();
+        for number in 0..40_u8 {
+            outbox
+                .push_with(Kind::HandleJson, vec![pair().0], |out| -> Result<(), TooLong> {
+                    out.push(number);
+                    Ok(())
+                })
+                .unwrap();
+        }
+        outbox.write(here.as_fd()).unwrap();
+        let (mut inbox, mut reads, mut numbers) = (Inbox::default(), 0, Vec::new());
+        while let Read::Bytes { .. } = inbox.read(there.as_fd()).unwrap() {
+            reads += 1;
+            while let Some(Delivery::Frame(_, payload, fds)) = inbox.next_delivery().unwrap() {
+                assert_eq!(fds.len(), 1);
+                numbers.push(payload[0]);
+            }
+        }
+        assert_eq!((reads, numbers), (3, (0..40).collect()));
+    }
+
+    #[test]
     fn lies_end_the_channel() {
         let passed = pair();
         let fd = [std::os::fd::AsRawFd::as_raw_fd(&passed.0)];
-        let missing = Header { length: 1, kind: Kind::HandleJson, fds: 1 }.encode().unwrap();
+        let missing = Header { length: 1, kind: Kind::HandleJson, fds: 1, batch: 1 }.encode().unwrap();
         let cases: [(&[u8], &[i32]); 4] = [
             (b"garbage garbage", &[]),
             (&[missing.as_slice(), b"0"].concat(), &[]),
@@ -360,7 +403,7 @@ mod tests {
     #[test]
     fn a_promised_gigabyte_costs_nothing_until_it_comes() {
         let (here, there) = pair();
-        let header = Header { length: 1 << 30, kind: Kind::Advanced, fds: 0 }.encode().unwrap();
+        let header = Header { length: 1 << 30, kind: Kind::Advanced, fds: 0, batch: 0 }.encode().unwrap();
         nix::unistd::write(&here, &header).unwrap();
         let mut inbox = Inbox::default();
         assert!(drain(&mut inbox, &there).unwrap().is_empty());

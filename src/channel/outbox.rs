@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-use super::frame::{HEADER, Header, Kind};
+use super::frame::{BATCH_OFFSET, HEADER, Header, Kind};
+use crate::sys::scm::MAX_FDS;
 
 /// Small frames are gathered into pieces of about this size.
 const GATHER: usize = 64 * 1024;
@@ -76,16 +77,17 @@ impl Outbox {
         fill: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
         let count = fds.len() as u8;
-        let bytes = self.gathering(fds);
+        let (bytes, starts_batch) = self.gathering(fds);
+        let batch = if starts_batch { count } else { 0 };
         let start = bytes.len();
         bytes.extend_from_slice(&[0; HEADER]);
         let filled = fill(bytes);
         let length = bytes.len() - start - HEADER;
-        match (Header { length, kind, fds: count }.encode(), filled) {
+        match (Header { length, kind, fds: count, batch }.encode(), filled) {
             (Some(header), Ok(())) => bytes[start..start + HEADER].copy_from_slice(&header),
             (_, failed) => {
                 bytes.truncate(start);
-                self.drop_empty_tail();
+                self.take_back_descriptors(usize::from(count));
                 return Err(failed.err().unwrap_or(TooLong.into()));
             }
         }
@@ -97,8 +99,10 @@ impl Outbox {
     /// Adds a frame whose payload stays where it is until it is written.
     pub fn push_whole(&mut self, kind: Kind, payload: Box<dyn Payload>, fds: Vec<OwnedFd>) -> Result<(), TooLong> {
         let length = payload.bytes().len();
-        let header = Header { length, kind, fds: fds.len() as u8 }.encode().ok_or(TooLong)?;
-        self.gathering(fds).extend_from_slice(&header);
+        let count = fds.len() as u8;
+        let header = Header { length, kind, fds: count, batch: count }.encode().ok_or(TooLong)?;
+        // Its descriptors are its own batch: the next frame is behind all of its bytes.
+        self.pieces.push_back(Piece { bytes: Bytes::Gathered(header.to_vec()), fds });
         self.pieces.push_back(Piece { bytes: Bytes::Whole(payload), fds: Vec::new() });
         self.queued += HEADER + length;
         self.pushed += (HEADER + length) as u64;
@@ -110,22 +114,36 @@ impl Outbox {
         self.push_whole(kind, Box::new(payload), fds)
     }
 
-    /// The piece that the next frame's first byte goes to.
-    fn gathering(&mut self, fds: Vec<OwnedFd>) -> &mut Vec<u8> {
-        let fits = fds.is_empty()
-            && matches!(self.pieces.back(), Some(Piece { bytes: Bytes::Gathered(bytes), .. }) if bytes.len() < GATHER);
+    /// The piece that the next frame goes to, with its descriptors; and whether the frame is the first of the piece.
+    fn gathering(&mut self, mut fds: Vec<OwnedFd>) -> (&mut Vec<u8>, bool) {
+        // The descriptors of a piece that is partly written have gone.
+        let open = fds.is_empty() || self.written == 0 || self.pieces.len() > 1;
+        let fits = open
+            && matches!(self.pieces.back(), Some(Piece { bytes: Bytes::Gathered(bytes), fds: others })
+                if bytes.len() < GATHER && others.len() + fds.len() <= MAX_FDS);
         if !fits {
-            self.pieces.push_back(Piece { bytes: Bytes::Gathered(Vec::new()), fds });
+            self.pieces.push_back(Piece { bytes: Bytes::Gathered(Vec::new()), fds: Vec::new() });
         }
         match self.pieces.back_mut() {
-            Some(Piece { bytes: Bytes::Gathered(bytes), .. }) => bytes,
+            Some(Piece { bytes: Bytes::Gathered(bytes), fds: others }) => {
+                let starts = bytes.is_empty();
+                if let Some(batch) = bytes.get_mut(BATCH_OFFSET) {
+                    *batch += fds.len() as u8;
+                }
+                others.append(&mut fds);
+                (bytes, starts)
+            }
             _ => unreachable!("a gathered piece was just found or added"),
         }
     }
 
-    fn drop_empty_tail(&mut self) {
-        if self.pieces.back().is_some_and(|piece| piece.bytes().is_empty()) {
-            self.pieces.pop_back();
+    /// The frame that was last begun is not sent.
+    fn take_back_descriptors(&mut self, count: usize) {
+        let Some(Piece { bytes: Bytes::Gathered(bytes), fds }) = self.pieces.back_mut() else { return };
+        fds.truncate(fds.len().saturating_sub(count));
+        match bytes.get_mut(BATCH_OFFSET) {
+            Some(batch) => *batch -= count as u8,
+            None => drop(self.pieces.pop_back()),
         }
     }
 

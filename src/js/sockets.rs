@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 
 use napi_derive::napi;
 
@@ -100,8 +100,7 @@ pub fn bind_shared(binding: Binding) -> i32 {
 /// Which handle a descriptor needs: `tcp`, `pipe` or `udp`; `null` when it is none of them.
 #[napi(catch_unwind)]
 pub fn socket_kind(fd: i32) -> Option<&'static str> {
-    let fd = descriptors::duplicate_number(fd).ok()?;
-    Some(match socket::kind(fd.as_fd()).ok()? {
+    Some(match descriptors::look_at(fd, socket::kind).ok()? {
         Kind::Tcp => "tcp",
         Kind::Pipe => "pipe",
         Kind::Udp => "udp",
@@ -122,20 +121,19 @@ pub struct SocketName {
 /// The name of a socket; `null` when it is none.
 #[napi(catch_unwind)]
 pub fn socket_name(fd: i32) -> Option<SocketName> {
-    let fd = descriptors::duplicate_number(fd).ok()?;
-    socket::kind(fd.as_fd()).ok()?;
-    let address = socket::local_address(fd.as_fd()).ok()?;
+    descriptors::look_at(fd, socket::kind).ok()?;
+    let address = descriptors::look_at(fd, socket::local_address).ok()?;
     Some(SocketName {
         address: address.map(|address| address.ip().to_string()),
         port: address.map(|address| address.port()),
-        path: socket::local_path(fd.as_fd()),
+        path: descriptors::look_at(fd, |fd| Ok(socket::local_path(fd))).ok()?,
     })
 }
 
 /// Whether it is a socket that listens.
 #[napi(catch_unwind)]
 pub fn is_listening(fd: i32) -> bool {
-    descriptors::duplicate_number(fd).is_ok_and(|fd| socket::is_listening(fd.as_fd()))
+    descriptors::look_at(fd, |fd| Ok(socket::is_listening(fd))).unwrap_or(false)
 }
 
 /// A new socket of a kind (`tcp`, `pipe` or `udp`), to see what Node makes of it. Returns as `bindShared`.

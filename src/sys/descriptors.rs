@@ -75,13 +75,18 @@ pub fn duplicate(fd: BorrowedFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
-/// A second descriptor for the one that Node knows by the number `fd`.
-pub fn duplicate_number(fd: RawFd) -> io::Result<OwnedFd> {
+/// Looks at a descriptor that Node knows by the number `fd`, without taking it.
+pub fn look_at<T>(fd: RawFd, look: impl FnOnce(BorrowedFd) -> io::Result<T>) -> io::Result<T> {
     if fd < 0 {
         return Err(io::Error::from_raw_os_error(libc::EBADF));
     }
-    // SAFETY: the borrow ends with this call; a number that is not open makes it fail with EBADF.
-    duplicate(unsafe { BorrowedFd::borrow_raw(fd) })
+    // SAFETY: the borrow ends with this call; what is done with a number that is not open fails with EBADF.
+    look(unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// A second descriptor for the one that Node knows by the number `fd`.
+pub fn duplicate_number(fd: RawFd) -> io::Result<OwnedFd> {
+    look_at(fd, duplicate)
 }
 
 /// Takes possession of a descriptor that was handed to this process by number (inherited at its start).

@@ -46,9 +46,11 @@ pub fn bind_internet(
 /// `writable` the file gets that permission for everybody.
 pub fn bind_path(path: &str, readable: bool, writable: bool) -> io::Result<OwnedFd> {
     let address = match path.as_bytes().split_first() {
-        Some((0, name)) => UnixAddr::new_abstract(name)?,
-        _ => UnixAddr::new(path)?,
-    };
+        Some((0, name)) => UnixAddr::new_abstract(name),
+        _ => UnixAddr::new(path),
+    }
+    // As libuv says that a path is too long.
+    .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
     let fd = socket(AddressFamily::Unix, SockType::Stream, FLAGS, None)?;
     bind(fd.as_raw_fd(), &address).map_err(|errno| match errno {
         // As libuv says it: a folder that is missing is no permission.
@@ -64,10 +66,12 @@ pub fn bind_path(path: &str, readable: bool, writable: bool) -> io::Result<Owned
     Ok(fd)
 }
 
-/// A duplicate of the socket that Node knows by the number `fd`, made non-blocking.
+/// A duplicate of the socket that Node knows by the number `fd`, made non-blocking. As libuv says it, what is no
+/// socket, or not open, is invalid.
 pub fn existing(fd: i32) -> io::Result<OwnedFd> {
-    let copy = descriptors::duplicate_number(fd)?;
-    super::socket::kind(copy.as_fd())?;
+    let invalid = |_| io::Error::from_raw_os_error(libc::EINVAL);
+    let copy = descriptors::duplicate_number(fd).map_err(invalid)?;
+    super::socket::kind(copy.as_fd()).map_err(invalid)?;
     set_nonblocking(copy.as_fd())?;
     Ok(copy)
 }

@@ -1,0 +1,142 @@
+// Supervision: options, events, reports and what they refuse.
+
+import cluster, {
+  type ReloadedWorker,
+  type ReloadError,
+  type ReloadReport,
+  type Readiness,
+  type RestartOptions,
+  type SeatStatus,
+  type SuperviseOptions,
+  type Supervisor,
+  type SupervisorEventMap,
+  type SupervisorOptions,
+  type SupervisorStatus,
+  type WorkerExit,
+} from 'rcluster';
+import { expect, type Same } from './expect.mjs';
+
+// Every option, each once.
+const restart: RestartOptions = { delay: 100, factor: 1.5, max: 15_000, resetAfter: 30_000, limit: 10, window: 60_000 };
+const options: SuperviseOptions = {
+  crash: 'drain',
+  drainTimeout: 10_000,
+  env: { NODE_ENV: 'production', PORT: 80 },
+  hangSignal: 'SIGABRT',
+  hangTimeout: 0,
+  maxMemory: '300M',
+  policy: 'least',
+  ready: 'message',
+  readyTimeout: 10_000,
+  reloadParallel: 2,
+  restart,
+  settleTime: 0,
+  signals: true,
+  workers: 'max',
+  // And the settings of setupPrimary.
+  args: [],
+  cwd: '/srv',
+  exec: 'server.js',
+  execArgv: [],
+  gid: 1000,
+  inspectPort: 0,
+  serialization: 'json',
+  silent: false,
+  stdio: ['ignore', 1, 2, 'ipc'],
+  uid: 1000,
+  windowsHide: true,
+};
+const supervisor: Supervisor = cluster.supervise();
+cluster.supervise(options);
+cluster.supervise({ workers: 4, maxMemory: 300 * 2 ** 20, policy: cluster.SCHED_RR, env: undefined });
+// @ts-expect-error: 'max', and no other word
+cluster.supervise({ workers: 'all' });
+// @ts-expect-error: there is no such readiness
+cluster.supervise({ ready: 'soon' });
+// @ts-expect-error: milliseconds
+cluster.supervise({ readyTimeout: '10s' });
+// @ts-expect-error: these two
+cluster.supervise({ hangSignal: 'SIGTERM' });
+// @ts-expect-error: there is no such policy
+cluster.supervise({ policy: 'random' });
+// @ts-expect-error: there is no such option
+cluster.supervise({ instances: 2 });
+// @ts-expect-error: nor such a member
+cluster.supervise({ restart: { attempts: 3 } });
+
+// What it is made with.
+expect<Same<typeof supervisor.options, SupervisorOptions>>();
+expect<Same<typeof supervisor.options.workers, number>>();
+expect<Same<typeof supervisor.options.restart.delay, number>>();
+expect<Same<typeof supervisor.options.ready, Readiness>>();
+// @ts-expect-error: settled
+supervisor.options.workers = 3;
+
+// What it does.
+expect<Same<ReturnType<typeof supervisor.whenReady>, Promise<void>>>();
+expect<Same<ReturnType<typeof supervisor.reload>, Promise<ReloadReport>>>();
+expect<Same<ReturnType<typeof supervisor.scale>, Promise<void>>>();
+expect<Same<ReturnType<typeof supervisor.stop>, Promise<void>>>();
+expect<Same<ReturnType<typeof supervisor.kill>, Promise<void>>>();
+void supervisor.scale('max');
+// @ts-expect-error: how many?
+void supervisor.scale();
+// @ts-expect-error: a number
+void supervisor.scale('2');
+
+// What it says.
+const status: SupervisorStatus = supervisor.status();
+expect<Same<typeof status.state, 'running' | 'reloading' | 'stopping' | 'stopped'>>();
+const seat: SeatStatus | undefined = status.workers[0];
+const exit: WorkerExit | undefined = seat?.lastExit;
+const queued: number | undefined = seat?.connections.queued;
+const longest: number | undefined = seat?.loop.longestTurn;
+const leaving: number | undefined = status.leaving[0]?.connections;
+
+// Its events.
+supervisor.on('ready', () => {});
+supervisor.once('restart', ({ pid, delay, reason, restarts, lastWords, seat: place }) =>
+  expect<
+    Same<
+      [typeof pid, typeof delay, typeof reason, typeof restarts, typeof lastWords, typeof place],
+      [number | undefined, number, string, number, string, number]
+    >
+  >(),
+);
+supervisor.on('restart-failed', (error) => expect<Same<typeof error, Error & { code: string }>>());
+supervisor.on('hang', ({ time }) => expect<Same<typeof time, number>>());
+supervisor.on('memory', ({ bytes, delay }) => expect<Same<[typeof bytes, typeof delay], [number, number]>>());
+supervisor.on('crash-loop', ({ fatal, error }) => {
+  expect<Same<typeof fatal, boolean>>();
+  expect<Same<typeof error.code, 'ERR_RCLUSTER_CRASH_LOOP'>>();
+});
+supervisor.on('reloading', () => {});
+supervisor.on('reload', ({ workers, time, error }) => {
+  expect<Same<[typeof workers, typeof time], [ReloadedWorker[], number]>>();
+  expect<Same<typeof error, ReloadError | undefined>>();
+});
+supervisor.on('signal', (signal, action) => {
+  expect<Same<typeof signal, 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGUSR2'>>();
+  expect<Same<typeof action, 'stop' | 'kill' | 'reload' | 'status'>>();
+});
+supervisor.on('stopping', () => {}).on('stopped', () => {});
+supervisor.on('an event of the application', (first) => expect<Same<typeof first, any>>());
+const emitter: NodeJS.EventEmitter = supervisor;
+expect<
+  Same<
+    keyof SupervisorEventMap,
+    | 'crash-loop' | 'hang' | 'memory' | 'ready' | 'reload' | 'reloading' | 'restart' | 'restart-failed' | 'signal' | 'stopped'
+    | 'stopping'
+  >
+>();
+
+// In a worker.
+cluster.onShutdown?.(async () => {});
+cluster.onShutdown?.(() => 'whatever');
+// @ts-expect-error: the primary has none
+cluster.onShutdown(() => {});
+// @ts-expect-error: a function
+cluster.onShutdown?.('close the database');
+cluster.on('draining', () => {});
+
+void [exit, queued, longest, leaving, emitter];

@@ -1,0 +1,56 @@
+'use strict';
+
+// The connections of an HTTP server, and which of them are idle. Node's own lists are private; the methods that go through
+// them are not.
+
+const net = require('node:net');
+
+/** @param {any} server */
+const isHttp = (server) => typeof server.closeIdleConnections === 'function' && typeof server.closeAllConnections === 'function';
+
+/** @param {any} server */
+const isHttp2 = (server) => typeof server.updateSettings === 'function';
+
+/**
+ * The sockets that a method of an HTTP server would destroy.
+ *
+ * @param {any} server
+ * @param {'closeIdleConnections' | 'closeAllConnections'} method
+ * @returns {any[]}
+ */
+function socketsFoundBy(server, method) {
+  /** @type {any[]} */
+  const found = [];
+  const { prototype } = net.Socket;
+  const own = Object.getOwnPropertyDescriptor(prototype, 'destroy');
+  prototype.destroy = function destroy() {
+    found.push(this);
+    return this;
+  };
+  try {
+    server[method]();
+  } finally {
+    if (own) Object.defineProperty(prototype, 'destroy', own);
+    else Reflect.deleteProperty(prototype, 'destroy');
+  }
+  return found;
+}
+
+/**
+ * All connections of an HTTP server that speak HTTP: those that were upgraded do not.
+ *
+ * A connection is idle when all that came was answered, and all of the answer has left this process. One on which nothing
+ * ever came is idle, too; for Node it is not.
+ *
+ * @param {any} server
+ * @returns {{ socket: any, response: any, idle: boolean }[]} `response` is the one that is being written.
+ */
+function closableSockets(server) {
+  const idle = new Set(socketsFoundBy(server, 'closeIdleConnections'));
+  return socketsFoundBy(server, 'closeAllConnections').map((socket) => {
+    const response = socket._httpMessage;
+    return { socket, response, idle: !response && (idle.has(socket) || socket.bytesRead === 0) };
+  });
+}
+
+module.exports = { closableSockets, isHttp, isHttp2 };
