@@ -14,13 +14,11 @@ const LOOK = 25;
 const PATIENCE = 0.5;
 /**
  * When there is nobody left to move to, they are closed after this time (ms), if that is sooner: so long each reply tells
- * its client to come back on another connection. The peer of an HTTP/2 session has as long to stop asking on this one.
+ * its client to come back on another connection.
  */
 const NOTICE = 1000;
 /** When nothing can move, no connection for so long (ms) means that none is on its way. */
 const QUIET = 50;
-/** Of an HTTP/2 session: "finish what you have begun, and begin nothing more". */
-const NO_MORE_STREAMS = 2 ** 31 - 1;
 
 /**
  * Whether a connection could go on in another process: all that it sent and got is known to the kernel alone.
@@ -94,7 +92,7 @@ class Drain {
     if (this.#last) this.#ours.stopListening();
     else this.#ours.stopTaking();
     for (const server of this.#servers) this.#prepare(server);
-    for (const session of this.#ours.sessions) this.#endSession(session);
+    for (const [session, streams] of this.#ours.sessions) this.#endSession(session, streams);
     const before = this.#count();
     const timer = setInterval(() => this.#sweep(), LOOK);
     await new Promise((resolve) => {
@@ -122,7 +120,7 @@ class Drain {
     if (!this.#ours.has(server)) server._handle?.close();
     if (this.#last) server.prependListener('connection', () => (this.#lastConnectionAt = performance.now()));
     // One whose handshake is under way.
-    if (isHttp2(server)) server.on('session', (/** @type {any} */ session) => this.#endSession(session));
+    if (isHttp2(server)) server.on('session', (/** @type {any} */ session) => this.#endSession(session, 0));
     if (!isHttp(server)) return;
     for (const event of ['request', 'checkContinue', 'checkExpectation']) {
       // To listen for the others would change what the server does.
@@ -139,12 +137,24 @@ class Drain {
     for (const { socket, response } of closableSockets(server)) if (response) this.#onResponse(socket, response);
   }
 
-  /** @param {import('node:http2').ServerHttp2Session} session */
-  #endSession(session) {
-    if (session.closed || session.destroyed) return;
-    // What the peer asks before it has heard of it is still served.
-    session.goaway(0, NO_MORE_STREAMS);
-    setTimeout(() => session.close(), Math.min(NOTICE, this.#patience));
+  /**
+   * Sends GOAWAY, which names the last request that will be answered: what the peer has asked since it may repeat elsewhere.
+   * It best travels with an answer, as a peer that waits for one may be asking nothing else. (To announce it first and close
+   * later is not possible: Node's GOAWAY refuses what comes after it, whatever it says.)
+   *
+   * @param {import('node:http2').ServerHttp2Session} session
+   * @param {number} streams That are open.
+   */
+  #endSession(session, streams) {
+    const close = () => {
+      if (!session.closed && !session.destroyed) session.close();
+    };
+    if (streams > 0) {
+      close();
+    } else {
+      session.once('stream', close);
+      setTimeout(close, this.#patience);
+    }
   }
 
   /**
@@ -183,27 +193,29 @@ class Drain {
     const timeIsUp = performance.now() >= this.#closeIdleAt;
     for (const { socket, idle } of closableSockets(server)) {
       if (!idle) continue;
-      if (!this.#last && canMove(socket)) this.#move(server, socket);
-      else if (timeIsUp && hasSentAll(socket)) socket.destroy();
+      const gone = !this.#last && canMove(socket) && this.#move(server, socket);
+      if (!gone && timeIsUp && hasSentAll(socket)) socket.destroy();
     }
   }
 
   /**
    * @param {any} server
    * @param {any} socket
+   * @returns {boolean} Whether it went.
    */
   #move(server, socket) {
     const raw = socket._handle;
     raw.readStop();
-    if (this.#ours.passOn(server, raw.fd)) {
-      this.moved++;
-      detach(socket, raw);
-      // Another process has it now; closing our copy ends nothing.
-      raw.close();
-      socket.destroy();
-    } else {
+    if (!this.#ours.passOn(server, raw.fd)) {
       raw.readStart();
+      return false;
     }
+    this.moved++;
+    detach(socket, raw);
+    // Another process has it now; closing our copy ends nothing.
+    raw.close();
+    socket.destroy();
+    return true;
   }
 }
 

@@ -2,7 +2,6 @@
 
 // What the workers listen on: one entry per address, shared by all workers that ask for it.
 
-const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 
@@ -13,6 +12,13 @@ const { POLICIES } = require('./policies.js');
 const IPV6_ONLY = 1;
 const UDP_REUSE_ADDRESS = 4;
 const UDP_REUSE_PORT = 8;
+
+/** UV_READABLE and UV_WRITABLE: the permissions that a Unix socket's file can be given for everybody. */
+const READABLE = 1;
+const WRITABLE = 2;
+
+/** Bytes of a Unix socket's address, with its end. */
+const PIPE_NAME_LIMIT = 108;
 
 /** As in Node. */
 const DEFAULT_BACKLOG = 511;
@@ -42,7 +48,7 @@ const LINGER = 5000;
  * @property {number} id The listener's id or the shared descriptor.
  * @property {number} backlog
  * @property {unknown} data What the first server said of itself (the key of TLS tickets).
- * @property {string | undefined} file The file of a Unix socket, removed when it is closed.
+ * @property {any} [pipe] Node's handle of a Unix socket; closing it removes the file.
  * @property {Set<any>} workers
  * @property {number} [turn] Whose turn it is to get a connection that moves.
  * @property {any} [last] The worker that was the last to leave.
@@ -77,25 +83,20 @@ function isUdp({ addressType }) {
   return addressType === 'udp4' || addressType === 'udp6';
 }
 
-/**
- * Whether it is a Unix socket that has no file.
- *
- * @param {Question} question
- */
-function isAbstract({ address, port, fd }) {
-  return fd == null && !(port >= 0) && address?.startsWith('\0') === true;
+/** @param {Question} question */
+function isPipe({ port, fd }) {
+  return fd == null && !(port >= 0);
 }
 
 /**
- * What to bind, in the order of trying.
+ * What to bind, in the order of trying, if it is no Unix socket.
  *
  * @param {Question} question
  * @returns {import('./native-types').Binding[]}
  */
 function bindings(question) {
-  const { address, port, fd, flags, backlog, readableAll, writableAll } = question;
+  const { address, port, fd, flags, backlog } = question;
   if (fd != null && fd >= 0) return [{ fd, backlog }];
-  if (!(port >= 0)) return [{ path: shortest(address ?? ''), backlog, readableAll: !!readableAll, writableAll: !!writableAll }];
   const binding = {
     port,
     backlog,
@@ -119,22 +120,14 @@ function sameAddress(one, other) {
 }
 
 /**
- * The path of a Unix socket has to fit in about 100 bytes.
+ * The name of a Unix socket has to fit in its address.
  *
  * @param {string} file
  */
 function shortest(file) {
-  if (file.startsWith('\0')) return file;
+  if (file.startsWith('\0') || Buffer.byteLength(file) < PIPE_NAME_LIMIT) return file;
   const relative = path.relative(process.cwd(), file);
   return relative.length < file.length ? relative : file;
-}
-
-/**
- * @param {Question} question
- * @returns {string | undefined}
- */
-function socketFile({ address, port, fd }) {
-  return fd != null || port >= 0 || !address || address.startsWith('\0') ? undefined : path.resolve(address);
 }
 
 class Listeners {
@@ -162,16 +155,16 @@ class Listeners {
   }
 
   /**
-   * What to bind for a question: the socket that was inherited for this address, if there is one.
+   * The socket that was inherited for what a worker asks for, if there is one.
    *
    * @param {Question} question
    */
-  #bindings(question) {
-    const { address, port, backlog } = question;
-    const inherited = this.#inherited.find(({ address: name }) =>
+  #inheritedFor(question) {
+    const { address, port } = question;
+    if (isUdp(question)) return undefined;
+    return this.#inherited.find(({ address: name }) =>
       port >= 0 ? name.port === port && port > 0 && (!address || sameAddress(name.address, address)) : name.path !== undefined && path.resolve(name.path) === address,
     );
-    return inherited && !isUdp(question) ? [{ fd: inherited.fd, backlog }] : bindings(question);
   }
 
   /** Started when it is first needed. */
@@ -196,7 +189,7 @@ class Listeners {
       const opened = this.#open(question, accepted, policy);
       if (opened.id < 0) return { errno: opened.id };
       const backlog = question.backlog > 0 ? question.backlog : DEFAULT_BACKLOG;
-      entry = { key, accepted, ...opened, backlog, data: null, file: socketFile(question), workers: new Set() };
+      entry = { key, accepted, ...opened, backlog, data: null, workers: new Set() };
       this.#entries.set(key, entry);
     }
     clearTimeout(entry.linger);
@@ -271,10 +264,11 @@ class Listeners {
    * @returns {{ id: number, distributed: boolean }} `id` is a negative errno when it cannot be.
    */
   #open(question, accepted, policy) {
-    if (isAbstract(question)) return { id: this.#openAbstract(question, accepted, policy), distributed: false };
+    const inherited = this.#inheritedFor(question);
+    if (!inherited && isPipe(question)) return this.#openPipe(question, accepted, policy);
     let id = 0;
     let distributed = false;
-    for (const binding of this.#bindings(question)) {
+    for (const binding of inherited ? [{ fd: inherited.fd, backlog: question.backlog }] : bindings(question)) {
       distributed = accepted && policy === POLICIES.SCHED_REUSEPORT && binding.port !== undefined;
       if (distributed) binding.reusePort = true;
       id = accepted ? this.acceptor.listen(binding, policy) : load().bindShared(binding);
@@ -284,21 +278,23 @@ class Listeners {
   }
 
   /**
-   * How much of its address an abstract name fills differs between versions of Node, and their clients have to find
-   * it: Node itself binds it.
+   * Node itself binds a Unix socket. Its versions differ in what becomes of a name that is too long, in how much of its
+   * address an abstract one fills, and in the permissions that `readableAll` and `writableAll` give.
    *
    * @param {Question} question
    * @param {boolean} accepted
    * @param {number} policy
    */
-  #openAbstract({ address, backlog }, accepted, policy) {
+  #openPipe({ address, backlog, readableAll, writableAll }, accepted, policy) {
     // @ts-expect-error: not in the types.
-    const handle = require('node:net')._createServerHandle(address, -1, -1);
-    if (typeof handle === 'number') return handle;
-    const binding = { fd: handle.fd, backlog };
-    const id = accepted ? this.acceptor.listen(binding, policy) : load().bindShared(binding);
-    handle.close();
-    return id;
+    const pipe = require('node:net')._createServerHandle(shortest(address ?? ''), -1, -1);
+    if (typeof pipe === 'number') return { id: pipe, distributed: false };
+    const mode = (readableAll ? READABLE : 0) | (writableAll ? WRITABLE : 0);
+    const binding = { fd: pipe.fd, backlog };
+    let id = mode === 0 ? 0 : pipe.fchmod(mode);
+    if (id === 0) id = accepted ? this.acceptor.listen(binding, policy) : load().bindShared(binding);
+    if (id < 0) pipe.close();
+    return { id, distributed: false, pipe };
   }
 
   /**
@@ -366,7 +362,7 @@ class Listeners {
   #close(entry) {
     clearTimeout(entry.linger);
     this.#entries.delete(entry.key);
-    if (entry.file) fs.rmSync(entry.file, { force: true });
+    entry.pipe?.close();
     if (entry.accepted) this.acceptor.closeListener(entry.id);
     else load().closeFd(entry.id);
   }

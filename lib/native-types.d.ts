@@ -38,15 +38,12 @@ export interface Link {
 
 export interface Binding {
   fd?: number;
-  path?: string;
   port?: number;
   address?: string;
   udp?: boolean;
   ipv6Only?: boolean;
   reuseAddress?: boolean;
   reusePort?: boolean;
-  readableAll?: boolean;
-  writableAll?: boolean;
   backlog?: number;
 }
 

@@ -35,8 +35,8 @@ class Servers {
   #accepting = new Map();
   /** Servers with a socket that others share, by its raw handle. @type {Map<any, { key: string, server: any, stop: () => void }>} */
   #shared = new Map();
-  /** Sessions of HTTP/2 servers, which Node keeps no list of. @type {Set<import('node:http2').ServerHttp2Session>} */
-  sessions = new Set();
+  /** Sessions of HTTP/2 servers, which Node keeps no list of, with their open streams. @type {Map<any, number>} */
+  sessions = new Map();
   /** @type {Map<string, { next: number, taken: Set<number> }>} */
   #places = new Map();
   /** How many servers want the process to live. */
@@ -398,8 +398,17 @@ class Servers {
   #watchSessions(server) {
     if (!isHttp2(server)) return;
     server.on('session', (/** @type {any} */ session) => {
-      this.sessions.add(session);
-      session.once('close', () => this.sessions.delete(session));
+      const { sessions } = this;
+      const count = (/** @type {number} */ change) => {
+        const streams = sessions.get(session);
+        if (streams !== undefined) sessions.set(session, streams + change);
+      };
+      sessions.set(session, 0);
+      session.once('close', () => sessions.delete(session));
+      session.on('stream', (/** @type {any} */ stream) => {
+        count(1);
+        stream.once('close', () => count(-1));
+      });
     });
   }
 
@@ -426,7 +435,8 @@ function mustGoOn(server) {
 
 /** @param {any} server */
 function isOpen(server) {
-  return Boolean(server._handle ?? udpHandle(server));
+  // Asking a datagram socket for `_handle` would warn the user.
+  return Boolean(typeof server.bind === 'function' ? udpHandle(server) : server._handle);
 }
 
 module.exports = { Servers };

@@ -4,7 +4,7 @@
 
 const os = require('node:os');
 
-const { coded, received } = require('../errors.js');
+const { coded, invalidArgument, received } = require('../errors.js');
 
 const READY = /** @type {const} */ (['listening', 'message', 'online']);
 const UNITS = Object.freeze({ '': 1, B: 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 });
@@ -145,7 +145,7 @@ function policy(value) {
 function restart(value) {
   if (value === null || typeof value !== 'object') throw badOption('restart', 'an object', value);
   refuseUnknown(value, Object.keys(DEFAULTS.restart), 'restart.');
-  const all = { ...DEFAULTS.restart, ...value };
+  const all = { ...DEFAULTS.restart, ...stated(value) };
   return Object.freeze({
     delay: milliseconds('restart.delay', all.delay),
     factor: number('restart.factor', all.factor, { least: 1, integer: false, unit: 'times' }),
@@ -170,14 +170,22 @@ function refuseUnknown(given, known, prefix = '') {
 }
 
 /**
+ * Without members that are undefined.
+ *
+ * @param {object} given
+ */
+function stated(given) {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}
+
+/**
  * @param {unknown} given
  * @returns {Readonly<Options>}
  */
 function parse(given = {}) {
-  if (given === null || typeof given !== 'object' || Array.isArray(given)) throw badOption('options', 'an object', given);
+  if (given === null || typeof given !== 'object' || Array.isArray(given)) throw invalidArgument('options', 'of type object', given);
   refuseUnknown(given, [...Object.keys(DEFAULTS), 'env', 'policy', ...SETTINGS]);
-  const stated = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  const all = /** @type {Record<string, any>} */ ({ ...DEFAULTS, ...stated });
+  const all = /** @type {Record<string, any>} */ ({ ...DEFAULTS, ...stated(given) });
   if (all.env !== undefined && (all.env === null || typeof all.env !== 'object')) throw badOption('env', 'an object', all.env);
   if (typeof all.signals !== 'boolean') throw badOption('signals', 'true or false', all.signals);
   return Object.freeze({

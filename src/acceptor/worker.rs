@@ -155,7 +155,7 @@ impl Worker {
         if now.saturating_sub(self.progress_at) < STUCK_AFTER.as_nanos() as u64 {
             return Queue::Waiting;
         }
-        self.set_stuck(self.ends.board.turns());
+        self.stuck_in_turn = Some(self.ends.board.turns());
         self.progress_at = now;
         Queue::Stuck
     }
@@ -173,6 +173,7 @@ impl Worker {
     /// It is stuck in this turn of its loop, and gets nothing until that is over.
     pub fn set_stuck(&mut self, turn: u64) {
         self.stuck_in_turn = Some(turn);
+        self.nudge();
     }
 
     /// Takes back everything that waits in its queue. Returns whether that was possible: with a full descriptor table
@@ -180,13 +181,18 @@ impl Worker {
     pub fn take_back(&mut self, connections: &mut Vec<Connection>) -> bool {
         connections.append(&mut self.batch);
         // Bounded by what the kernel holds.
-        loop {
+        let emptied = loop {
             match connection_queue::receive(self.ends.take_back.as_fd(), connections) {
                 Ok(Batch::Taken { count, .. }) => self.sent = self.sent.saturating_sub(count as u64),
-                Ok(Batch::NoRoom) => return false,
-                Ok(Batch::Empty | Batch::Closed) | Err(_) => return true,
+                Ok(Batch::NoRoom) => break false,
+                Ok(Batch::Empty | Batch::Closed) | Err(_) => break true,
             }
+        };
+        // A worker that was just about to take them finds nothing and sleeps on, in the turn in which it is stuck.
+        if self.stuck_in_turn == Some(self.ends.board.turns()) {
+            self.nudge();
         }
+        emptied
     }
 
     /// It has written nonsense.

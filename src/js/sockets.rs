@@ -12,13 +12,11 @@ use crate::sys::{descriptors, libc, listen};
 
 use super::number;
 
-/// What to bind. One of `fd`, `path` and `port` says which kind of address it is.
+/// What to bind: a port, or what `fd` is bound to.
 #[napi(object)]
 pub struct Binding {
     /// A descriptor of this process that is a socket already.
     pub fd: Option<i32>,
-    /// A path in the file system (or, after a leading NUL, an abstract name).
-    pub path: Option<String>,
     /// A port, 0 for any that is free.
     pub port: Option<u16>,
     /// A numeric address of IPv4 or IPv6 (with its scope, if any).
@@ -31,10 +29,6 @@ pub struct Binding {
     pub reuse_address: Option<bool>,
     /// Several sockets may be bound to the address, and the kernel distributes.
     pub reuse_port: Option<bool>,
-    /// Everybody may read a Unix socket's file.
-    pub readable_all: Option<bool>,
-    /// Everybody may write to it.
-    pub writable_all: Option<bool>,
     /// The length of the kernel's queue; 0 or less for Node's default.
     pub backlog: Option<i32>,
 }
@@ -43,9 +37,6 @@ impl Binding {
     pub(super) fn bind(&self) -> io::Result<OwnedFd> {
         if let Some(fd) = self.fd {
             return listen::existing(fd);
-        }
-        if let Some(path) = &self.path {
-            return listen::bind_path(path, self.readable_all == Some(true), self.writable_all == Some(true));
         }
         let invalid = || io::Error::from_raw_os_error(libc::EINVAL);
         let address =

@@ -4,10 +4,9 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
 
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrStorage, UnixAddr, bind, getsockopt, setsockopt, socket, sockopt,
+    AddressFamily, SockFlag, SockType, SockaddrStorage, bind, getsockopt, setsockopt, socket, sockopt,
 };
 
 use super::{check, descriptors, libc};
@@ -39,30 +38,6 @@ pub fn bind_internet(
         setsockopt(&fd, sockopt::Ipv6V6Only, &ipv6_only)?;
     }
     bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
-    Ok(fd)
-}
-
-/// A socket bound to a path in the file system (or, after a leading NUL, to an abstract name). With `readable` or
-/// `writable` the file gets that permission for everybody.
-pub fn bind_path(path: &str, readable: bool, writable: bool) -> io::Result<OwnedFd> {
-    let address = match path.as_bytes().split_first() {
-        Some((0, name)) => UnixAddr::new_abstract(name),
-        _ => UnixAddr::new(path),
-    }
-    // As libuv says that a path is too long.
-    .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
-    let fd = socket(AddressFamily::Unix, SockType::Stream, FLAGS, None)?;
-    bind(fd.as_raw_fd(), &address).map_err(|errno| match errno {
-        // As libuv says it: a folder that is missing is no permission.
-        nix::errno::Errno::ENOENT => io::Error::from_raw_os_error(libc::EACCES),
-        other => other.into(),
-    })?;
-    if readable || writable {
-        let mut permissions = std::fs::metadata(path)?.permissions();
-        let extra = if readable { 0o444 } else { 0 } | if writable { 0o222 } else { 0 };
-        permissions.set_mode(permissions.mode() | extra);
-        std::fs::set_permissions(path, permissions)?;
-    }
     Ok(fd)
 }
 
