@@ -13,10 +13,17 @@ const RETRY_TIME = 100;
 /** Warnings within this time (ms) are one episode. */
 const EPISODE = 60_000;
 
+/** Goes with an error: `net` closes what it gets, unseen, when the server has been closed meanwhile. */
+const NO_HANDLE = Object.freeze({ close() {} });
+
 /**
  * A server's place among those of this worker on one address.
  *
- * @typedef {{ index: number, taken: () => boolean, leave: () => void }} Place
+ * @typedef {object} Place
+ * @property {number} index
+ * @property {() => boolean} isKnown Whether a server has listened there and not closed, or has failed to.
+ * @property {() => void} leave
+ * @property {() => void} fail It could not listen.
  */
 
 /**
@@ -37,7 +44,7 @@ class Servers {
   #shared = new Map();
   /** Sessions of HTTP/2 servers, which Node keeps no list of, with their open streams. @type {Map<any, number>} */
   sessions = new Map();
-  /** @type {Map<string, { next: number, taken: Set<number> }>} */
+  /** @type {Map<string, { next: number, taken: Set<number>, failed: boolean }>} */
   #places = new Map();
   /** How many servers want the process to live. */
   #references = 0;
@@ -70,18 +77,20 @@ class Servers {
    */
   nextPlace(address) {
     let places = this.#places.get(address);
-    if (!places) this.#places.set(address, (places = { next: 0, taken: new Set() }));
+    if (!places) this.#places.set(address, (places = { next: 0, taken: new Set(), failed: false }));
     const { taken } = places;
+    if (taken.size === 0) places.next = 0;
     const index = places.next++;
     taken.add(index);
-    return {
-      index,
-      taken: () => this.#places.get(address)?.taken.has(index) === true,
-      leave: () => {
-        taken.delete(index);
-        if (taken.size === 0 && this.#places.get(address)?.taken === taken) this.#places.delete(address);
-      },
+    const leave = () => {
+      taken.delete(index);
+      if (taken.size === 0 && !places.failed) this.#places.delete(address);
     };
+    const fail = () => {
+      places.failed = true;
+      leave();
+    };
+    return { index, leave, fail, isKnown: () => this.#places.has(address) };
   }
 
   /**
@@ -98,9 +107,9 @@ class Servers {
     try {
       handle = openRaw(load().socketKind(fd) ?? 'tcp', fd, true);
     } catch (error) {
-      place.leave();
+      place.fail();
       this.#onClose(key);
-      callback(/** @type {any} */ (error).errno, null);
+      callback(/** @type {any} */ (error).errno, NO_HANDLE);
       return;
     }
     const { close } = handle;
@@ -439,4 +448,4 @@ function isOpen(server) {
   return Boolean(typeof server.bind === 'function' ? udpHandle(server) : server._handle);
 }
 
-module.exports = { Servers };
+module.exports = { NO_HANDLE, Servers };

@@ -8,7 +8,7 @@ const { MessageChannel } = require('./channel.js');
 const environment = require('./environment.js');
 const errors = require('./errors.js');
 const { load } = require('./native.js');
-const { Servers } = require('./servers.js');
+const { NO_HANDLE, Servers } = require('./servers.js');
 
 /** How many messages are kept for a worker that does not listen for them yet. */
 const KEPT_MESSAGES = 1024;
@@ -147,8 +147,8 @@ function takeOver(cluster) {
     send(question, (reply, fd) => {
       server._setServerData?.(reply.data);
       if (reply.errno) {
-        place.leave();
-        callback(reply.errno, null);
+        place.fail();
+        callback(reply.errno, NO_HANDLE);
       } else if (reply.listener === undefined) {
         servers.share(server, reply, fd, place, callback);
       } else {
@@ -156,7 +156,8 @@ function takeOver(cluster) {
       }
     });
     server.once('listening', () => {
-      if (!place.taken()) return; // Closed already.
+      // As in Node, a server that tries again after it has failed tells of itself once for each try.
+      if (!place.isKnown()) return; // Closed already.
       worker.state = 'listening';
       const port = server.address()?.port || options.port;
       send({ act: 'listening', address, port, addressType: options.addressType, fd: options.fd });

@@ -129,13 +129,13 @@ test('one with a response under way gets all of it', async () => {
 test('one whose client reads slowly gets all of a response that the server has long ended', async () => {
   const bytes = 20_000_000;
   // Long past the time at which idle connections that cannot move are closed.
-  const service = await startService({ worker: busyServer, options: { drainTimeout: 1000 } });
+  const service = await startService({ worker: busyServer, options: { drainTimeout: 4000 } });
   const { client, pid } = await usedConnection(service);
   client.socket.pause();
   client.send(`GET /large?bytes=${bytes} HTTP/1.1\r\nHost: a\r\n\r\n`);
   await service.waitForStatus(({ workers }) => workers.some((one) => one.pid === pid && one.connections.active === 1));
   await service.retire(pid);
-  await new Promise((resolve) => { setTimeout(resolve, 600); }); // What is tested is time itself.
+  await new Promise((resolve) => { setTimeout(resolve, 2200); }); // What is tested is time itself.
   client.socket.resume();
   const length = () => client.got.length - client.got.indexOf('\r\n\r\n') - 4;
   await waitFor(() => length() >= bytes, { message: () => `got ${length()} bytes` });

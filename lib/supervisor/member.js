@@ -32,7 +32,7 @@ const { coded } = require('../errors.js');
 const NO_BOARD = Object.freeze({ taken: 0, active: 0, queued: 0, turns: 0, runningFor: 0, utilization: 0, longestTurn: 0 });
 
 /**
- * Emits `exit` when it has exited, `crashing` when it says that it will, `asked-to-leave` when somebody has asked it to:
+ * Emits `listening` when a server of its listens, `exit` when it has exited, `crashing` when it says that it will, `asked-to-leave` when somebody has asked it to:
  * `disconnect()` was called in it, or with `true`, it got a SIGTERM, which its whole group may have got.
  */
 class Member extends EventEmitter {
@@ -155,6 +155,7 @@ class Member extends EventEmitter {
 
   #onListening() {
     this.listened = true;
+    this.emit('listening');
     if (this.#options.ready === 'listening') this.emit('ready');
   }
 

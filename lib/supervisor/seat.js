@@ -20,7 +20,7 @@ const GROUP_TIME = 100;
  * @property {Readonly<import('./options.js').Options>} options
  * @property {() => Member} newMember
  * @property {() => boolean} isStopping
- * @property {(member: Member) => void} onReady A worker of a seat has begun to do its work.
+ * @property {() => void} onReady A worker of a seat has begun to do its work.
  * @property {(member: Member) => void} onCrash A worker of a seat has ended, or will soon, and nobody wanted it to.
  * @property {(event: string, payload: unknown) => void} tell Emits an event for the user.
  */
@@ -82,7 +82,7 @@ class Seat {
     member.ready.then(
       () => {
         member.release();
-        this.#service.onReady(member);
+        this.#service.onReady();
       },
       // Not ready in time: it has failed, and dies for it.
       () => member.kill('SIGKILL'),
@@ -198,7 +198,7 @@ class Seat {
     this.member = replacement;
     this.#watch(replacement);
     replacement.release();
-    this.#service.onReady(replacement);
+    this.#service.onReady();
     // Before anything else may happen to it.
     void old?.retire();
     return { old, replacement, readyTime };

@@ -57,7 +57,7 @@ class Supervisor extends EventEmitter {
       options: this.#options,
       newMember: () => this.#newMember(),
       isStopping: () => this.#stopping !== undefined,
-      onReady: (member) => this.#onReady(member),
+      onReady: () => this.#onReady(),
       onCrash: (member) => this.#onCrash(member),
       tell: (event, payload) => void this.emit(event, payload),
     };
@@ -116,14 +116,13 @@ class Supervisor extends EventEmitter {
   #newMember() {
     const member = new Member(this.#core, this.#options, this.#everListened);
     this.#alive.add(member);
+    member.once('listening', () => (this.#everListened = true));
     member.once('exit', () => this.#alive.delete(member));
     return member;
   }
 
-  /** @param {Member} member */
-  #onReady(member) {
+  #onReady() {
     this.#everReady = true;
-    this.#everListened ||= member.listened;
     this.#lookWhetherAllAreReady();
   }
 

@@ -200,3 +200,30 @@ impl Worker {
         self.broken = true;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{clock, socket};
+
+    #[test]
+    fn a_worker_that_is_found_stuck_is_woken_although_nothing_is_left_for_it() {
+        let (primary, worker_end) = socket::packet_pair().unwrap();
+        let take_back = descriptors::duplicate(worker_end.as_fd()).unwrap();
+        let (_fd, board) = Board::create().unwrap();
+        let mut worker = Worker::new(WorkerEnds { queue: primary, take_back, board: Arc::new(board) });
+        let fd = descriptors::duplicate(worker_end.as_fd()).unwrap();
+        let now = clock::monotonic_ns();
+        assert!(worker.enqueue(Connection { fd, listener: 1 }));
+        assert!(worker.flush(now).is_ok());
+        let late = now + STUCK_AFTER.as_nanos() as u64;
+        assert!(matches!(worker.watch(late), Queue::Stuck));
+        let mut taken_back = Vec::new();
+        assert!(worker.take_back(&mut taken_back));
+        assert_eq!(taken_back.len(), 1);
+        assert!(!worker.can_take(late));
+        // It may have been on its way to what was taken back, and sleep: its loop has to turn.
+        let found = connection_queue::receive(worker_end.as_fd(), &mut Vec::new()).unwrap();
+        assert_eq!(found, Batch::Taken { count: 0, lost: 0 });
+    }
+}
