@@ -329,7 +329,7 @@ class Listeners {
     for (const entry of [...this.#entries.values()]) {
       const stays = [...entry.workers].some((worker) => !ending.has(worker));
       if (stays) for (const worker of ending) this.#leave(entry, worker, false);
-      else this.#close(entry);
+      else this.#close(entry, true);
     }
   }
 
@@ -358,12 +358,16 @@ class Listeners {
     }
   }
 
-  /** @param {Entry} entry */
-  #close(entry) {
+  /**
+   * @param {Entry} entry
+   * @param {boolean} [serve] Whether its workers still get what has come by now.
+   */
+  #close(entry, serve = false) {
     clearTimeout(entry.linger);
     this.#entries.delete(entry.key);
     entry.pipe?.close();
-    if (entry.accepted) this.acceptor.closeListener(entry.id);
+    if (entry.accepted && serve) this.acceptor.finishListener(entry.id);
+    else if (entry.accepted) this.acceptor.closeListener(entry.id);
     else load().closeFd(entry.id);
   }
 

@@ -66,6 +66,7 @@ export interface Acceptor {
   ownSocket(listener: number, worker: number, backlog: number): number;
   disown(listener: number, worker: number): void;
   closeListener(listener: number): void;
+  finishListener(listener: number): void;
   address(listener: number): Address | null;
   addMember(listener: number, worker: number): void;
   removeMember(listener: number, worker: number): number;

@@ -98,7 +98,10 @@ class Service {
    * @param {(argument: any) => boolean} fits
    */
   #find(name, fits) {
+    const { exitCode, signalCode, stdout } = this.script.child;
+    const isOver = (exitCode !== null || signalCode !== null) && stdout.readableEnded;
     const found = this.events(name).filter(fits).slice(0, 1);
+    if (found.length === 0 && isOver) throw new Error(`ended without an event ${name}\n${this.script.describe()}`);
     return found.length > 0 ? found : undefined;
   }
 
@@ -217,19 +220,24 @@ async function startService({ worker, options = {}, env = {}, ready = true }) {
   return service;
 }
 
-/** A worker: each reply is its pid. `/slow?500` takes 500 ms; `/hang`, `/throw` and `/exit` do what they say. */
+/** A worker: each reply is its pid. `/slow?500` takes 500 ms; `/hang` (which prints that it does), `/throw` and `/exit?3`. */
 function pidServer() {
   const http = require('node:http');
   const server = http.createServer((request, response) => {
     const [where, time] = request.url.split('?');
     const answer = () => response.end(`${process.pid}`);
     if (where === '/slow') setTimeout(answer, Number(time));
-    else if (where === '/hang') for (;;);
+    else if (where === '/hang') hang();
     else if (where === '/exit') process.exit(Number(time));
     else if (where === '/throw') throw new Error('thrown by a request');
     else answer();
   });
   server.listen(Number(process.env.PORT ?? 0), '127.0.0.1');
+
+  function hang() {
+    require('node:fs').writeSync(1, `${process.pid} hangs\n`);
+    for (;;);
+  }
 }
 
 if (typeof afterEach === 'function') {

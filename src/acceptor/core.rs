@@ -16,6 +16,8 @@ use super::worker::{Queue, STUCK_AFTER, Worker, WorkerEnds};
 
 /// Connections accepted from one socket before the others have their turn.
 const BURST: usize = 32;
+/// Connections accepted from a socket that is being closed: more than the backlogs that are common.
+const MOST_AT_THE_END: usize = 4096;
 /// Notices read from one worker before the others have their turn.
 const NOTICES: usize = 64;
 /// When descriptors have run out: how long until the next try.
@@ -101,6 +103,23 @@ impl Core {
         if let Some(listener) = self.listeners.remove(&id) {
             listener.forget(&self.poller);
         }
+    }
+
+    /// Closes the sockets; what the kernel has completed by then is still given to the members.
+    pub fn finish_listener(&mut self, id: u32) {
+        let Some(listener) = self.listeners.get_mut(&id) else { return };
+        for index in 0..listener.sockets.len() {
+            for _ in 0..MOST_AT_THE_END {
+                match socket::accept(listener.sockets[index].fd()) {
+                    Ok(fd) => listener.add_last(Connection { fd, listener: id }),
+                    Err(error) if error.raw_os_error() == Some(libc::ECONNABORTED) => {}
+                    Err(_) => break,
+                }
+            }
+        }
+        listener.forget(&self.poller);
+        listener.sockets.clear();
+        self.settle();
     }
 
     pub fn listener(&self, id: u32) -> Option<&Listener> {
@@ -190,6 +209,7 @@ impl Core {
         if !self.homeless.is_empty() {
             self.place_homeless();
         }
+        self.listeners.retain(|_, listener| !listener.is_over());
         let mut wait = next_look.map(|at| Duration::from_nanos(at.saturating_sub(now).max(1)));
         for listener in self.listeners.values_mut() {
             listener.sync(&self.poller);

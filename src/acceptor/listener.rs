@@ -136,6 +136,16 @@ impl Listener {
         self.parked.push_front(connection);
     }
 
+    /// A connection that was accepted when the sockets were closed.
+    pub fn add_last(&mut self, connection: Connection) {
+        self.parked.push_back(connection);
+    }
+
+    /// Whether nothing comes any more, and nobody waits for anyone.
+    pub fn is_over(&self) -> bool {
+        self.sockets.is_empty() && (!self.holds_any() || self.members.is_empty())
+    }
+
     /// Finds out who gets a new connection. If nobody can take it now, it waits here.
     pub fn offer(
         &mut self,

@@ -61,6 +61,11 @@ impl Acceptor {
         self.core.lock().close_listener(listener);
     }
 
+    /// The same, but what the kernel has completed by then is still given to the members.
+    pub fn finish_listener(&self, listener: u32) {
+        self.core.lock().finish_listener(listener);
+    }
+
     /// The address a listener is bound to; `None` for Unix sockets.
     pub fn address(&self, listener: u32) -> Option<SocketAddr> {
         socket::local_address(self.core.lock().listener(listener)?.sockets.first()?.fd()).ok().flatten()

@@ -96,10 +96,22 @@ impl Worker {
         if self.broken || self.ends.board.out_of_descriptors() {
             return false;
         }
+        self.has_room() && self.is_moving(now)
+    }
+
+    /// Whether all that keeps it from taking a connection is that its queue is full, which it works off.
+    pub fn is_full(&self, now: u64) -> bool {
+        !self.broken && !self.ends.board.out_of_descriptors() && !self.has_room() && self.is_moving(now)
+    }
+
+    fn has_room(&self) -> bool {
         let taken = self.ends.board.taken();
         self.sent.saturating_sub(taken) + (self.batch.len() as u64) < QUEUE_DEPTH
             && self.refused_at.is_none_or(|at| at != taken)
-            && self.stuck_in_turn.is_none_or(|turn| turn != self.ends.board.turns())
+    }
+
+    fn is_moving(&self, now: u64) -> bool {
+        self.stuck_in_turn.is_none_or(|turn| turn != self.ends.board.turns())
             && self
                 .ends
                 .board

@@ -67,6 +67,12 @@ impl Acceptor {
         self.core.close_listener(listener);
     }
 
+    /// The same, but what has come by then is still given to its workers.
+    #[napi(catch_unwind)]
+    pub fn finish_listener(&self, listener: u32) {
+        self.core.finish_listener(listener);
+    }
+
     /// The address that a TCP listener is bound to.
     #[napi(catch_unwind)]
     pub fn address(&self, listener: u32) -> Option<Address> {

@@ -3,23 +3,64 @@
 use super::rotation::Rotation;
 use super::{Pick, Policy, View};
 
-/// Strict rotation over the members that can take a connection.
+/// The most turns that a member is owed.
+const MAX_OWED: u8 = 64;
+
+/// Strict rotation over the members that can take a connection. One that was skipped only because its queue was full for
+/// a moment is owed the turn, so that in the end all have had the same number.
 #[derive(Default)]
 pub struct RoundRobin {
     rotation: Rotation,
+    /// Turns owed to each member; shorter than the list of members when the last ones are owed none.
+    owed: Vec<u8>,
+    owed_in_all: usize,
+}
+
+impl RoundRobin {
+    fn owe(&mut self, member: usize) {
+        if self.owed.len() <= member {
+            self.owed.resize(member + 1, 0);
+        }
+        if self.owed[member] < MAX_OWED {
+            self.owed[member] += 1;
+            self.owed_in_all += 1;
+        }
+    }
+
+    /// A member that is owed a turn and can take it now.
+    fn pay(&mut self, view: &dyn View) -> Option<usize> {
+        if self.owed_in_all == 0 {
+            return None;
+        }
+        let member = (0..self.owed.len()).find(|member| self.owed[*member] > 0 && view.can_take(*member))?;
+        self.owed[member] -= 1;
+        self.owed_in_all -= 1;
+        Some(member)
+    }
 }
 
 impl Policy for RoundRobin {
     fn pick(&mut self, view: &dyn View) -> Pick {
+        if let Some(member) = self.pay(view) {
+            return Pick::Give(member);
+        }
         let Some(member) = self.rotation.order(view.len()).find(|member| view.can_take(*member)) else {
             return Pick::WaitForAny;
         };
+        for skipped in self.rotation.order(view.len()).take_while(|skipped| *skipped != member) {
+            if view.is_full(skipped) {
+                self.owe(skipped);
+            }
+        }
         self.rotation.served(member);
         Pick::Give(member)
     }
 
     fn member_left(&mut self, index: usize) {
         self.rotation.member_left(index);
+        if index < self.owed.len() {
+            self.owed_in_all -= usize::from(self.owed.remove(index));
+        }
     }
 }
 
@@ -46,6 +87,37 @@ mod tests {
         view.open = vec![false; 3];
         assert_eq!(RoundRobin::default().pick(&view), Pick::WaitForAny);
         assert_eq!(RoundRobin::default().pick(&Fake::new(0)), Pick::WaitForAny);
+    }
+
+    #[test]
+    fn a_full_member_gets_its_turns_later() {
+        let mut view = Fake::new(2);
+        let mut policy = RoundRobin::default();
+        view.open[0] = false;
+        view.full[0] = true;
+        assert_eq!(picks(&mut policy, &view, 3), [1, 1, 1].map(Pick::Give));
+        view.open[0] = true;
+        assert_eq!(picks(&mut policy, &view, 6), [0, 0, 0, 0, 1, 0].map(Pick::Give));
+    }
+
+    #[test]
+    fn a_stuck_member_is_owed_nothing_and_no_debt_grows_for_ever() {
+        let mut view = Fake::new(2);
+        let mut policy = RoundRobin::default();
+        view.open[0] = false;
+        picks(&mut policy, &view, 500);
+        view.open[0] = true;
+        assert_eq!(picks(&mut policy, &view, 4), [0, 1, 0, 1].map(Pick::Give));
+        view.open[0] = false;
+        view.full[0] = true;
+        picks(&mut policy, &view, 500);
+        view.open[0] = true;
+        let zeros = picks(&mut policy, &view, 100).iter().filter(|pick| **pick == Pick::Give(0)).count();
+        assert_eq!(zeros, 64 + 18);
+        view.open[0] = false;
+        picks(&mut policy, &view, 5);
+        policy.member_left(0);
+        assert_eq!(policy.owed_in_all, 0);
     }
 
     #[test]
