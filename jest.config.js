@@ -3,6 +3,7 @@
 /** @type {import('jest').Config} */
 module.exports = {
   testEnvironment: 'node',
+  setupFilesAfterEnv: ['<rootDir>/__test__/helpers/retry.js'],
   testMatch: ['<rootDir>/__test__/**/*.test.js'],
   testPathIgnorePatterns: ['/node_modules/', '/__test__/node-suite/', '/__test__/fixtures/'],
   modulePathIgnorePatterns: ['<rootDir>/.cache/', '<rootDir>/target/'],

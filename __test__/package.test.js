@@ -95,11 +95,11 @@ test('the tarball has what an install needs, and nothing else', () => {
   expect(files.filter((file) => file.startsWith('native/'))).toEqual([`native/${binaryName()}`]);
 });
 
-test('it installs into an empty app without building anything and without a dependency', () => {
+test('it installs into an empty app without building anything, with no dependency but that of the command', () => {
   const { status, output } = install(app, tarball, noCargo);
   expect({ status, output }).toMatchObject({ status: 0 });
   const modules = fs.readdirSync(path.join(app, 'node_modules')).filter((name) => !name.startsWith('.'));
-  expect(modules).toEqual(['rcluster']);
+  expect(modules).toEqual(['commander', 'rcluster']);
   expect(fs.existsSync(path.join(app, 'node_modules', 'rcluster', 'target'))).toBe(false);
 });
 

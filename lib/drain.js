@@ -17,8 +17,6 @@ const PATIENCE = 0.5;
  * its client to come back on another connection.
  */
 const NOTICE = 1000;
-/** When nothing can move, no connection for so long (ms) means that none is on its way. */
-const QUIET = 50;
 
 /**
  * Whether a connection could go on in another process: all that it sent and got is known to the kernel alone.
@@ -33,6 +31,16 @@ function canMove(socket) {
 /** @param {any} socket */
 function hasSentAll(socket) {
   return socket.writableLength === 0 && !socket._handle?.writeQueueSize;
+}
+
+/**
+ * @param {any} server
+ * @param {Set<any>} sockets Closed if they are still idle.
+ */
+function closeIdle(server, sockets) {
+  for (const { socket, idle } of closableSockets(server)) {
+    if (idle && sockets.has(socket) && hasSentAll(socket)) socket.destroy();
+  }
 }
 
 /** All listening servers of this process, those with a socket of their own, too. */
@@ -52,7 +60,9 @@ class Drain {
   #timeout;
   #closeIdleAt;
   #sweepIsDue = false;
-  #lastConnectionAt = performance.now();
+  /** Whether all that will ever come is in our queue already. */
+  #nothingComes = false;
+  #connections = 0;
   /** @type {() => void} */
   #onEmpty = () => {};
 
@@ -80,6 +90,12 @@ class Drain {
     this.#last = true;
     this.#closeIdleAt = Math.min(this.#closeIdleAt, performance.now() + this.#patience);
     for (const server of this.#servers) if (isHttp(server)) this.#announceOnAll(server);
+  }
+
+  /** From now on nothing comes but what is in our queue already. */
+  nothingComes() {
+    this.#nothingComes = true;
+    this.#sweepSoon();
   }
 
   /**
@@ -118,7 +134,7 @@ class Drain {
   #prepare(server) {
     // One with a socket of its own must stop accepting by itself. Closing the whole server would close idle connections.
     if (!this.#ours.has(server)) server._handle?.close();
-    if (this.#last) server.prependListener('connection', () => (this.#lastConnectionAt = performance.now()));
+    if (this.#last) server.prependListener('connection', () => this.#connections++);
     // One whose handshake is under way.
     if (isHttp2(server)) server.on('session', (/** @type {any} */ session) => this.#endSession(session, 0));
     if (!isHttp(server)) return;
@@ -183,19 +199,25 @@ class Drain {
   #sweep() {
     for (const server of this.#servers) if (isHttp(server)) this.#sweepServer(server);
     if (this.#count() > 0) return;
-    // Some may still be on their way to us.
-    if (this.#last && performance.now() - this.#lastConnectionAt < QUIET) return;
-    this.#onEmpty();
+    if (this.#ours.isTaking) this.#lookIntoQueue();
+    else this.#onEmpty();
+  }
+
+  /** Until the next immediate whatever is in the queue has begun to come out of it. */
+  #lookIntoQueue() {
+    if (!this.#nothingComes) return;
+    const connections = this.#connections;
+    setImmediate(() => this.#connections === connections && this.#count() === 0 && this.#onEmpty());
   }
 
   /** @param {any} server */
   #sweepServer(server) {
-    const timeIsUp = performance.now() >= this.#closeIdleAt;
-    for (const { socket, idle } of closableSockets(server)) {
-      if (!idle) continue;
-      const gone = !this.#last && canMove(socket) && this.#move(server, socket);
-      if (!gone && timeIsUp && hasSentAll(socket)) socket.destroy();
-    }
+    const left = closableSockets(server).filter(({ socket, idle }) => {
+      return idle && (this.#last || !canMove(socket) || !this.#move(server, socket));
+    });
+    if (left.length === 0 || performance.now() < this.#closeIdleAt) return;
+    // What has come and was not read yet is read before that.
+    setImmediate(() => closeIdle(server, new Set(left.map(({ socket }) => socket))));
   }
 
   /**

@@ -4,6 +4,7 @@
 
 const os = require('node:os');
 const path = require('node:path');
+const { setTimeout: sleep } = require('node:timers/promises');
 
 const { load } = require('./native.js');
 const { POLICIES } = require('./policies.js');
@@ -22,6 +23,9 @@ const PIPE_NAME_LIMIT = 108;
 
 /** As in Node. */
 const DEFAULT_BACKLOG = 511;
+
+/** How often (ms) we look whether the last connections have been handed over. */
+const LOOK = 10;
 
 /** How long (ms) a listener outlives its last worker when that has died: its replacement finds what came meanwhile. */
 const LINGER = 5000;
@@ -50,6 +54,7 @@ const LINGER = 5000;
  * @property {unknown} data What the first server said of itself (the key of TLS tickets).
  * @property {any} [pipe] Node's handle of a Unix socket; closing it removes the file.
  * @property {Set<any>} workers
+ * @property {Set<any>} accepting Those whose servers have the answer, and take connections.
  * @property {number} [turn] Whose turn it is to get a connection that moves.
  * @property {any} [last] The worker that was the last to leave.
  * @property {NodeJS.Timeout} [linger]
@@ -189,14 +194,26 @@ class Listeners {
       const opened = this.#open(question, accepted, policy);
       if (opened.id < 0) return { errno: opened.id };
       const backlog = question.backlog > 0 ? question.backlog : DEFAULT_BACKLOG;
-      entry = { key, accepted, ...opened, backlog, data: null, workers: new Set() };
+      entry = { key, accepted, ...opened, backlog, data: null, workers: new Set(), accepting: new Set() };
       this.#entries.set(key, entry);
     }
     clearTimeout(entry.linger);
     entry.data ??= question.data;
     entry.workers.add(worker);
-    if (entry.accepted && !worker.held) this.acceptor.addMember(entry.id, worker.slot());
     return { errno: 0, entry };
+  }
+
+  /**
+   * The worker's server is ready: what came before that would come back. Now it gets its part.
+   *
+   * @param {any} worker
+   * @param {string} key
+   */
+  onAccepting(worker, key) {
+    const entry = this.#entries.get(key);
+    if (!entry?.accepted || !entry.workers.has(worker)) return;
+    entry.accepting.add(worker);
+    if (!worker.held) this.acceptor.addMember(entry.id, worker.slot());
   }
 
   /**
@@ -207,7 +224,7 @@ class Listeners {
   release(worker) {
     for (const entry of this.#entries.values()) {
       if (!entry.accepted || !entry.workers.has(worker)) continue;
-      this.acceptor.addMember(entry.id, worker.slot());
+      if (entry.accepting.has(worker)) this.acceptor.addMember(entry.id, worker.slot());
       this.withOwnSocket(worker, entry, (fd) => {
         if (fd >= 0) worker.channel.sendControl({ act: 'own', listener: entry.id, backlog: entry.backlog }, fd);
       });
@@ -323,14 +340,16 @@ class Listeners {
    * listen on, too, goes on without them.
    *
    * @param {any[]} workers
+   * @returns {Promise<void>} Resolves when all of it is in their queues.
    */
-  finish(workers) {
+  async finish(workers) {
     const ending = new Set(workers);
     for (const entry of [...this.#entries.values()]) {
       const stays = [...entry.workers].some((worker) => !ending.has(worker));
       if (stays) for (const worker of ending) this.#leave(entry, worker, false);
       else this.#close(entry, true);
     }
+    while (this.#acceptor?.isFinishing()) await sleep(LOOK);
   }
 
   /**
@@ -340,6 +359,7 @@ class Listeners {
    */
   #leave(entry, worker, died) {
     if (!entry.workers.delete(worker)) return;
+    entry.accepting.delete(worker);
     if (entry.accepted) this.acceptor.removeMember(entry.id, worker.slot());
     if (entry.workers.size > 0) return;
     entry.last = worker;

@@ -67,6 +67,7 @@ export interface Acceptor {
   disown(listener: number, worker: number): void;
   closeListener(listener: number): void;
   finishListener(listener: number): void;
+  isFinishing(): boolean;
   address(listener: number): Address | null;
   addMember(listener: number, worker: number): void;
   removeMember(listener: number, worker: number): number;

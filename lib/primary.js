@@ -38,12 +38,13 @@ const { spawnWorker } = require('./spawn.js');
  * @property {(worker: any, listener: (message: any) => void) => void} onControl
  * @property {(worker: any, message: object) => void} tell
  * @property {(worker: any) => void} release Into the rotation.
- * @property {(worker: any) => void} leave Out of the rotation, on purpose.
+ * @property {(worker: any, crashed: boolean) => void} leave Out of the rotation. After a crash another one will come: its
+ *   listeners stay open for a while even if nobody else has them.
  * @property {(worker: any) => import('./native-types').BoardReading} board
  * @property {(worker: any) => void} nudge Makes an idle event loop turn.
  * @property {() => number[]} pids Of all workers that have not ended.
  * @property {(fds: number[]) => void} useSockets Listening sockets to use instead of binding their addresses.
- * @property {(workers: any[]) => void} finish All at once out of the rotation; what has come by then they still get.
+ * @property {(workers: any[]) => Promise<void>} finish All at once out of the rotation, once they have what has come by now.
  * @property {(hooks: DisconnectHooks | undefined) => void} onDisconnect Who decides about `disconnect()` from now on.
  */
 
@@ -173,7 +174,8 @@ function takeOver(cluster) {
       leaveAll(worker);
       removeWorker(worker);
     }
-    if (exitCode === 0) listeners.closeLingering(tiesOf(worker));
+    // Under supervision another one comes, unless this one has left on purpose.
+    if (exitCode === 0 && (!supervision || worker.exitedAfterDisconnect)) listeners.closeLingering(tiesOf(worker));
     worker.exitedAfterDisconnect = !!worker.exitedAfterDisconnect;
     worker.state = 'dead';
     worker.emit('exit', exitCode, signalCode);
@@ -206,7 +208,8 @@ function takeOver(cluster) {
   /** With no worker left, and none forked by those who were just told, nobody will serve what waits. */
   function closeListenersIfAlone() {
     setImmediate(() => {
-      if (Object.keys(cluster.workers).length === 0) listeners.closeLingering();
+      // Under supervision one is sure to be forked.
+      if (Object.keys(cluster.workers).length === 0 && !supervision) listeners.closeLingering();
     });
   }
 
@@ -237,6 +240,9 @@ function takeOver(cluster) {
         break;
       case 'listen':
         onListen(worker, message);
+        break;
+      case 'accepting':
+        listeners.onAccepting(tiesOf(worker), message.key);
         break;
       case 'listening':
         onListening(worker, message);
@@ -306,9 +312,9 @@ function takeOver(cluster) {
       tiesOf(worker).held = false;
       listeners.release(tiesOf(worker));
     },
-    leave(worker) {
+    leave(worker, crashed) {
       worker.exitedAfterDisconnect = true;
-      leaveAll(worker);
+      listeners.leaveAll(tiesOf(worker), crashed);
     },
     board: (worker) => tiesOf(worker).link.readBoard(),
     nudge: (worker) => listeners.acceptor.nudge(tiesOf(worker).slot()),
@@ -316,7 +322,7 @@ function takeOver(cluster) {
     useSockets: (fds) => listeners.useSockets(fds),
     finish(workers) {
       for (const worker of workers) worker.exitedAfterDisconnect = true;
-      listeners.finish(workers.map(tiesOf));
+      return listeners.finish(workers.map(tiesOf));
     },
     onDisconnect: (hooks) => void (supervision = hooks),
   };

@@ -175,7 +175,8 @@ class Servers {
     this.#watchSessions(server);
     this.#watchCount(server, listener);
     callback(0, handle);
-    // Only now it is ready for a connection.
+    // Only now it is ready for a connection, unless it has been closed.
+    if (open) this.#tell({ act: 'accepting', key }, -1);
     if (fd >= 0) this.own(listener, fd, backlog);
   }
 
@@ -223,10 +224,35 @@ class Servers {
         if (value > count) this.#began();
         else if (value < count) this.#queue.ended();
         count = value;
-        const accepting = listener === undefined ? undefined : this.#accepting.get(listener);
-        if (accepting?.full && hasRoom(server)) this.#makeAvailable(accepting, /** @type {number} */ (listener));
+        if (listener !== undefined) this.#lookForRoom(listener);
       },
     });
+    if (listener !== undefined) this.#watchLimit(server, listener);
+  }
+
+  /**
+   * A limit that is raised makes room, too.
+   *
+   * @param {any} server
+   * @param {number} listener
+   */
+  #watchLimit(server, listener) {
+    let limit = server.maxConnections;
+    Object.defineProperty(server, 'maxConnections', {
+      configurable: true,
+      enumerable: true,
+      get: () => limit,
+      set: (value) => {
+        limit = value;
+        this.#lookForRoom(listener);
+      },
+    });
+  }
+
+  /** @param {number} listener */
+  #lookForRoom(listener) {
+    const accepting = this.#accepting.get(listener);
+    if (accepting?.full && hasRoom(accepting.server)) this.#makeAvailable(accepting, listener);
   }
 
   #began() {
@@ -369,6 +395,10 @@ class Servers {
   stopListening() {
     for (const { own } of this.#accepting.values()) own?.close();
     for (const { stop } of this.#shared.values()) stop();
+  }
+
+  get isTaking() {
+    return this.#taking;
   }
 
   /** Whatever still comes goes back. */

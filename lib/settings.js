@@ -27,27 +27,49 @@ function merge(before, options) {
     ...options,
   };
   // Each process writes a profile of its own; in one file they would be unusable.
-  if (
-    settings.execArgv.some((/** @type {string} */ option) => option.startsWith('--prof')) &&
-    !settings.execArgv.some((/** @type {string} */ option) => option.startsWith('--logfile='))
-  ) {
+  if (someOption(settings.execArgv, '--prof') && !someOption(settings.execArgv, '--logfile=')) {
     settings.execArgv = [...settings.execArgv, '--logfile=v8-%p.log'];
   }
   return settings;
 }
 
 /**
+ * Whether an option begins so. Takes what Node takes: numbers among the options, and what is no array at all.
+ *
+ * @param {any} execArgv
+ * @param {string} start
+ * @returns {boolean}
+ */
+function someOption(execArgv, start) {
+  return Array.prototype.some.call(execArgv, (option) => String.prototype.startsWith.call(option, start));
+}
+
+/**
  * The options that Node gets for the next worker: those of the settings and, when the primary is being inspected, a
  * port of its own for the worker's inspector.
  *
- * @param {any} settings
+ * @param {{ settings: any }} cluster Called so, that an error names the setting as Node's does.
  * @returns {string[]}
  */
-function workerExecArgv({ execArgv, inspectPort }) {
+function workerExecArgv(cluster) {
+  const execArgv = [...cluster.settings.execArgv];
+  const { inspectPort } = cluster.settings;
   if (inspectPort === null) throw errors.badPort('Port', null);
-  const inspected =
-    execArgv.some((/** @type {string} */ option) => INSPECT.test(option)) || INSPECT.test(process.env.NODE_OPTIONS ?? '');
-  return inspected ? [...execArgv, `--inspect-port=${nextInspectPort(inspectPort)}`] : [...execArgv];
+  if (isInspected(cluster.settings.execArgv)) execArgv.push(`--inspect-port=${nextInspectPort(inspectPort)}`);
+  return execArgv;
+}
+
+/** @type {WeakMap<string[], boolean>} */
+const inspected = new WeakMap();
+
+/** @param {string[]} execArgv */
+function isInspected(execArgv) {
+  let is = inspected.get(execArgv);
+  if (is === undefined) {
+    is = Array.prototype.some.call(execArgv, (option) => INSPECT.test(option)) || INSPECT.test(process.env.NODE_OPTIONS ?? '');
+    inspected.set(execArgv, is);
+  }
+  return is;
 }
 
 /** @param {number | (() => number) | undefined} inspectPort */

@@ -5,6 +5,7 @@
 const childProcess = require('node:child_process');
 
 const environment = require('./environment.js');
+const errors = require('./errors.js');
 const { binaryFile } = require('./native.js');
 const { workerExecArgv } = require('./settings.js');
 
@@ -17,11 +18,11 @@ const { workerExecArgv } = require('./settings.js');
  * @returns {import('node:child_process').ChildProcess}
  */
 function spawnWorker(settings, env, workerFd) {
-  const execArgv = workerExecArgv(settings);
+  const execArgv = workerExecArgv({ settings });
   const { cwd, gid, serialization, uid, windowsHide } = settings;
-  const stdio = stdioWithChannel(settings);
   const options = { cwd, gid, serialization, uid, windowsHide, execArgv };
-  validate(settings.exec, settings.args, { ...options, stdio });
+  validate(settings, options);
+  const stdio = stdioWithChannel(settings);
   const place = stdio.indexOf('ipc');
   const workerEnv = environment.forWorker({ ...process.env, ...env }, place, binaryFile());
   const args = [...withoutEval(execArgv), `${settings.exec}`, ...(settings.args ?? [])];
@@ -43,21 +44,29 @@ function stdioWithChannel({ silent, stdio }) {
   return all === 'inherit' ? [0, 1, 2, 'ipc'] : [all, all, all, 'ipc'];
 }
 
+/** What `stdio` may be when it is a string. */
+const STDIO = ['ignore', 'inherit', 'overlapped', 'pipe'];
+
 /**
  * Lets Node itself complain about bad settings: a fork without a channel is refused after everything else has been
  * looked at, and before anything has been started.
  *
- * @param {string} exec
- * @param {string[]} args
+ * @param {any} settings
  * @param {any} options
  */
-function validate(exec, args, options) {
-  const stdio = options.stdio.filter((/** @type {unknown} */ item) => item !== 'ipc');
+function validate(settings, options) {
+  const { exec, args, stdio } = settings;
+  // `fork` would take it for its options.
+  if (typeof args === 'object' && args !== null && !Array.isArray(args)) {
+    throw errors.invalidArgument('args', 'an instance of Array', args);
+  }
+  const channels = Array.isArray(stdio) ? stdio.filter((item) => item === 'ipc').length : 1;
+  const isBad = channels !== 1 || (typeof stdio === 'string' && !STDIO.includes(stdio));
   try {
-    childProcess.fork(exec, args, { ...options, stdio });
+    childProcess.fork(exec, args, { ...options, stdio: isBad ? stdio : [0, 1, 2] });
   } catch (error) {
     const refused = /** @type {NodeJS.ErrnoException} */ (error).code === 'ERR_CHILD_PROCESS_IPC_REQUIRED';
-    if (!refused || stdio.length === options.stdio.length) throw error;
+    if (!refused || isBad) throw error;
   }
 }
 

@@ -106,6 +106,8 @@ function supervise({ worker, cluster, servers, send, runHooks }, options) {
     onControl(message) {
       if (message.act === 'drain') {
         void drain(Number(message.timeout) || 0, message.last === true);
+      } else if (message.act === 'nothing-comes') {
+        draining?.nothingComes();
       } else if (message.act === 'ready') {
         isReady = true;
         stopTail();
@@ -117,6 +119,7 @@ function supervise({ worker, cluster, servers, send, runHooks }, options) {
       if (leaving) return;
       setTimeout(() => process.exit(exitCode()), options.drainTimeout);
       void drain(options.drainTimeout, true);
+      draining?.nothingComes();
     },
     /** `disconnect()` was called in this worker. Returns whether somebody is there to replace it. */
     askToLeave: () => send({ act: 'asked-to-leave' }),

@@ -44,8 +44,8 @@ const settings = (...sources) => sources.map((source) => `({ settings: { ${sourc
 const environments = (...sources) => sources.map((source) => `({ env: ${source} })`);
 
 test.each([
-  ['exec', settings('exec: null', 'exec: 42', "exec: ''", 'exec: {}', 'exec: undefined', "exec: 'a\\0b'")],
-  ['args', settings("args: 'text'", 'args: 5', 'args: [5, null, true]', 'args: [Symbol()]', 'args: {}', 'args: null')],
+  ['exec', settings('exec: null', 'exec: 42', 'exec: {}', 'exec: undefined', "exec: 'a\\0b'")],
+  ['args', settings("args: 'text'", 'args: 5', 'args: [5, null, true]', 'args: [Symbol()]', 'args: null')],
   ['execArgv', settings("execArgv: 'text'", 'execArgv: 5', 'execArgv: [5]', 'execArgv: {}', "execArgv: ['--no-such-option']")],
   ['cwd', settings("cwd: '/no/such/folder'", 'cwd: 5', 'cwd: {}', 'cwd: null', "cwd: 'a\\0b'", 'cwd: new URL("file:///")')],
   ['serialization', settings("serialization: 'xml'", 'serialization: 5', 'serialization: null', 'serialization: {}')],
@@ -94,8 +94,23 @@ test.each([
     ),
   ],
 ])('%s', async (_, cases) => {
-  const { primary } = await compare(forks, { args: cases, timeout: 25_000 });
-  expect(primary.map(([text]) => text)).toEqual(cases);
+  const [builtin, ours] = await Promise.all(
+    ['builtin', 'rcluster'].map((side) => runScenario(forks, { side, args: cases, timeout: 25_000 })),
+  );
+  expect(ours.primary).toEqual(builtin.primary);
+  expect(ours.primary.map(([text]) => text)).toEqual(cases);
+});
+
+// Node takes such an object for the options of `fork`: the process that it starts is no worker, but another primary.
+test('args that are an object are refused', async () => {
+  const { primary } = await runScenario({
+    primary({ cluster, outcome, report }) {
+      cluster.setupPrimary({ args: { env: {} } });
+      report(outcome(() => cluster.fork()));
+      process.exit();
+    },
+  });
+  expect(primary).toEqual([{ thrown: expect.objectContaining({ name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' }) }]);
 });
 
 test('arguments of setupPrimary', async () => {

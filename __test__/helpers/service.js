@@ -163,6 +163,15 @@ class Service {
   }
 
   /**
+   * Waits until so many connections are open in its workers.
+   *
+   * @param {number} count
+   */
+  waitForConnections(count) {
+    return this.waitForStatus(({ workers }) => workers.reduce((sum, { connections }) => sum + connections.active, 0) === count);
+  }
+
+  /**
    * Waits for the end of a worker.
    *
    * @param {number} pid

@@ -146,9 +146,8 @@ test('one whose client reads slowly gets all of a response that the server has l
 test('one on which nothing ever came moves, too', async () => {
   const service = await startService({ worker: busyServer });
   const clients = Array.from({ length: 4 }, () => new RawClient(service.port));
-  const { workers: [{ pid }] } = await service.waitForStatus(
-    (status) => status.workers.every(({ connections }) => connections.active === 2) && status,
-  );
+  await service.waitForConnections(4);
+  const [pid] = await service.pids();
   await service.retire(pid);
   await waitForDeath([pid]);
   for (const client of clients) await expectMoved(client, pid);

@@ -1,6 +1,6 @@
 'use strict';
 
-const { waitForDeath } = require('../helpers/run');
+const { request, waitForDeath } = require('../helpers/run');
 const { pidServer, startService } = require('../helpers/service');
 
 test('a worker that is killed is replaced, and the service goes on', async () => {
@@ -16,6 +16,16 @@ test('a worker that is killed is replaced, and the service goes on', async () =>
   expect(workers[0]).toMatchObject({ restarts: 1, lastExit: { pid, code: null, signal: 'SIGKILL', reason: 'was killed by SIGKILL' } });
   expect(workers[0].pid).not.toBe(pid);
   expect(workers[1]).toMatchObject({ pid: other, restarts: 0 });
+});
+
+test('when the only one is killed, connections wait for the next', async () => {
+  const service = await startService({ worker: pidServer, options: { workers: 1, restart: { delay: 600 } } });
+  const { port } = service;
+  const [pid] = await service.pids();
+  process.kill(pid, 'SIGKILL');
+  await waitForDeath([pid]);
+  const replies = await Promise.all(Array.from({ length: 10 }, () => request(port)));
+  expect(replies.map(({ status }) => status)).toEqual(Array(10).fill(200));
 });
 
 test('one that throws: the event has the stack', async () => {

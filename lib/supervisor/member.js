@@ -53,6 +53,8 @@ class Member extends EventEmitter {
   #verdict;
   /** @type {Promise<Retirement> | undefined} */
   #retirement;
+  /** Whether it has said that it will exit for an error. */
+  #crashed = false;
   /** Whether there is nobody left who could take its connections. */
   #last = false;
   #moved = 0;
@@ -203,6 +205,7 @@ class Member extends EventEmitter {
         break;
       case 'crashing':
         this.lastWords = String(message.text).trim();
+        this.#crashed = true;
         this.emit('crashing');
         break;
       case 'asked-to-leave':
@@ -250,7 +253,7 @@ class Member extends EventEmitter {
     let killed = false;
     if (this.state !== 'exited') {
       this.state = 'retiring';
-      if (!this.#last && this.worker) this.#core.leave(this.worker);
+      if (!this.#last && this.worker) this.#core.leave(this.worker, this.#crashed);
       this.#tellToDrain(this.#last);
       const timer = setTimeout(() => {
         killed = true;
@@ -262,6 +265,11 @@ class Member extends EventEmitter {
       clearTimeout(timer);
     }
     return { moved: this.#moved, finished: this.#finished, cut: this.#cut, killed, time: Date.now() - start };
+  }
+
+  /** One of the last: all that is for it is in its queue. */
+  nothingComes() {
+    if (this.worker && this.state !== 'exited') this.#core.tell(this.worker, { act: 'nothing-comes' });
   }
 
   /** @param {boolean} last */

@@ -243,8 +243,11 @@ class Supervisor extends EventEmitter {
     this.emit('stopping');
     for (const seat of this.#seats) seat.abandon();
     const members = [...this.#alive];
-    this.#core.finish(members.flatMap(({ worker }) => (worker ? [worker] : [])));
-    await Promise.all(members.map((member) => member.retire(true)));
+    const handedOver = this.#core.finish(members.flatMap(({ worker }) => (worker ? [worker] : [])));
+    const retired = Promise.all(members.map((member) => member.retire(true)));
+    await handedOver;
+    for (const member of members) member.nothingComes();
+    await retired;
     await this.#reloading?.catch(() => {});
     this.#rejectReady(coded(Error, 'ERR_RCLUSTER_STOPPED', 'The supervisor was stopped'));
     this.#core.onDisconnect(undefined);

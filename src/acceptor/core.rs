@@ -20,6 +20,8 @@ const BURST: usize = 32;
 const MOST_AT_THE_END: usize = 4096;
 /// Notices read from one worker before the others have their turn.
 const NOTICES: usize = 64;
+/// More than the kernel queues.
+const ALL_NOTICES: usize = 4096;
 /// When descriptors have run out: how long until the next try.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -84,7 +86,7 @@ impl Core {
         }
         self.dirty.retain(|dirty| *dirty != index);
         // What it gave back before it died is still to be read.
-        self.read_notices(&mut worker, index, usize::MAX);
+        self.read_notices(&mut worker, index, ALL_NOTICES);
         if !worker.take_back(&mut self.homeless) {
             self.departed.push(worker);
         }
@@ -122,16 +124,23 @@ impl Core {
         self.settle();
     }
 
+    /// Whether connections of a listener that was finished still wait for a member.
+    pub fn is_finishing(&self) -> bool {
+        self.listeners.values().any(|listener| listener.is_finished() && listener.holds_any())
+    }
+
     pub fn listener(&self, id: u32) -> Option<&Listener> {
         self.listeners.get(&id)
     }
 
-    pub fn add_member(&mut self, listener: u32, worker: usize) {
-        let known = self.workers.get(worker).is_some_and(Option::is_some);
-        if let Some(listener) = self.listeners.get_mut(&listener)
-            && known
-        {
-            listener.add_member(worker);
+    /// The worker takes connections of that listener from now on. That it did not before may be said by notices that
+    /// are still to be read.
+    pub fn add_member(&mut self, listener: u32, index: usize) {
+        let Some(mut worker) = self.workers.get_mut(index).and_then(Option::take) else { return };
+        self.read_notices(&mut worker, index, ALL_NOTICES);
+        self.workers[index] = Some(worker);
+        if let Some(listener) = self.listeners.get_mut(&listener) {
+            listener.add_member(index);
         }
         self.settle();
     }
@@ -369,10 +378,15 @@ impl Core {
         }
         self.watched_at = now;
         self.some_wait = false;
-        for worker in self.workers.iter_mut().flatten() {
+        for (index, worker) in self.workers.iter_mut().enumerate() {
+            let Some(worker) = worker else { continue };
             match worker.watch(now) {
                 Queue::Empty => {}
                 Queue::Waiting => self.some_wait = true,
+                // At the end of it all it keeps what it has got: the others may be about to leave.
+                Queue::Stuck if self.listeners.values().any(|one| one.is_finished() && one.has_member(index)) => {
+                    self.some_wait = true;
+                }
                 Queue::Stuck => {
                     worker.take_back(&mut self.homeless);
                 }

@@ -92,7 +92,7 @@ impl Listener {
 
     /// Those who wait for others are asked for anew: the newcomer may be the one that they belong to.
     pub fn add_member(&mut self, worker: usize) {
-        if self.members.iter().any(|member| member.worker == worker) {
+        if self.has_member(worker) {
             return;
         }
         self.members.push(Member::new(worker));
@@ -141,9 +141,18 @@ impl Listener {
         self.parked.push_back(connection);
     }
 
-    /// Whether nothing comes any more, and nobody waits for anyone.
+    /// Whether nothing comes any more.
+    pub fn is_finished(&self) -> bool {
+        self.sockets.is_empty()
+    }
+
+    /// Whether, besides, nobody is left who could serve what has come.
     pub fn is_over(&self) -> bool {
-        self.sockets.is_empty() && (!self.holds_any() || self.members.is_empty())
+        self.is_finished() && self.members.is_empty()
+    }
+
+    pub fn has_member(&self, worker: usize) -> bool {
+        self.members.iter().any(|member| member.worker == worker)
     }
 
     /// Finds out who gets a new connection. If nobody can take it now, it waits here.

@@ -66,6 +66,11 @@ impl Acceptor {
         self.core.lock().finish_listener(listener);
     }
 
+    /// Whether connections of a listener that was finished still wait for a worker.
+    pub fn is_finishing(&self) -> bool {
+        self.core.lock().is_finishing()
+    }
+
     /// The address a listener is bound to; `None` for Unix sockets.
     pub fn address(&self, listener: u32) -> Option<SocketAddr> {
         socket::local_address(self.core.lock().listener(listener)?.sockets.first()?.fd()).ok().flatten()

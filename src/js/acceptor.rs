@@ -73,6 +73,12 @@ impl Acceptor {
         self.core.finish_listener(listener);
     }
 
+    /// Whether connections of a listener that was finished still wait for a worker.
+    #[napi(catch_unwind)]
+    pub fn is_finishing(&self) -> bool {
+        self.core.is_finishing()
+    }
+
     /// The address that a TCP listener is bound to.
     #[napi(catch_unwind)]
     pub fn address(&self, listener: u32) -> Option<Address> {

@@ -2,8 +2,8 @@
 //!
 //! The kernel drops descriptors that a `recvmsg` cannot install, and with them the connections behind. So before
 //! receiving any we ask whether there is room, and leave them queued if not. The kernel gives out the lowest free
-//! number, so the number given last tells how full the table is; only near the limit, or when none was given for a
-//! while, is it worth system calls.
+//! number: as long as the highest numbers below the limit are free, that many descriptors fit. Where the limit is
+//! high, and none near it was ever seen, that is not worth a system call for each packet.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -12,38 +12,32 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::resource::{Resource, getrlimit};
 
-use super::{clock, libc};
+use super::{clock, libc, scm};
 
-/// Below this distance to the limit the answer is found by trying.
-const NEAR: u64 = 64;
+/// From this limit on, a table whose upper half was never used is taken to have room.
+const HIGH_LIMIT: i32 = 4096;
 
-/// After so long (ns) the number given last is out of date: the program may have opened what it likes.
+/// After so long (ns) nothing is taken for granted: the program may have opened what it likes.
 const FRESH: u64 = 10_000_000;
 
-static LAST_GIVEN: AtomicI32 = AtomicI32::new(0);
+static HIGHEST_SEEN: AtomicI32 = AtomicI32::new(0);
 static LIMIT_SEEN: AtomicI32 = AtomicI32::new(0);
 static ASKED_AT: AtomicU64 = AtomicU64::new(0);
 
 /// Remembers the number of a descriptor that the kernel just gave us.
 pub fn note(fd: RawFd) {
-    LAST_GIVEN.store(fd, Ordering::Relaxed);
+    HIGHEST_SEEN.fetch_max(fd, Ordering::Relaxed);
 }
 
 /// Whether `count` more descriptors fit, as far as one process can tell while other threads open some too.
 pub fn room_for(count: usize, sample: BorrowedFd) -> bool {
     let now = clock::monotonic_ns();
-    if now.saturating_sub(ASKED_AT.swap(now, Ordering::Relaxed)) > FRESH
-        && let Ok(fd) = duplicate(sample)
-    {
-        note(fd.as_raw_fd());
-    }
-    let last = LAST_GIVEN.load(Ordering::Relaxed);
-    if i64::from(last) + (NEAR as i64) < i64::from(LIMIT_SEEN.load(Ordering::Relaxed)) {
+    let fresh = now.saturating_sub(ASKED_AT.swap(now, Ordering::Relaxed)) <= FRESH;
+    let limit = if fresh { LIMIT_SEEN.load(Ordering::Relaxed) } else { limit() };
+    if fresh && limit >= HIGH_LIMIT && HIGHEST_SEEN.load(Ordering::Relaxed) < limit / 2 {
         return true;
     }
-    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
-    LIMIT_SEEN.store(i32::try_from(limit).unwrap_or(i32::MAX), Ordering::Relaxed);
-    if u64::try_from(last).unwrap_or(0) + NEAR < limit {
+    if top_is_free(limit, count) {
         return true;
     }
     let mut trial = Vec::with_capacity(count);
@@ -53,11 +47,25 @@ pub fn room_for(count: usize, sample: BorrowedFd) -> bool {
             Err(_) => return false,
         }
     }
-    // The lowest of the free numbers, which is what the next call will be given.
-    if let Some(first) = trial.first() {
-        note(first.as_raw_fd());
-    }
     true
+}
+
+fn limit() -> i32 {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| i32::try_from(soft).unwrap_or(i32::MAX));
+    LIMIT_SEEN.store(limit, Ordering::Relaxed);
+    limit
+}
+
+/// Whether none of the `count` highest numbers is in use: poll(2) tells without opening anything.
+fn top_is_free(limit: i32, count: usize) -> bool {
+    let mut tops = [libc::pollfd { fd: -1, events: 0, revents: 0 }; scm::MAX_FDS];
+    let Some(tops) = tops.get_mut(..count) else { return false };
+    for (top, fd) in tops.iter_mut().zip((0..limit).rev()) {
+        top.fd = fd;
+    }
+    // SAFETY: poll writes to these entries only; a number that is not open is just what it is asked about.
+    unsafe { libc::poll(tops.as_mut_ptr(), count as libc::nfds_t, 0) };
+    tops.iter().all(|top| top.revents & libc::POLLNVAL != 0)
 }
 
 /// Whether `error` says that descriptors, in this process or in flight between processes, have run out.
