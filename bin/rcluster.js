@@ -80,8 +80,10 @@ Exit codes: 0 stopped as asked; 1 no worker ever became ready; 2 wrong options o
  */
 function findScript(script, cwd) {
   const file = path.resolve(cwd, script);
+  // Not resolved, so that a link to the current version is followed anew by each worker.
+  if (fs.statSync(file, { throwIfNoEntry: false })?.isFile()) return file;
   try {
-    return fs.statSync(file).isFile() ? file : require.resolve(file);
+    return require.resolve(file);
   } catch {
     return undefined;
   }
@@ -94,7 +96,8 @@ function refuse(message) {
 }
 
 program.parse();
-const [script, ...args] = program.args;
+const [script, ...rawArgs] = program.args;
+const args = rawArgs[0] === '--' ? rawArgs.slice(1) : rawArgs;
 const { instances: workers, cwd, execArg, ...rest } = program.opts();
 if (cwd !== undefined && !fs.existsSync(cwd)) refuse(`there is no folder "${cwd}"`);
 const exec = findScript(script, cwd ?? process.cwd());
@@ -120,7 +123,10 @@ run();
 
 function run() {
   let failed = false;
-  supervisor.on('ready', () => log(`${supervisor.status().workers.length} workers are ready`));
+  supervisor.on('ready', () => {
+    const { length } = supervisor.status().workers;
+    log(length === 1 ? '1 worker is ready' : `${length} workers are ready`);
+  });
   supervisor.on('restart', ({ pid, reason, delay }) => log(`worker ${pid} ${reason}; another starts in ${delay} ms`));
   supervisor.on('restart-failed', (error) => log(error.message));
   supervisor.on('hang', ({ pid, time: silent }) => log(`worker ${pid} has not turned its event loop for ${silent} ms: it is replaced`));

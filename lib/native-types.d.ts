@@ -102,6 +102,7 @@ export interface Native {
   isListening(fd: number): boolean;
   newSocket(kind: 'tcp' | 'pipe' | 'udp'): number;
   notify(address: string, text: string): number;
+  endAfterParent(seconds: number): number;
   reapOrphans(children: number[]): number;
   closeFd(fd: number): void;
   duplicateFd(fd: number): number;

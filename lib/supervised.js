@@ -3,6 +3,7 @@
 // What a supervised worker does besides its work: says when it is ready and what it died of, and leaves when asked.
 
 const { Drain } = require('./drain.js');
+const { load } = require('./native.js');
 const { keepTail } = require('./tail.js');
 
 /** How often (ms) a worker that is not ready looks whether a server with a socket of its own listens. */
@@ -32,6 +33,8 @@ function supervise({ worker, cluster, servers, send, runHooks }, options) {
     stopTail();
     if (!draining) send({ act: 'last-words', text: describe(error) });
   });
+  // Should the primary die while this event loop hangs, nothing else will end it.
+  load().endAfterParent(Math.ceil(options.drainTimeout / 1000) + 1);
   if (options.crash === 'drain') process.on('uncaughtException', onCrash);
   if (options.signals) leaveSignalsToPrimary();
 

@@ -60,9 +60,17 @@ pub enum Batch {
     Closed,
 }
 
+/// Whether there is room for the next packet's descriptors, or nothing to be received.
+fn next_fits(queue: BorrowedFd) -> bool {
+    match scm::peek(queue, &mut [0; MAX_BATCH * 4]) {
+        Ok(next) => !next.descriptors || descriptors::room_for(next.bytes / 4, queue),
+        Err(_) => true,
+    }
+}
+
 /// Receives one packet, appending its connections.
 pub fn receive(queue: BorrowedFd, connections: &mut Vec<Connection>) -> io::Result<Batch> {
-    if !descriptors::room_for(MAX_BATCH, queue) {
+    if !descriptors::room_for(MAX_BATCH, queue) && !next_fits(queue) {
         return Ok(Batch::NoRoom);
     }
     let mut payload = [0; MAX_BATCH * 4];

@@ -21,14 +21,14 @@ test('recluster: replaces a worker that crashed, and reloads without a failed re
   const [crashed, id] = await ask({ path: '/crash' });
   await app.waitForLine(new RegExp(`^exit ${crashed}$`));
   // The replacement takes over the number of the one that crashed.
-  const answers = [];
+  const seen = new Set();
   await waitFor(
     async () => {
       const [pid, place] = await ask();
-      answers.push(`${pid} ${place}`);
+      seen.add(`${pid} ${place}`);
       return place === id && pid !== crashed;
     },
-    { message: () => `${crashed} was ${id}; answers: ${[...new Set(answers)]}\n${app.describe()}`},
+    { message: () => `${crashed} was ${id}; answers came from ${[...seen].join(', ')}\n${app.describe()}` },
   );
 
   fs.writeFileSync(file, 'two');

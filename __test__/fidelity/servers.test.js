@@ -3,8 +3,6 @@
 // What the servers of workers can do on newer Nodes, side by side with the built-in module. What a Node does not have
 // shows on both sides alike.
 
-const cluster = require('node:cluster');
-const net = require('node:net');
 const { compare, runScenario } = require('../helpers/scenario');
 
 /** A primary that forks one worker, and asks its server as the worker's messages say. */

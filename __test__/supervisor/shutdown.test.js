@@ -4,7 +4,7 @@
 
 const { runScenario } = require('../helpers/scenario');
 const { request, waitForDeath } = require('../helpers/run');
-const { startService } = require('../helpers/service');
+const { pidServer, startService } = require('../helpers/service');
 
 /** What the workers have printed. */
 const printed = (service) => service.script.stdout.filter((line) => line.startsWith('hook '));
@@ -194,5 +194,14 @@ describe('the primary is killed', () => {
     process.kill(service.pid, 'SIGKILL');
     await waitForDeath(pids);
     half.destroy();
+  });
+
+  test('a worker whose event loop hangs does not stay either', async () => {
+    const service = await startService({ worker: pidServer, options: { drainTimeout: 500 } });
+    const pids = await service.pids();
+    void service.get('/hang').catch(() => {});
+    await service.script.waitForLine(/hangs$/);
+    process.kill(service.pid, 'SIGKILL');
+    await waitForDeath(pids);
   });
 });

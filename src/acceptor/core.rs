@@ -12,7 +12,7 @@ use crate::sys::poll::{Interest, Poller, WAKE};
 use crate::sys::{clock, descriptors, libc, socket};
 
 use super::listener::{Listener, Watch, listener_of};
-use super::worker::{Queue, STUCK_AFTER, Worker, WorkerEnds};
+use super::worker::{Queue, STUCK_AFTER, STUCK_BESIDE_IDLE, Worker, WorkerEnds};
 
 /// Connections accepted from one socket before the others have their turn.
 const BURST: usize = 32;
@@ -41,6 +41,9 @@ pub struct Core {
     dirty: Vec<usize>,
     /// Taken back, to be given to others.
     homeless: Vec<Connection>,
+    /// Workers whose notices have to wait for room for a descriptor, until this time (ns).
+    unread: Vec<usize>,
+    unread_until: u64,
     /// Workers that are gone, but whose queues could not be emptied for want of descriptors.
     departed: Vec<Worker>,
     last_listener: u32,
@@ -60,6 +63,8 @@ impl Core {
             workers: Vec::new(),
             dirty: Vec::new(),
             homeless: Vec::new(),
+            unread: Vec::new(),
+            unread_until: 0,
             departed: Vec::new(),
             last_listener: 0,
             some_wait: false,
@@ -209,6 +214,7 @@ impl Core {
     /// Gives what waits to whom can take it, sends, and says how long nothing needs to be done.
     fn settle_at(&mut self, now: u64) -> Option<Duration> {
         self.watch_workers(now);
+        self.read_again(now);
         let next_look = self.look_at_sockets(now);
         let homeless = &mut self.homeless;
         self.departed.retain_mut(|worker| !worker.take_back(homeless));
@@ -224,10 +230,10 @@ impl Core {
             listener.sync(&self.poller);
             wait = shorter(wait, listener.patience(now));
         }
-        if !self.departed.is_empty() {
+        if !self.departed.is_empty() || !self.unread.is_empty() {
             wait = shorter(wait, Some(RETRY));
         }
-        if self.some_wait { shorter(wait, Some(STUCK_AFTER / 2)) } else { wait }
+        if self.some_wait { shorter(wait, Some(STUCK_BESIDE_IDLE / 2)) } else { wait }
     }
 
     /// Something has come to one of a listener's sockets.
@@ -294,7 +300,14 @@ impl Core {
 
     fn read_notices(&mut self, worker: &mut Worker, index: usize, limit: usize) {
         for _ in 0..limit {
-            match connection_queue::receive_notice(worker.ends().queue.as_fd()) {
+            let queue = worker.ends().queue.as_fd();
+            if !descriptors::room_for(1, queue) {
+                let _ = self.poller.set_interest(queue, index as u64, Interest::None);
+                self.unread.push(index);
+                self.unread_until = clock::monotonic_ns() + RETRY.as_nanos() as u64;
+                return self.shortage(clock::monotonic_ns());
+            }
+            match connection_queue::receive_notice(queue) {
                 Ok(None) => return,
                 Ok(Some(Notice::TurnOver)) => {}
                 Ok(Some(Notice::Available(listener))) => self.set_full(listener, index, false),
@@ -315,6 +328,18 @@ impl Core {
                     worker.set_broken();
                     return;
                 }
+            }
+        }
+    }
+
+    /// Notices that had to wait are reported again by the poller.
+    fn read_again(&mut self, now: u64) {
+        if now < self.unread_until {
+            return;
+        }
+        for index in mem::take(&mut self.unread) {
+            if let Some(Some(worker)) = self.workers.get(index) {
+                let _ = self.poller.set_interest(worker.ends().queue.as_fd(), index as u64, Interest::Each);
             }
         }
     }
@@ -373,14 +398,16 @@ impl Core {
 
     /// Takes back what waits for workers that are stuck.
     fn watch_workers(&mut self, now: u64) {
-        if !self.some_wait || now.saturating_sub(self.watched_at) < STUCK_AFTER.as_nanos() as u64 / 4 {
+        if !self.some_wait || now.saturating_sub(self.watched_at) < STUCK_BESIDE_IDLE.as_nanos() as u64 / 4 {
             return;
         }
         self.watched_at = now;
         self.some_wait = false;
+        let some_idle = self.workers.iter().flatten().any(|worker| worker.is_idle(now));
+        let limit = if some_idle { STUCK_BESIDE_IDLE } else { STUCK_AFTER };
         for (index, worker) in self.workers.iter_mut().enumerate() {
             let Some(worker) = worker else { continue };
-            match worker.watch(now) {
+            match worker.watch(now, limit) {
                 Queue::Empty => {}
                 Queue::Waiting => self.some_wait = true,
                 // At the end of it all it keeps what it has got: the others may be about to leave.

@@ -10,12 +10,21 @@ use crate::board::Board;
 use crate::connection_queue::{self, Batch, Connection, MAX_BATCH};
 use crate::sys::descriptors;
 
-/// The most connections that wait in one worker's queue. Shallow, so that few wait behind a slow one.
-pub const QUEUE_DEPTH: u64 = 16;
+/// The most connections that wait in one worker's queue. With half as many, 64 clients and two workers on a busy machine
+/// fill it so often that the rotation becomes uneven; twice as many gain nothing. How long they wait behind a slow one is
+/// limited by time.
+pub const QUEUE_DEPTH: u64 = 32;
 
 /// A worker that has taken nothing for so long, though something was queued for it, is stuck; so is one whose board
-/// says that it has been running for so long. What waits for it goes to others.
+/// says that it has been running for so long. What waits for it goes to others. On a busy machine a sound worker may
+/// have to wait nearly as long for a processor.
 pub const STUCK_AFTER: Duration = Duration::from_millis(20);
+
+/// The same while another worker has nothing to do.
+pub const STUCK_BESIDE_IDLE: Duration = Duration::from_millis(10);
+
+/// How many connections a worker whose descriptors ran out gets one by one.
+const SINGLES: u64 = 64;
 
 /// The primary's ends of one worker's resources.
 pub struct WorkerEnds {
@@ -51,6 +60,9 @@ pub struct Worker {
     stuck_in_turn: Option<u64>,
     /// The kernel would not take more. Until it has taken some.
     refused_at: Option<u64>,
+    /// Its descriptors have run out: until it has taken so many, each goes in a packet of its own, for which there may
+    /// be room.
+    single_until: u64,
     /// It wrote something that makes no sense; it gets nothing any more.
     broken: bool,
 }
@@ -66,6 +78,7 @@ impl Worker {
             progress_at: 0,
             stuck_in_turn: None,
             refused_at: None,
+            single_until: 0,
             broken: false,
         }
     }
@@ -128,7 +141,8 @@ impl Worker {
     /// Sends what was enqueued and closes our copies. What could not be sent comes back.
     pub fn flush(&mut self, now: u64) -> Result<(), (io::Error, Vec<Connection>)> {
         while !self.batch.is_empty() {
-            let count = self.batch.len().min(MAX_BATCH);
+            let most = if self.ends.board.taken() < self.single_until { 1 } else { MAX_BATCH };
+            let count = self.batch.len().min(most);
             if let Err(error) = connection_queue::send(self.ends.queue.as_fd(), &self.batch[..count]) {
                 if error.kind() == io::ErrorKind::WouldBlock {
                     self.refused_at = Some(self.ends.board.taken());
@@ -153,8 +167,13 @@ impl Worker {
         let _ = connection_queue::nudge(self.ends.queue.as_fd());
     }
 
-    /// Looks whether it takes what is queued.
-    pub fn watch(&mut self, now: u64) -> Queue {
+    /// Whether it could take a connection and has none to take.
+    pub fn is_idle(&self, now: u64) -> bool {
+        self.waiting() == 0 && self.batch.is_empty() && self.can_take(now)
+    }
+
+    /// Looks whether it takes what is queued, as it should within `limit`.
+    pub fn watch(&mut self, now: u64, limit: Duration) -> Queue {
         let taken = self.ends.board.taken();
         if taken != self.taken_seen {
             self.taken_seen = taken;
@@ -164,7 +183,7 @@ impl Worker {
         if self.sent.saturating_sub(taken) == 0 {
             return Queue::Empty;
         }
-        if now.saturating_sub(self.progress_at) < STUCK_AFTER.as_nanos() as u64 {
+        if now.saturating_sub(self.progress_at) < limit.as_nanos() as u64 {
             return Queue::Waiting;
         }
         self.stuck_in_turn = Some(self.ends.board.turns());
@@ -192,6 +211,9 @@ impl Worker {
     /// the rest stays queued.
     pub fn take_back(&mut self, connections: &mut Vec<Connection>) -> bool {
         connections.append(&mut self.batch);
+        if self.is_out_of_descriptors() {
+            self.single_until = self.ends.board.taken().saturating_add(SINGLES);
+        }
         // Bounded by what the kernel holds.
         let emptied = loop {
             match connection_queue::receive(self.ends.take_back.as_fd(), connections) {
@@ -229,7 +251,7 @@ mod tests {
         assert!(worker.enqueue(Connection { fd, listener: 1 }));
         assert!(worker.flush(now).is_ok());
         let late = now + STUCK_AFTER.as_nanos() as u64;
-        assert!(matches!(worker.watch(late), Queue::Stuck));
+        assert!(matches!(worker.watch(late, STUCK_AFTER), Queue::Stuck));
         let mut taken_back = Vec::new();
         assert!(worker.take_back(&mut taken_back));
         assert_eq!(taken_back.len(), 1);

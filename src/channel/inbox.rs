@@ -73,6 +73,16 @@ fn lead(kind: Kind) -> usize {
     usize::from(kind == Kind::Json)
 }
 
+/// How many bytes can be read without a descriptor coming along; `None` when one would.
+fn bytes_alone(socket: BorrowedFd) -> Option<usize> {
+    match scm::peek(socket, &mut vec![0; CHUNK]) {
+        Ok(next) if next.descriptors => None,
+        Ok(next) => Some(next.bytes.max(1)),
+        // Reading says what it is.
+        Err(_) => Some(1),
+    }
+}
+
 impl Inbox {
     fn header(&self) -> Result<Option<Header>, Malformed> {
         let Some(bytes) = self.bytes.get(self.start..self.start + HEADER) else { return Ok(None) };
@@ -82,9 +92,8 @@ impl Inbox {
 
     /// Reads once from the socket. A frame known to be long is read into memory of its own, to its end and not beyond.
     pub fn read(&mut self, socket: BorrowedFd) -> io::Result<Read> {
-        if !descriptors::room_for(MAX_FDS, socket) {
-            return Ok(Read::NoRoom);
-        }
+        let most = if descriptors::room_for(MAX_FDS, socket) { Some(usize::MAX) } else { bytes_alone(socket) };
+        let Some(most) = most else { return Ok(Read::NoRoom) };
         if self.bytes.capacity() == 0 {
             self.bytes = SCRATCH.take();
         }
@@ -106,7 +115,7 @@ impl Inbox {
         // Ahead of what has come, but not as far as a liar says. One more for a closing bracket.
         let room = limit.min(AHEAD.max(have)) + 1;
         self.bytes.try_reserve_exact(room).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        let asked = limit.min(self.bytes.capacity() - self.bytes.len());
+        let asked = limit.min(self.bytes.capacity() - self.bytes.len()).min(most);
         let mut fds = Vec::new();
         let received = match scm::receive_append(socket, &mut self.bytes, asked, &mut fds) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Read::Nothing),

@@ -17,6 +17,13 @@ pub fn notify(address: String, text: String) -> i32 {
     number(process::notify(&address, &text).map(|()| 0))
 }
 
+/// Ends this process so many seconds after its parent has died, even if its event loop hangs. Returns 0 or a negative
+/// errno.
+#[napi(catch_unwind)]
+pub fn end_after_parent(seconds: u32) -> i32 {
+    number(process::end_after_parent(seconds).map(|()| 0))
+}
+
 /// Collects ended processes that are none of `children`. Returns how many, or a negative errno.
 #[napi(catch_unwind)]
 pub fn reap_orphans(children: Vec<i32>) -> i32 {

@@ -18,6 +18,9 @@ use crate::sys::{clock, descriptors};
 
 use super::exception;
 
+/// How often a worker waits for room for a full packet before it is content with less.
+const PATIENCE: u32 = 3;
+
 struct Inner {
     fd: RefCell<Option<OwnedFd>>,
     poll: RefCell<Option<Poll>>,
@@ -29,6 +32,8 @@ struct Inner {
     /// Notices that the kernel would not take.
     unsent: RefCell<VecDeque<Notice>>,
     out_of_descriptors: Cell<bool>,
+    /// How often it has tried again since.
+    tries: Cell<u32>,
 }
 
 /// Where connections come from.
@@ -58,6 +63,7 @@ impl ConnectionQueue {
             taken: RefCell::new(Vec::with_capacity(connection_queue::MAX_BATCH)),
             unsent: RefCell::default(),
             out_of_descriptors: Cell::new(false),
+            tries: Cell::new(0),
         });
         let failed = |error: std::io::Error| exception(&error);
         let weak = Rc::downgrade(&inner);
@@ -122,7 +128,7 @@ impl ConnectionQueue {
     /// Tries again after descriptors had run out, or after something could not be sent. Returns as `giveBack` does.
     #[napi(catch_unwind)]
     pub fn resume(&self) -> bool {
-        if self.inner.out_of_descriptors.get() && self.inner.has_room() {
+        if self.inner.out_of_descriptors.get() && self.inner.has_room_again() {
             self.inner.out_of_descriptors.set(false);
             self.inner.board.set_out_of_descriptors(false);
             self.inner.watch(READABLE);
@@ -194,6 +200,18 @@ impl Inner {
     /// Whether the next packet's descriptors would fit.
     fn has_room(&self) -> bool {
         self.fd.borrow().as_ref().is_none_or(|fd| descriptors::room_for(connection_queue::MAX_BATCH, fd.as_fd()))
+    }
+
+    /// Whether to try again: with room for a full packet, or after a while also with less, as nobody else may be there
+    /// to take what waits.
+    fn has_room_again(&self) -> bool {
+        let tries = self.tries.replace(self.tries.get() + 1);
+        let wanted = if tries < PATIENCE { connection_queue::MAX_BATCH } else { 1 };
+        let room = self.fd.borrow().as_ref().is_none_or(|fd| descriptors::room_for(wanted, fd.as_fd()));
+        if room {
+            self.tries.set(0);
+        }
+        room
     }
 
     /// Takes nothing, and says so, until `resume`. Returns `false`.

@@ -2,11 +2,16 @@
 
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, sendto, socket};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
+
+use super::libc;
 
 /// Sends one datagram to a Unix socket, named by its path or, after an `@`, by its abstract name (sd_notify(3)).
 pub fn notify(address: &str, text: &str) -> io::Result<()> {
@@ -16,6 +21,30 @@ pub fn notify(address: &str, text: &str) -> io::Result<()> {
     };
     let fd = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
     sendto(fd.as_raw_fd(), text.as_bytes(), &peer, MsgFlags::MSG_NOSIGNAL)?;
+    Ok(())
+}
+
+/// How long (s) this process may outlive its parent.
+static AFTERLIFE: AtomicU32 = AtomicU32::new(0);
+
+/// Runs when the parent has died, even if the event loop hangs. Calls nothing but what a signal handler may call
+/// (signal-safety(7)).
+extern "C" fn on_parent_death(_: libc::c_int) {
+    // SAFETY: SIGALRM gets its default action, which ends the process; both functions are async-signal-safe.
+    unsafe {
+        libc::signal(libc::SIGALRM, libc::SIG_DFL);
+        libc::alarm(AFTERLIFE.load(Ordering::Relaxed));
+    }
+}
+
+/// Ends this process `seconds` after its parent has died, whatever it is doing then; see PR_SET_PDEATHSIG in prctl(2).
+/// The kernel tells by SIGURG, which nobody misses when it is ignored.
+pub fn end_after_parent(seconds: u32) -> io::Result<()> {
+    AFTERLIFE.store(seconds.max(1), Ordering::Relaxed);
+    let action = SigAction::new(SigHandler::Handler(on_parent_death), SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler only calls async-signal-safe functions.
+    unsafe { sigaction(Signal::SIGURG, &action) }?;
+    prctl::set_pdeathsig(Signal::SIGURG)?;
     Ok(())
 }
 

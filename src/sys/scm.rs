@@ -80,6 +80,28 @@ pub fn receive_append(
     Ok(received)
 }
 
+/// What a receive of that size would bring; it stays queued.
+pub struct Peeked {
+    /// Bytes; 0 means that the peer has closed (or sent an empty packet).
+    pub bytes: usize,
+    /// Whether descriptors come along.
+    pub descriptors: bool,
+}
+
+/// Looks at what is queued, up to the size of `buffer`. Never blocks.
+pub fn peek(socket: BorrowedFd, buffer: &mut [u8]) -> io::Result<Peeked> {
+    let mut slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: an all-zero msghdr is valid.
+    let mut header: libc::msghdr = unsafe { mem::zeroed() };
+    header.msg_iov = &raw mut slice;
+    header.msg_iovlen = 1;
+    // SAFETY: `header` points to `buffer`, writable for the length given. Without room for control data no descriptor is
+    // installed.
+    let bytes =
+        check_size(unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_DONTWAIT | libc::MSG_PEEK) })?;
+    Ok(Peeked { bytes, descriptors: header.msg_flags & libc::MSG_CTRUNC != 0 })
+}
+
 fn receive_uninit(socket: BorrowedFd, buffer: &mut [MaybeUninit<u8>], fds: &mut Vec<OwnedFd>) -> io::Result<Received> {
     let mut control = Control([0; CONTROL_BYTES]);
     let mut slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
@@ -147,6 +169,21 @@ mod tests {
         send(fds[0].as_fd(), &[IoSlice::new(b"x")], &[]).unwrap();
         let mut none = Vec::new();
         assert_eq!(receive(kept.as_fd(), &mut buffer, &mut none).unwrap().bytes, 1);
+    }
+
+    #[test]
+    fn a_peek_tells_of_descriptors_and_leaves_them() {
+        let (here, there) = socket::stream_pair().unwrap();
+        let (passed, _kept) = socket::stream_pair().unwrap();
+        let mut buffer = [0; 8];
+        send(here.as_fd(), &[IoSlice::new(b"ab")], &[]).unwrap();
+        let bytes = peek(there.as_fd(), &mut buffer).unwrap();
+        assert_eq!((bytes.bytes, bytes.descriptors), (2, false));
+        send(here.as_fd(), &[IoSlice::new(b"cd")], &[passed.as_raw_fd()]).unwrap();
+        assert!(peek(there.as_fd(), &mut buffer).unwrap().descriptors);
+        let mut fds = Vec::new();
+        receive(there.as_fd(), &mut buffer, &mut fds).unwrap();
+        assert_eq!((&buffer[..4], fds.len()), (&b"abcd"[..], 1));
     }
 
     #[test]
