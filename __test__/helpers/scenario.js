@@ -27,6 +27,7 @@ const { startScript } = require('./run');
  * @property {unknown} [args] what the functions get as `args`; JSON
  * @property {Record<string, string>} [env]
  * @property {string[]} [execArgv]
+ * @property {number} [descriptors] how many the processes may have
  * @property {number} [timeout] ms
  *
  * @typedef {object} Outcome
@@ -54,9 +55,10 @@ function sourceOf(scenario) {
  * @param {Scenario} scenario
  * @param {ScenarioOptions} [options]
  */
-function startScenario(scenario, { side = 'rcluster', args = null, env = {}, execArgv = [] } = {}) {
+function startScenario(scenario, { side = 'rcluster', args = null, env = {}, execArgv = [], descriptors } = {}) {
   const TEST_SCENARIO = JSON.stringify({ side, args, source: sourceOf(scenario) });
-  return startScript('__test__/fixtures/scenario.js', { env: { ...env, TEST_SCENARIO }, execArgv });
+  const limited = descriptors && { node: 'prlimit', execArgv: [`--nofile=${descriptors}`, process.execPath, ...execArgv] };
+  return startScript('__test__/fixtures/scenario.js', { env: { ...env, TEST_SCENARIO }, execArgv, ...limited });
 }
 
 /**

@@ -232,8 +232,8 @@ async function startService({ worker, options = {}, env = {}, ready = true }) {
 /** A worker: each reply is its pid. `/slow?500` takes 500 ms; `/hang` (which prints that it does), `/throw` and `/exit?3`. */
 function pidServer() {
   const http = require('node:http');
-  const server = http.createServer((request, response) => {
-    const [where, time] = request.url.split('?');
+  const server = http.createServer((asked, response) => {
+    const [where, time] = asked.url.split('?');
     const answer = () => response.end(`${process.pid}`);
     if (where === '/slow') setTimeout(answer, Number(time));
     else if (where === '/hang') hang();

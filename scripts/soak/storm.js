@@ -22,8 +22,7 @@ const { parseArgs } = require('node:util');
 
 const { build } = require('../../bench/lib/build.js');
 const { watchCpu } = require('../../bench/lib/cpu.js');
-const { runLoad } = require('../../bench/lib/load.js');
-const { Running } = require('../../bench/lib/processes.js');
+const { Running, ask } = require('../../bench/lib/processes.js');
 
 const LIMIT = 1024;
 const FREE = 24;
@@ -34,6 +33,8 @@ const MAX_CONNECTIONS = 100;
 /** How long (ms) the use of the processors is measured while all wait. */
 const WAIT = 5000;
 const MOST_CPU = 2;
+/** How long (s) a request of a flood may take. */
+const PATIENCE = 120;
 
 const { values } = parseArgs({
   options: {
@@ -75,7 +76,9 @@ async function flood(policy, load, where) {
   const server = await start(policy, { STORM_FILL: where, STORM_FREE: `${FREE}` });
   try {
     const requests = Number(values.connections);
-    const report = await runLoad(load, server.port, { connections: AT_ONCE, requests, sources: 64, timeout: 60 });
+    const options = { port: server.port, connections: AT_ONCE, requests, sources: 64, timeout: PATIENCE };
+    const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, `${value}`]);
+    const report = await ask({ command: load, args, timeout: 3 * PATIENCE * 1000 });
     const warned = warnings(server.running);
     const most = where === 'primary' ? 1 : WORKERS;
     return {

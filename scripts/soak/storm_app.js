@@ -28,11 +28,11 @@ function primary() {
   cluster.on('message', (_, message) => {
     if (++ready < count) return;
     if (STORM_FILL === 'primary') fill();
-    const workers = Object.values(cluster.workers ?? {}).map((worker) => worker?.process.pid);
+    const workers = Object.values(cluster.workers ?? {}).map((one) => one?.process.pid);
     console.log(JSON.stringify({ port: message.port, primary: process.pid, workers }));
   });
   process.on('SIGUSR2', () => {
-    for (const worker of Object.values(cluster.workers ?? {})) worker?.send('answer');
+    for (const one of Object.values(cluster.workers ?? {})) one?.send('answer');
   });
   // The parent keeps our standard input open for as long as it lives.
   process.stdin.resume().on('end', () => process.exit());

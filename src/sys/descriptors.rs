@@ -6,7 +6,7 @@
 //! high, and none near it was ever seen, that is not worth a system call for each packet.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use nix::fcntl::{FcntlArg, fcntl};
