@@ -64,9 +64,22 @@ process.on('exit', () => {
  * @typedef {{ swallowErrors?: boolean, keepOpen?: boolean }} SendOptions
  */
 
+/**
+ * What the native part calls, and holds until the garbage collector takes it. So it must not lead to a channel that is
+ * closed, which leads back to it.
+ *
+ * @param {{ receive: import('./native-types').OnEvent | undefined }} end
+ * @returns {import('./native-types').OnEvent}
+ */
+function receiver(end) {
+  return (kind, payload, fd) => end.receive?.(kind, payload, fd);
+}
+
 class MessageChannel {
   /** @type {NativeChannel} */
   #native;
+  /** @type {{ receive: import('./native-types').OnEvent | undefined }} */
+  #end = { receive: undefined };
   /** The process object that the channel belongs to. */
   #target;
   #advanced;
@@ -109,7 +122,8 @@ class MessageChannel {
    * @param {(error: Error) => void} options.onMalformed The other side wrote what makes no sense; the channel ends.
    */
   constructor(target, open, { advanced, inWorker, onControl, deliver, onClosed, onMalformed }) {
-    this.#native = open((kind, payload, fd) => this.#onCallback(kind, payload, fd));
+    this.#native = open(receiver(this.#end));
+    this.#end.receive = (kind, payload, fd) => this.#onCallback(kind, payload, fd);
     this.#target = target;
     this.#advanced = advanced;
     this.#onControl = onControl;
@@ -404,6 +418,7 @@ class MessageChannel {
     for (const callback of unsent) process.nextTick(callback, errors.channelClosed());
     process.nextTick(() => {
       this.#native.close();
+      this.#end.receive = undefined;
       this.socketLists.close();
       this.#onClosed();
       target.emit('disconnect');
@@ -532,12 +547,13 @@ class MessageChannel {
    * @param {number} fd
    */
   #gotControl(message, fd) {
-    if (typeof message === 'object' && message !== null && !this.socketLists.onControl(message)) {
+    const sound = this.inWorker || isSound(message);
+    if (sound && !this.socketLists.onControl(message)) {
       this.#onControl(message, fd);
       return;
     }
     discard(fd);
-    if (typeof message !== 'object' || message === null) this.#malformed('a control message is no object');
+    if (!sound) this.#malformed('a control message makes no sense');
   }
 
   /**
@@ -553,6 +569,17 @@ class MessageChannel {
 /** @param {number} fd A descriptor that nobody wants, or -1. */
 function discard(fd) {
   if (fd >= 0) load().closeFd(fd);
+}
+
+/**
+ * Whether a worker's control message is an object of simple values, as those who read it take for granted. `data` only
+ * passes through.
+ *
+ * @param {any} message
+ */
+function isSound(message) {
+  if (typeof message !== 'object' || message === null) return false;
+  return Object.entries(message).every(([name, value]) => typeof value !== 'object' || value === null || name === 'data');
 }
 
 /**

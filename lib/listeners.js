@@ -143,9 +143,15 @@ class Listeners {
   /** @type {import('./native-types').Acceptor | undefined} */
   #acceptor;
 
-  /** @param {(text: string) => void} onWarning */
-  constructor(onWarning) {
+  #anotherComes;
+
+  /**
+   * @param {(text: string) => void} onWarning
+   * @param {() => boolean} anotherComes Whether a worker is sure to take the place of one that has died.
+   */
+  constructor(onWarning, anotherComes) {
     this.#onWarning = onWarning;
+    this.#anotherComes = anotherComes;
   }
 
   /** Sockets that whoever started us has opened. @type {{ fd: number, address: import('./native-types').SocketName }[]} */
@@ -269,7 +275,7 @@ class Listeners {
     const all = entry ? [...entry.workers].filter((worker) => worker !== from) : [];
     const released = all.filter((worker) => !worker.held);
     const others = released.length > 0 ? released : all;
-    if (!entry || fd < 0 || others.length === 0) return;
+    if (!entry || !load().isConnection(fd) || others.length === 0) return;
     entry.turn = ((entry.turn ?? 0) + 1) % others.length;
     others[entry.turn].channel.sendControl({ act: 'adopt', key }, fd);
   }
@@ -303,8 +309,9 @@ class Listeners {
    * @param {number} policy
    */
   #openPipe({ address, backlog, readableAll, writableAll }, accepted, policy) {
+    if (!address) return { id: -os.constants.errno.EINVAL, distributed: false };
     // @ts-expect-error: not in the types.
-    const pipe = require('node:net')._createServerHandle(shortest(address ?? ''), -1, -1);
+    const pipe = require('node:net')._createServerHandle(shortest(address), -1, -1);
     if (typeof pipe === 'number') return { id: pipe, distributed: false };
     const mode = (readableAll ? READABLE : 0) | (writableAll ? WRITABLE : 0);
     const binding = { fd: pipe.fd, backlog };
@@ -363,8 +370,17 @@ class Listeners {
     if (entry.accepted) this.acceptor.removeMember(entry.id, worker.slot());
     if (entry.workers.size > 0) return;
     entry.last = worker;
-    if (died && entry.accepted) entry.linger = setTimeout(() => this.#close(entry), LINGER).unref();
+    if (died && entry.accepted) this.#linger(entry);
     else this.#close(entry);
+  }
+
+  /**
+   * Keeps the listener open for a while: for another worker, which finds what came meanwhile.
+   *
+   * @param {Entry} entry
+   */
+  #linger(entry) {
+    entry.linger = setTimeout(() => (this.#anotherComes() ? this.#linger(entry) : this.#close(entry)), LINGER).unref();
   }
 
   /**

@@ -100,6 +100,7 @@ export interface Native {
   socketName(fd: number): SocketName | null;
   socketKind(fd: number): 'tcp' | 'pipe' | 'udp' | null;
   isListening(fd: number): boolean;
+  isConnection(fd: number): boolean;
   newSocket(kind: 'tcp' | 'pipe' | 'udp'): number;
   notify(address: string, text: string): number;
   endAfterParent(seconds: number): number;

@@ -24,9 +24,12 @@ const { spawnWorker } = require('./spawn.js');
  */
 
 /**
- * @typedef {object} DisconnectHooks
+ * What the primary asks a supervisor.
+ *
+ * @typedef {object} SupervisionHooks
  * @property {(worker: any) => boolean} one `worker.disconnect()` was called. Returns whether that is taken care of.
  * @property {() => Promise<void>} all `cluster.disconnect()` was called.
+ * @property {() => boolean} isRecovering Whether workers are missing, and will be started.
  */
 
 /**
@@ -45,7 +48,7 @@ const { spawnWorker } = require('./spawn.js');
  * @property {() => number[]} pids Of all workers that have not ended.
  * @property {(fds: number[]) => void} useSockets Listening sockets to use instead of binding their addresses.
  * @property {(workers: any[]) => Promise<void>} finish All at once out of the rotation, once they have what has come by now.
- * @property {(hooks: DisconnectHooks | undefined) => void} onDisconnect Who decides about `disconnect()` from now on.
+ * @property {(hooks: SupervisionHooks | undefined) => void} setHooks Who is asked from now on.
  */
 
 /**
@@ -58,7 +61,10 @@ function takeOver(cluster) {
   /** @type {WeakMap<object, Ties>} */
   const ties = new WeakMap();
   const intercom = new EventEmitter();
-  const listeners = new Listeners((text) => process.emitWarning(text, { code: 'RCLUSTER_DESCRIPTORS' }));
+  const listeners = new Listeners(
+    (text) => process.emitWarning(text, { code: 'RCLUSTER_DESCRIPTORS' }),
+    () => supervision?.isRecovering() === true,
+  );
   /** @type {Set<number>} Of workers that have not ended. */
   const pids = new Set();
   let lastId = 0;
@@ -296,7 +302,7 @@ function takeOver(cluster) {
     cluster.emit('listening', worker, info);
   }
 
-  /** @type {DisconnectHooks | undefined} */
+  /** @type {SupervisionHooks | undefined} */
   let supervision;
 
   /** @type {Core} */
@@ -324,7 +330,7 @@ function takeOver(cluster) {
       for (const worker of workers) worker.exitedAfterDisconnect = true;
       return listeners.finish(workers.map(tiesOf));
     },
-    onDisconnect: (hooks) => void (supervision = hooks),
+    setHooks: (hooks) => void (supervision = hooks),
   };
 
   cluster.supervise = function supervise(/** @type {unknown} */ options) {

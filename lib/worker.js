@@ -145,7 +145,7 @@ function takeOver(cluster) {
     const place = servers.nextPlace([address, options.port, options.addressType, options.fd].join(':'));
     const question = { act: 'listen', ...options, address, index: place.index, data: server._getServerData?.() ?? null };
     send(question, (reply, fd) => {
-      server._setServerData?.(reply.data);
+      setServerData(server, reply.data);
       if (reply.errno) {
         place.fail();
         callback(reply.errno, NO_HANDLE);
@@ -201,6 +201,21 @@ function takeOver(cluster) {
     process.once('disconnect', () => process.exit(0));
     send({ act: 'exitedAfterDisconnect' }, leave);
   };
+}
+
+/**
+ * What the first server on this address has said of itself, in whichever worker that is: for TLS the keys of its
+ * session tickets. If that is nonsense the server keeps its own.
+ *
+ * @param {any} server
+ * @param {unknown} data
+ */
+function setServerData(server, data) {
+  try {
+    server._setServerData?.(data);
+  } catch {
+    // Sessions are not resumed by other workers then.
+  }
 }
 
 /**

@@ -9,9 +9,9 @@
 //! exactly one of the two: a queued connection belongs to no process.
 
 use std::io::{self, IoSlice};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use crate::sys::{descriptors, scm};
+use crate::sys::{descriptors, scm, socket};
 
 /// The most connections that one packet carries.
 pub const MAX_BATCH: usize = scm::MAX_FDS;
@@ -134,7 +134,12 @@ pub fn receive_notice(queue: BorrowedFd) -> io::Result<Option<Notice>> {
         return Err(malformed());
     }
     let listener = u32_at(&payload, 4);
-    let notice = match (u32_at(&payload, 0), fds.pop()) {
+    let fd = fds.pop();
+    // It would be given to another worker.
+    if fd.as_ref().is_some_and(|fd| !socket::is_connection(fd.as_fd())) {
+        return Err(malformed());
+    }
+    let notice = match (u32_at(&payload, 0), fd) {
         (CLOSED, Some(fd)) => Notice::Closed(Connection { fd, listener }),
         (FULL, Some(fd)) => Notice::Full(Connection { fd, listener }),
         (AVAILABLE, None) => Notice::Available(listener),

@@ -7,8 +7,9 @@ test('throng: starts, replaces and ends its workers', async () => {
   const [, port] = await app.waitForLine(/^worker 1 listens on (\d+)$/);
   await app.waitForLine(new RegExp(`^worker 2 listens on ${port}$`));
   expect(output(app)[0]).toBe('master started');
-  const answers = await Promise.all(Array.from({ length: 4 }, () => request(port)));
-  expect(answers.map(({ body }) => body).sort()).toEqual(['1', '1', '2', '2']);
+  const served = new Set();
+  await waitFor(async () => served.add((await request(port)).body).size === 2);
+  expect([...served].sort()).toEqual(['1', '2']);
 
   const crashed = await request(port, { path: '/crash' });
   await app.waitForLine(new RegExp(`^worker 3 listens on ${port}$`));

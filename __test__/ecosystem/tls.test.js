@@ -9,7 +9,7 @@ const path = require('node:path');
 const tls = require('node:tls');
 const { text } = require('node:stream/consumers');
 const selfsigned = require('selfsigned');
-const { childrenOf, serve } = require('./helpers/start');
+const { childrenOf, serve, waitFor } = require('./helpers/start');
 
 let folder;
 let ca;
@@ -47,12 +47,16 @@ test.each(['TLSv1.2', 'TLSv1.3'])('%s: a ticket of one worker is good for the ot
   const options = { minVersion: version, maxVersion: version };
   const first = await visit(port, options);
   expect(first.reused).toBe(false);
-  const second = await visit(port, { ...options, session: first.ticket });
-  const third = await visit(port, { ...options, session: second.ticket ?? first.ticket });
-  expect([second.reused, third.reused]).toEqual([true, true]);
-  expect(second.body).not.toBe(first.body);
-  expect(third.body).toBe(first.body);
-  expect(childrenOf(app.pid).map(String)).toEqual(expect.arrayContaining([first.body, second.body]));
+  // Each goes on with the last ticket it got, whoever gave it.
+  const served = new Set([first.body]);
+  let { ticket } = first;
+  await waitFor(async () => {
+    const next = await visit(port, { ...options, session: ticket });
+    expect(next.reused).toBe(true);
+    ticket = next.ticket ?? ticket;
+    return served.add(next.body).size === 2;
+  });
+  expect(new Set(childrenOf(app.pid).map(String))).toEqual(served);
 });
 
 test('https: an agent resumes its sessions, whichever worker it comes to', async () => {
@@ -64,10 +68,13 @@ test('https: an agent resumes its sessions, whichever worker it comes to', async
     const { socket } = response;
     return { pid: await text(response), reused: socket.isSessionReused() };
   };
-  const answers = [];
-  for (let i = 0; i < 4; i++) answers.push(await ask());
-  expect(answers.map(({ reused }) => reused)).toEqual([false, true, true, true]);
-  expect(new Set(answers.map(({ pid }) => pid)).size).toBe(2);
+  const first = await ask();
+  expect(first.reused).toBe(false);
+  await waitFor(async () => {
+    const next = await ask();
+    expect(next.reused).toBe(true);
+    return next.pid !== first.pid;
+  });
 });
 
 test('http2: sessions are resumed, streams run side by side, and HTTP/1.1 is understood', async () => {
@@ -90,9 +97,13 @@ test('http2: sessions are resumed, streams run side by side, and HTTP/1.1 is und
     return { pid, reused, ticket: tickets.at(-1) };
   };
   const first = await connect();
-  const second = await connect(first.ticket);
-  expect([first.reused, second.reused]).toEqual([false, true]);
-  expect(new Set([first.pid, second.pid])).toEqual(new Set(workers));
+  expect(first.reused).toBe(false);
+  expect(workers).toContain(first.pid);
+  await waitFor(async () => {
+    const next = await connect(first.ticket);
+    expect(next.reused).toBe(true);
+    return next.pid !== first.pid;
+  });
 
   const [response] = await once(
     https.get({ port, host: '127.0.0.1', servername: 'localhost', ca, agent: false }),

@@ -110,7 +110,7 @@ test('NODE_OPTIONS, with quotes', async () => {
   expect(worker.marked).toBe('by NODE_OPTIONS');
 });
 
-// With Node 24 and 26 the built-in module gives the program to the workers, too.
+// The built-in module gives the program to the workers, too.
 test('a program of the command line is not for the workers', async () => {
   const worker = file('of eval.js', 'process.send(process.argv.length); process.disconnect();');
   const text = `

@@ -73,9 +73,10 @@ class Supervisor extends EventEmitter {
     notifyManager(this, manager);
     reapOrphans(core.pids);
     if (this.#options.signals) this.once('stopped', handleSignals(this));
-    core.onDisconnect({
+    core.setHooks({
       one: (worker) => this.#onDisconnectAsked(worker),
       all: () => this.stop(),
+      isRecovering: () => !this.#stopping && !this.#seats.every(({ member }) => member?.state === 'ready'),
     });
     this.#watchdog = new Watchdog(core, this.#options, {
       members: () => this.#seats.flatMap(({ member }) => (member?.state === 'ready' ? [member] : [])),
@@ -250,7 +251,7 @@ class Supervisor extends EventEmitter {
     await retired;
     await this.#reloading?.catch(() => {});
     this.#rejectReady(coded(Error, 'ERR_RCLUSTER_STOPPED', 'The supervisor was stopped'));
-    this.#core.onDisconnect(undefined);
+    this.#core.setHooks(undefined);
     this.#state = 'stopped';
     this.emit('stopped');
   }

@@ -277,6 +277,8 @@ impl Core {
                         | libc::ENONET
                         | libc::ENOPROTOOPT,
                     ) => {}
+                    // There will be room when what has been accepted in this turn has been sent.
+                    _ if descriptors::ran_out(&error) && !self.dirty.is_empty() => return,
                     _ if descriptors::ran_out(&error) => {
                         listener.watch = Watch::OutOfDescriptors(now + RETRY.as_nanos() as u64);
                         self.shortage(now);

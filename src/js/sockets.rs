@@ -127,6 +127,12 @@ pub fn is_listening(fd: i32) -> bool {
     descriptors::look_at(fd, |fd| Ok(socket::is_listening(fd))).unwrap_or(false)
 }
 
+/// Whether it can be taken for a connection: a stream socket that does not listen.
+#[napi(catch_unwind)]
+pub fn is_connection(fd: i32) -> bool {
+    descriptors::look_at(fd, |fd| Ok(socket::is_connection(fd))).unwrap_or(false)
+}
+
 /// A new socket of a kind (`tcp`, `pipe` or `udp`), to see what Node makes of it. Returns as `bindShared`.
 #[napi(catch_unwind)]
 pub fn new_socket(kind: String) -> i32 {

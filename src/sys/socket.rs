@@ -72,6 +72,11 @@ pub fn is_listening(fd: BorrowedFd) -> bool {
     getsockopt(&fd, sockopt::AcceptConn).unwrap_or(false)
 }
 
+/// Whether `fd` is a stream socket that does not listen: what a server can take for a connection.
+pub fn is_connection(fd: BorrowedFd) -> bool {
+    matches!(kind(fd), Ok(Kind::Tcp | Kind::Pipe)) && !is_listening(fd)
+}
+
 /// The address a TCP or UDP socket is bound to; `None` for a Unix socket.
 pub fn local_address(fd: BorrowedFd) -> io::Result<Option<SocketAddr>> {
     Ok(internet_address(&getsockname::<SockaddrStorage>(fd.as_raw_fd())?))
