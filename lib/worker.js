@@ -143,7 +143,8 @@ function takeOver(cluster) {
         ? path.resolve(options.address)
         : options.address;
     const place = servers.nextPlace([address, options.port, options.addressType, options.fd].join(':'));
-    const question = { act: 'listen', ...options, address, index: place.index, data: server._getServerData?.() ?? null };
+    const data = server._getServerData?.() ?? null;
+    const question = { act: 'listen', ...simple(options), address, index: place.index, data };
     send(question, (reply, fd) => {
       setServerData(server, reply.data);
       if (reply.errno) {
@@ -216,6 +217,15 @@ function setServerData(server, data) {
   } catch {
     // Sessions are not resumed by other workers then.
   }
+}
+
+/**
+ * What a user gives `listen` may be anything; the primary takes simple values only. An object says no more than yes.
+ *
+ * @param {object} options
+ */
+function simple(options) {
+  return Object.fromEntries(Object.entries(options).map(([name, value]) => [name, value && typeof value === 'object' ? true : value]));
 }
 
 /**
