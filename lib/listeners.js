@@ -72,13 +72,16 @@ function typed(question) {
   return {
     ...question,
     address: typeof address === 'string' ? address : null,
-    port: typeof port === 'string' ? Number(port) | 0 : integer(port),
+    port: portNumber(typeof port === 'string' ? Number(port) | 0 : integer(port)),
     addressType: typeof addressType === 'string' ? addressType : integer(addressType),
-    fd: fd == null ? null : integer(fd),
+    fd: fd == null || integer(fd) < 0 ? null : integer(fd),
     flags: integer(flags),
     backlog: typeof backlog === 'string' ? Number(backlog) | 0 : integer(backlog),
   };
 }
+
+/** @param {number} port */
+const portNumber = (port) => (port >= 0 && port <= 0xffff ? port : -1);
 
 /** @param {unknown} value */
 const integer = (value) => (typeof value === 'number' || typeof value === 'boolean' ? Number(value) | 0 : 0);

@@ -61,9 +61,9 @@ impl View for Members<'_> {
             && self.worker(member).is_some_and(|worker| worker.can_take(self.now))
     }
 
-    fn is_full(&self, member: usize) -> bool {
+    fn is_busy(&self, member: usize) -> bool {
         self.members.get(member).is_some_and(|member| !member.full)
-            && self.worker(member).is_some_and(|worker| worker.is_full(self.now))
+            && self.worker(member).is_some_and(|worker| worker.is_busy(self.now))
     }
 
     fn is_sound(&self, member: usize) -> bool {

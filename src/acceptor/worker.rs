@@ -112,9 +112,11 @@ impl Worker {
         self.has_room() && self.is_moving(now)
     }
 
-    /// Whether all that keeps it from taking a connection is that its queue is full, which it works off.
-    pub fn is_full(&self, now: u64) -> bool {
-        !self.broken && !self.ends.board.out_of_descriptors() && !self.has_room() && self.is_moving(now)
+    /// Whether all that keeps it from taking a connection is that it is busy: its queue is full, or its loop has not turned
+    /// for a while. That passes.
+    pub fn is_busy(&self, now: u64) -> bool {
+        let takes_none = self.broken || self.ends.board.out_of_descriptors();
+        !takes_none && (!self.has_room() || !self.is_moving(now))
     }
 
     fn has_room(&self) -> bool {

@@ -35,8 +35,8 @@ pub trait View {
     }
     /// Whether the member is connected, its queue not full, its server below `maxConnections`, and its loop not stuck.
     fn can_take(&self, member: usize) -> bool;
-    /// Whether all that keeps the member from taking a connection is that its queue is full at the moment.
-    fn is_full(&self, member: usize) -> bool;
+    /// Whether all that keeps the member from taking a connection is that it is busy at the moment.
+    fn is_busy(&self, member: usize) -> bool;
     /// Whether a member that cannot take a connection may do so later. One that cannot gets none until it has left.
     fn is_sound(&self, member: usize) -> bool;
     /// Connections open in the member or queued for it.
@@ -83,7 +83,7 @@ pub(crate) mod tests {
     /// Members made of plain numbers.
     pub struct Fake {
         pub open: Vec<bool>,
-        pub full: Vec<bool>,
+        pub busy: Vec<bool>,
         pub sound: Vec<bool>,
         pub loads: Vec<u64>,
         pub seats: Vec<u64>,
@@ -94,7 +94,7 @@ pub(crate) mod tests {
         pub fn new(count: usize) -> Fake {
             Fake {
                 open: vec![true; count],
-                full: vec![false; count],
+                busy: vec![false; count],
                 sound: vec![true; count],
                 loads: vec![0; count],
                 seats: (0..count as u64).collect(),
@@ -110,8 +110,8 @@ pub(crate) mod tests {
         fn can_take(&self, member: usize) -> bool {
             self.open[member]
         }
-        fn is_full(&self, member: usize) -> bool {
-            self.full[member]
+        fn is_busy(&self, member: usize) -> bool {
+            self.busy[member]
         }
         fn is_sound(&self, member: usize) -> bool {
             self.sound[member]
