@@ -14,6 +14,7 @@
 //!    8   worker      1 while descriptors have run out
 //!    9   worker      when the last turn ended (ns)
 //!   10   worker      ns spent waiting for events
+//!   11   worker      1 while it accepts nothing from sockets of its own
 //!   16   primary     1: "tell me when a turn is over" (a cache line of its own)
 //!   17   primary     connections that wait in the queue
 //! ```
@@ -50,6 +51,7 @@ enum Word {
     OutOfDescriptors = 8,
     TurnEnd = 9,
     Idle = 10,
+    Paused = 11,
     TellMe = 16,
     Queued = 17,
 }
@@ -133,6 +135,11 @@ impl Board {
         self.word(Word::OutOfDescriptors).store(u64::from(out), Ordering::Release);
     }
 
+    /// Worker: whether it accepts nothing from sockets of its own.
+    pub fn set_paused(&self, paused: bool) {
+        self.word(Word::Paused).store(u64::from(paused), Ordering::Release);
+    }
+
     /// Only one thread writes a worker's words, so that no locked instruction is needed.
     fn add(&self, word: Word, amount: u64) {
         let word = self.word(word);
@@ -194,6 +201,11 @@ impl Board {
         let running = self.word(Word::Running).load(Ordering::Relaxed) as f64;
         let idle = self.word(Word::Idle).load(Ordering::Relaxed) as f64;
         if running + idle > 0.0 { running / (running + idle) } else { 0.0 }
+    }
+
+    /// Whether the worker has said that it accepts nothing from sockets of its own.
+    pub fn is_paused(&self) -> bool {
+        self.word(Word::Paused).load(Ordering::Acquire) != 0
     }
 
     /// Whether the worker has said that its descriptors ran out.

@@ -16,7 +16,7 @@ test('rate-limiter-flexible: one limit for all workers', async () => {
   expect(statuses.slice(16)).toEqual([200, 200, 200, 200]);
 
   const bodies = answers.map(({ body }) => JSON.parse(body));
-  expect(new Set(bodies.map(({ pid }) => pid))).toEqual(new Set(childrenOf(app.pid)));
+  expect(childrenOf(app.pid)).toEqual(expect.arrayContaining([...new Set(bodies.map(({ pid }) => pid))]));
   const left = bodies.slice(0, 16).flatMap(({ remainingPoints }) => remainingPoints ?? []);
   expect(left.sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
 });

@@ -150,7 +150,7 @@ async function held(policy, name, env, expected) {
       seconds: ((performance.now() - began) / 1000).toFixed(1),
       cpu: `${cpu.toFixed(2)} %`,
       warnings: `${warned}`,
-      ok: answered === count && cpu <= MOST_CPU && warned === expected,
+      ok: answered === count && cpu <= MOST_CPU && warned <= expected && warned > 0 === expected > 0,
     };
   } finally {
     await server.running.stop();

@@ -43,8 +43,8 @@ enum Why {
     Stuck(u64),
     /// Its server has as many connections as it may have.
     Full,
-    /// It has run out of descriptors.
-    OutOfDescriptors,
+    /// It has no descriptors for what might come.
+    Paused,
 }
 
 /// A listening socket.
@@ -130,8 +130,8 @@ impl Socket {
                 self.keeper = Keeper::Worker(worker);
                 None
             }
-            Keeper::Arrived { worker, .. } if owner.is_out_of_descriptors() => {
-                self.keeper = Keeper::Lent { worker, why: Why::OutOfDescriptors };
+            Keeper::Arrived { worker, .. } if owner.is_paused() => {
+                self.keeper = Keeper::Lent { worker, why: Why::Paused };
                 Some(later)
             }
             Keeper::Arrived { worker, turn, .. } if owner.turn() == turn => {
@@ -145,7 +145,7 @@ impl Socket {
             }
             Keeper::Lent { why: Why::Full, .. } => None,
             Keeper::Lent { why: Why::Stuck(turn), .. } if owner.turn() == turn => Some(later),
-            Keeper::Lent { why: Why::OutOfDescriptors, .. } if owner.is_out_of_descriptors() => Some(later),
+            Keeper::Lent { why: Why::Paused, .. } if owner.is_paused() => Some(later),
             Keeper::Lent { worker, .. } => {
                 self.keeper = Keeper::Worker(worker);
                 None

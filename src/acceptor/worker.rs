@@ -18,10 +18,13 @@ pub const QUEUE_DEPTH: u64 = 32;
 /// A worker that has taken nothing for so long, though something was queued for it, is stuck; so is one whose board
 /// says that it has been running for so long. What waits for it goes to others. On a busy machine a sound worker may
 /// have to wait nearly as long for a processor.
-pub const STUCK_AFTER: Duration = Duration::from_millis(20);
+pub const STUCK_AFTER: Duration = Duration::from_millis(20 * SLOWER);
 
 /// The same while another worker has nothing to do.
-pub const STUCK_BESIDE_IDLE: Duration = Duration::from_millis(10);
+pub const STUCK_BESIDE_IDLE: Duration = Duration::from_millis(10 * SLOWER);
+
+/// The worker of a test is a thread that may not run for long.
+const SLOWER: u64 = if cfg!(test) { 25 } else { 1 };
 
 /// How many connections a worker whose descriptors ran out gets one by one.
 const SINGLES: u64 = 64;
@@ -196,6 +199,11 @@ impl Worker {
     /// Whether its descriptors have run out.
     pub fn is_out_of_descriptors(&self) -> bool {
         self.ends.board.out_of_descriptors()
+    }
+
+    /// Whether it accepts nothing from sockets of its own.
+    pub fn is_paused(&self) -> bool {
+        self.ends.board.is_paused()
     }
 
     /// The turn that its loop is in.

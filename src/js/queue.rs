@@ -134,7 +134,12 @@ impl ConnectionQueue {
             self.inner.watch(READABLE);
             self.inner.notify(&Notice::TurnOver);
         }
-        self.inner.send_unsent() && !self.inner.out_of_descriptors.get()
+        // A socket of its own takes whatever comes: libuv drops what it has no descriptor for.
+        let room = !self.inner.out_of_descriptors.get() && self.inner.has_room();
+        if room {
+            self.inner.board.set_paused(false);
+        }
+        self.inner.send_unsent() && room
     }
 
     /// Whether an open queue keeps the process alive. It does not at first.
@@ -218,6 +223,7 @@ impl Inner {
     fn run_out(&self) -> bool {
         self.out_of_descriptors.set(true);
         self.board.set_out_of_descriptors(true);
+        self.board.set_paused(true);
         self.watch(0);
         false
     }
