@@ -75,7 +75,7 @@ class Drain {
     this.#ours = ours;
     this.#last = last;
     this.#timeout = timeout;
-    this.#servers = new Set([...ours.all(), ...listeningServers()]);
+    this.#servers = new Set([...ours.all(), ...ours.closing(), ...listeningServers()]);
     this.#closeIdleAt = performance.now() + this.#patience;
   }
 

@@ -56,6 +56,8 @@ class Servers {
   /** @type {NodeJS.Timeout | undefined} */
   #retry;
   #shortageAt = -Infinity;
+  /** Servers that have listened and not ended yet. @type {Set<any>} */
+  #known = new Set();
   #queue;
   #onClose;
   #tell;
@@ -123,6 +125,8 @@ class Servers {
     // Replies to datagrams are still to be sent.
     const stop = () => (handle.recvStop ? handle.recvStop() : Reflect.apply(close, handle, []));
     this.#shared.set(handle, { key, server, stop });
+    this.#known.add(server);
+    server.once('close', () => this.#known.delete(server));
     this.#watchSessions(server);
     this.#watchCount(server);
     callback(0, handle);
@@ -172,6 +176,8 @@ class Servers {
     }
     handle.ref();
     this.#accepting.set(listener, { key, server, handle, full: false });
+    this.#known.add(server);
+    server.once('close', () => this.#known.delete(server));
     this.#watchSessions(server);
     this.#watchCount(server, listener);
     callback(0, handle);
@@ -384,6 +390,11 @@ class Servers {
   /** @returns {Set<any>} The user's servers. */
   all() {
     return new Set([...this.#shared.values(), ...this.#accepting.values()].map(({ server }) => server));
+  }
+
+  /** @returns {any[]} Servers that have closed by themselves and still have connections. */
+  closing() {
+    return [...this.#known].filter((server) => server._connections > 0 && !this.has(server));
   }
 
   /** @param {any} server */
