@@ -1,0 +1,176 @@
+//! Workers that have a listening socket of their own each.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
+
+use nix::sys::socket::{Shutdown, shutdown};
+
+use super::super::STUCK_AFTER;
+use super::*;
+use crate::sys::{listen, poll};
+
+/// Enough for every socket to get some.
+const MANY: usize = 40;
+
+fn scene() -> Scene {
+    let acceptor = Acceptor::start(Box::new(|_| {})).unwrap();
+    let fd = listen::bind_internet(SocketAddr::from(([127, 0, 0, 1], 0)), false, false, true, true).unwrap();
+    listen::listen(fd.as_fd(), 511).unwrap();
+    let address = socket::local_address(fd.as_fd()).unwrap().unwrap();
+    let listener = acceptor.add_listener(fd, Box::new(RoundRobin::default())).unwrap();
+    Scene { acceptor, listener, address, clients: Vec::new() }
+}
+
+/// A worker and its own socket.
+struct Owner {
+    worker: Worker,
+    socket: TcpListener,
+}
+
+impl Owner {
+    fn new(scene: &Scene) -> Owner {
+        let worker = scene.member();
+        let socket = scene.acceptor.own_socket(scene.listener, worker.slot, 511).unwrap().into();
+        Owner { worker, socket }
+    }
+
+    /// Accepts whatever has come, and takes what is queued. Returns how many it has by then.
+    fn serve(&mut self) -> usize {
+        while let Ok((stream, _)) = self.socket.accept() {
+            let connection = Connection { fd: stream.into(), listener: 0 };
+            self.worker.taken.push((client_of(&connection), connection));
+        }
+        self.worker.take()
+    }
+
+    fn has_some(&self) -> bool {
+        poll::is_readable(self.socket.as_fd())
+    }
+}
+
+#[test]
+fn the_kernel_distributes_and_nothing_passes_the_acceptor() {
+    let mut scene = scene();
+    let mut owners = [Owner::new(&scene), Owner::new(&scene)];
+    scene.connect(MANY);
+    wait_for("all", || (owners.iter_mut().map(Owner::serve).sum::<usize>() == MANY).then_some(()));
+    for owner in &owners {
+        assert!(!owner.worker.taken.is_empty());
+        assert!(owner.worker.packets.is_empty());
+    }
+}
+
+#[test]
+fn a_stuck_worker_s_backlog_is_given_to_others_until_it_turns() {
+    let mut scene = scene();
+    let (mut stuck, mut other) = (Owner::new(&scene), Owner::new(&scene));
+    scene.connect(MANY);
+    wait_for("the other to have all", || (other.serve() == MANY).then_some(()));
+    assert!(!other.worker.packets.is_empty() && !stuck.has_some());
+    // Others serve what still comes, too.
+    scene.connect(MANY);
+    wait_for("the other to have these", || (other.serve() == 2 * MANY).then_some(()));
+    let mut got_on = || {
+        scene.connect(1);
+        wait_for("that one", || {
+            stuck.worker.end_turn();
+            (stuck.serve() + other.serve() == scene.clients.len()).then_some(())
+        });
+        (!stuck.worker.taken.is_empty()).then_some(())
+    };
+    wait_for("it to go on", &mut got_on);
+}
+
+#[test]
+fn a_worker_that_turns_keeps_its_backlog() {
+    let mut scene = scene();
+    let (busy, mut other) = (Owner::new(&scene), Owner::new(&scene));
+    scene.connect(MANY);
+    wait_for("some for it", || {
+        busy.worker.end_turn();
+        busy.has_some().then_some(())
+    });
+    // Three times as long as a stuck one would keep it.
+    let began = Instant::now();
+    while began.elapsed() < 3 * STUCK_AFTER {
+        busy.worker.end_turn();
+        other.serve();
+    }
+    assert!(busy.has_some() && other.worker.packets.is_empty());
+}
+
+#[test]
+fn the_socket_of_one_that_leaves_is_served_by_others_and_goes_to_the_next() {
+    let mut scene = scene();
+    let (left, mut other) = (Owner::new(&scene), Owner::new(&scene));
+    scene.connect(MANY);
+    wait_for("some for each", || (left.has_some() && other.has_some()).then_some(()));
+    scene.acceptor.remove_worker(left.worker.slot);
+    wait_for("the other to have all", || (other.serve() == MANY).then_some(()));
+    let mut next = Owner::new(&scene);
+    assert_eq!(inode(&next.socket), inode(&left.socket));
+    scene.connect(MANY);
+    wait_for("all", || (next.serve() + other.serve() == 2 * MANY).then_some(()));
+    assert!(next.worker.packets.is_empty() && !next.worker.taken.is_empty());
+}
+
+#[test]
+fn without_workers_the_backlogs_wait_for_the_next() {
+    let mut scene = scene();
+    let gone = [Owner::new(&scene), Owner::new(&scene), Owner::new(&scene)];
+    scene.connect(MANY);
+    for owner in &gone {
+        scene.acceptor.remove_worker(owner.worker.slot);
+    }
+    let mut next = Owner::new(&scene);
+    wait_for("all", || (next.serve() == MANY).then_some(()));
+}
+
+#[test]
+fn a_full_worker_s_socket_is_served_by_others_until_it_has_room() {
+    let mut scene = scene();
+    let (mut full, mut other) = (Owner::new(&scene), Owner::new(&scene));
+    wait_for("one for it", || {
+        scene.connect(1);
+        other.serve();
+        (full.serve() > 0).then_some(())
+    });
+    let listener = scene.listener;
+    full.worker.give_back(|connection| Notice::Full(Connection { listener, ..connection }));
+    let others = |other: &mut Owner, count: usize| wait_for("the other", || (other.serve() == count).then_some(()));
+    others(&mut other, scene.clients.len());
+    scene.connect(MANY);
+    others(&mut other, scene.clients.len());
+    full.worker.tell(&Notice::Available(listener));
+    wait_for("some for it", || {
+        scene.connect(1);
+        other.serve();
+        (full.serve() > 0).then_some(())
+    });
+}
+
+#[test]
+fn a_socket_that_its_worker_has_spoilt_harms_nobody_else() {
+    let mut scene = scene();
+    let (spoilt, mut other) = (Owner::new(&scene), Owner::new(&scene));
+    shutdown(spoilt.socket.as_raw_fd(), Shutdown::Both).unwrap();
+    scene.acceptor.remove_worker(spoilt.worker.slot);
+    scene.connect(MANY);
+    wait_for("the other to have all", || (other.serve() == MANY).then_some(()));
+    let mut next = Owner::new(&scene);
+    scene.connect(MANY);
+    wait_for("all", || (next.serve() + other.serve() == 2 * MANY).then_some(()));
+}
+
+#[test]
+fn with_the_listener_all_its_sockets_are_closed() {
+    let scene = scene();
+    let owners = [Owner::new(&scene), Owner::new(&scene)];
+    scene.acceptor.close_listener(scene.listener);
+    drop(owners);
+    TcpListener::bind(scene.address).unwrap();
+}
+
+fn inode(socket: &TcpListener) -> u64 {
+    nix::sys::stat::fstat(socket).unwrap().st_ino
+}
