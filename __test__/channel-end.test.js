@@ -106,24 +106,25 @@ test('a message to a worker that has just been killed is an error, for its callb
   expect(primary).toEqual([true, true, ['error', error], ['callback', error], 'disconnect']);
 });
 
-test('a worker that dies in the middle of a long message ends nothing but its channel', async () => {
-  const { primary, exit } = await runScenario({
-    async primary({ forkReady, once, report }) {
+test.each([true, false])('a worker that dies in the middle of a long message ends its channel (callbacks: %s)', async (withCallbacks) => {
+  const { primary, exit, stderr } = await runScenario({
+    async primary({ args, forkReady, once, report }) {
       const worker = await forkReady();
       process.kill(worker.process.pid, 'SIGSTOP');
       const called = [];
-      worker.send('x'.repeat(4 << 20), (error) => called.push(error?.code));
+      const callback = args ? (error) => called.push(error?.code) : undefined;
+      worker.send('x'.repeat(4 << 20), callback);
       worker.send('y'.repeat(4 << 20));
-      worker.send('z', (error) => called.push(error?.code));
+      worker.send('z', callback);
       process.kill(worker.process.pid, 'SIGKILL');
-      await once(worker, 'disconnect');
-      if (!worker.isDead()) await once(worker, 'exit');
+      await Promise.all([once(worker, 'disconnect'), once(worker, 'exit')]);
       report(called);
     },
     worker: echo,
-  });
-  expect(primary).toEqual([['EPIPE', 'EPIPE']]);
-  expect(exit).toEqual({ code: 0, signal: null });
+  }, { args: withCallbacks });
+  expect(primary).toEqual([withCallbacks ? ['EPIPE', 'EPIPE'] : []]);
+  // Nobody has been told by an event `error` that nobody listens for.
+  expect({ exit, stderr }).toEqual({ exit: { code: 0, signal: null }, stderr: [] });
 });
 
 test('messages of Node itself are kept from the event message', async () => {
@@ -184,20 +185,22 @@ describe('the channel keeps a worker alive', () => {
   });
 
   test('until everything that was sent is written', async () => {
-    const { primary } = await compare({
+    const { primary, worker } = await compare({
       async primary({ cluster, once, report }) {
         const worker = cluster.fork();
         const [message] = await once(worker, 'message');
         report(message.length);
         report(await once(worker, 'exit'));
       },
-      worker() {
+      worker({ report }) {
         process.removeAllListeners('message');
         process.removeAllListeners('disconnect');
-        process.send('x'.repeat(5 << 20));
+        process.send('x'.repeat(5 << 20), report);
       },
     });
     expect(primary).toEqual([5 << 20, [0, null]]);
+    // Its callback was called, as nothing is after the end of the event loop.
+    expect(worker).toEqual([null]);
   });
 
   test('and tells whether it does', async () => {

@@ -29,6 +29,8 @@ const CALLS = [
   "target.send('m', undefined, [])",
   "target.send('m', undefined, true)",
   "target.send('m', undefined, {}, 'no callback')",
+  "target.send('m', () => {})",
+  "target.send('m', null, () => {})",
   "target.send('m', 'handle')",
   "target.send('m', {})",
   "target.send('m', 7)",

@@ -259,7 +259,8 @@ class MessageChannel {
   #flush(options) {
     const wasQueued = this.#writing;
     const queued = this.#writeGathered();
-    if (queued < 0) return this.#writeFailed(queued, options);
+    // What fails had been accepted before, when others were waiting already: only callbacks can tell.
+    if (queued < 0) return this.#writeFailed(queued, wasQueued ? { swallowErrors: true } : options);
     this.#written(queued, wasQueued);
     return queued < HIGH_WATER_MARK;
   }
