@@ -43,11 +43,17 @@ function closeIdle(server, sockets) {
   }
 }
 
-/** All listening servers of this process, those with a socket of their own, too. */
-function listeningServers() {
+/**
+ * Servers of this process that we may not know of: those with a socket of their own, and those that their user has closed
+ * and that still have connections.
+ */
+function otherServers() {
   // @ts-expect-error: not in the types.
   const handles = /** @type {any[]} */ (process._getActiveHandles());
-  return handles.filter((handle) => handle instanceof net.Server && handle.listening);
+  return handles.flatMap((handle) => {
+    if (handle instanceof net.Server) return handle.listening ? [handle] : [];
+    return handle instanceof net.Socket && /** @type {any} */ (handle)._server ? [/** @type {any} */ (handle)._server] : [];
+  });
 }
 
 /** Emptying the servers of this worker. */
@@ -75,7 +81,7 @@ class Drain {
     this.#ours = ours;
     this.#last = last;
     this.#timeout = timeout;
-    this.#servers = new Set([...ours.all(), ...ours.closing(), ...listeningServers()]);
+    this.#servers = new Set([...ours.all(), ...ours.closing(), ...otherServers()]);
     this.#closeIdleAt = performance.now() + this.#patience;
   }
 

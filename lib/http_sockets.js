@@ -3,10 +3,12 @@
 // The connections of an HTTP server, and which of them are idle. Node's own lists are private; the methods that go through
 // them are not.
 
-const net = require('node:net');
-
-/** @param {any} server */
-const isHttp = (server) => typeof server.closeIdleConnections === 'function' && typeof server.closeAllConnections === 'function';
+/**
+ * Whether a server speaks HTTP/1, perhaps besides HTTP/2.
+ *
+ * @param {any} server
+ */
+const isHttp = (server) => typeof server.closeIdleConnections === 'function';
 
 /** @param {any} server */
 const isHttp2 = (server) => typeof server.updateSettings === 'function';
@@ -21,14 +23,17 @@ const isHttp2 = (server) => typeof server.updateSettings === 'function';
 function socketsFoundBy(server, method) {
   /** @type {any[]} */
   const found = [];
-  const { prototype } = net.Socket;
+  // Not before it is needed: most workers never do.
+  const { Server } = require('node:http');
+  const { prototype } = require('node:net').Socket;
   const own = Object.getOwnPropertyDescriptor(prototype, 'destroy');
   prototype.destroy = function destroy() {
     found.push(this);
     return this;
   };
   try {
-    server[method]();
+    // HTTP/2 servers have but one of them, and the same lists.
+    Reflect.apply(Server.prototype[method], server, []);
   } finally {
     if (own) Object.defineProperty(prototype, 'destroy', own);
     else Reflect.deleteProperty(prototype, 'destroy');

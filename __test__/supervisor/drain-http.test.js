@@ -153,6 +153,26 @@ test('one on which nothing ever came moves, too', async () => {
   for (const client of clients) await expectMoved(client, pid);
 });
 
+test('one of a server that the worker itself has closed before gets its response', async () => {
+  function closing() {
+    const cluster = require('node:cluster');
+    const http = require('node:http');
+    const draining = new Promise((resolve) => { cluster.once('draining', resolve); });
+    const server = http.createServer(async (request, response) => {
+      server.close();
+      await draining;
+      setTimeout(() => response.end(`${process.pid}`), 100);
+    });
+    server.listen(0, '127.0.0.1');
+  }
+  const service = await startService({ worker: closing });
+  const reply = service.get();
+  const { pid } = await service.waitForStatus(({ workers }) => workers.find(({ connections }) => connections.active === 1));
+  await service.retire(pid);
+  expect((await reply).body).toBe(`${pid}`);
+  expect(await service.exitOf(pid)).toMatchObject({ code: 0 });
+});
+
 test('with "Connection: close" every request is answered', async () => {
   const service = await startService({ worker: pidServer });
   let reloading = true;

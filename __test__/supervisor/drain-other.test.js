@@ -13,6 +13,13 @@ const { startService } = require('../helpers/service');
 const KEY = Buffer.from('74657374', 'hex');
 const PSK = { ciphers: 'PSK', pskCallback: () => ({ psk: KEY, identity: 'test' }), checkServerIdentity: () => undefined };
 
+/** An HTTPS client like that. */
+const transport = { Agent: class extends https.Agent {
+  constructor(options) {
+    super({ ...options, ...PSK });
+  }
+}, request: https.request };
+
 describe('TLS', () => {
   function server() {
     const key = Buffer.from('74657374', 'hex');
@@ -24,12 +31,6 @@ describe('TLS', () => {
       })
       .listen(0, '127.0.0.1');
   }
-
-  const transport = { Agent: class extends https.Agent {
-    constructor(options) {
-      super({ ...options, ...PSK });
-    }
-  }, request: https.request };
 
   test('a response that is not begun says "Connection: close"; the next request finds another worker', async () => {
     const service = await startService({ worker: server });
@@ -100,7 +101,7 @@ describe('HTTP/2', () => {
   });
 
   test('an idle session ends, and the worker with it', async () => {
-    const service = await startService({ worker: server });
+    const service = await startService({ worker: server, options: { drainTimeout: 1000 } });
     const session = http2.connect(`http://127.0.0.1:${service.port}`);
     try {
       const pid = await get(session, '/');
@@ -134,6 +135,27 @@ describe('HTTP/2', () => {
     expect(errors).toEqual([]);
     expect(answers.length).toBeGreaterThan(50);
   });
+});
+
+test('HTTP/1 on an HTTP/2 server', async () => {
+  function server() {
+    const key = Buffer.from('74657374', 'hex');
+    const draining = new Promise((resolve) => { require('node:cluster').once('draining', resolve); });
+    const options = { allowHTTP1: true, ciphers: 'PSK', pskCallback: () => key };
+    require('node:http2')
+      .createSecureServer(options, async (request, response) => {
+        if (request.url === '/slow') await draining;
+        response.end(`${process.pid}`);
+      })
+      .listen(0, '127.0.0.1');
+  }
+  const service = await startService({ worker: server, options: { drainTimeout: 2000 } });
+  const [busy, idle] = [new KeepAliveClient(service.port, { transport }), new KeepAliveClient(service.port, { transport })];
+  await Promise.all([busy.ask(), idle.ask()]);
+  const replies = busy.ask('/slow');
+  const { workers } = await service.call('reload');
+  expect(await replies).toMatchObject({ status: 200, headers: { connection: 'close' } });
+  expect(workers.map(({ cut }) => cut)).toEqual([0, 0]);
 });
 
 describe('upgraded sockets', () => {
