@@ -2,11 +2,13 @@
 
 // What becomes of requests and connections while workers are replaced, die or hang; PM2 and a plain `disconnect()` of Node's
 // own module measured beside it where that makes sense. Needs wrk and ab (Debian: wrk, apache2-utils).
-//   node scripts/soak/supervision.js [reload] [idle] [twenty] [versions] [hang] [storm] [first] [refusals]
+//   node scripts/soak/supervision.js [reload] [idle] [policies] [twenty] [restless] [versions] [hang] [storm] [first] [refusals]
 //
 // reload     wrk and ab with 32 connections for 10 s and 3 reloads, replies at once and after 50 ms
 // idle       100 idle keep-alive connections and one reload
+// policies   the same with rcluster's scheduling policies, replies at once
 // twenty     20 reloads in a row under load; descriptors and memory of the primary before and after
+// restless   30 s of reloads, scaling and workers that leave, at random
 // versions   versions that throw at load, are never ready, exit after 1 s, or take 8 s to be ready
 // hang       a worker that never lets go of its event loop, and requests meanwhile
 // storm      one SIGKILL of a worker per 200 ms for 10 s
@@ -21,7 +23,9 @@ const { stopAll } = require('./supervision/subjects.js');
 const PARTS = {
   reload: () => require('./supervision/reload.js').reload(),
   idle: () => require('./supervision/reload.js').idle(),
+  policies: () => require('./supervision/reload.js').policies(),
   twenty: () => require('./supervision/reload.js').twenty(),
+  restless: () => require('./supervision/restless.js').restless(),
   versions: () => require('./supervision/versions.js').versions(),
   hang: () => require('./supervision/deaths.js').hang(),
   storm: () => require('./supervision/deaths.js').storm(),

@@ -40,6 +40,25 @@ async function reload() {
   return { title: `${RELOADS} reloads under 32 connections for ${SECONDS} s; wrk keeps its connections, ab does not`, rows, ok };
 }
 
+/** The same for each policy. */
+async function policies() {
+  const rows = [];
+  let ok = true;
+  for (const policy of ['rr', 'least', 'sticky', 'reuseport', 'none']) {
+    for (const [tool, load] of /** @type {const} */ ([['wrk', wrk], ['ab', ab]])) {
+      const { requests, lost } = await withSubject(Rcluster, { args: ['--policy', policy, '--settle-time', '200ms'] }, async (subject) => {
+        const result = load(subject.port, 5);
+        await sleep(500);
+        for (let i = 0; i < RELOADS; i++) await subject.reload();
+        return result;
+      });
+      if (lost > 0) ok = false;
+      rows.push({ policy, load: tool, requests, lost });
+    }
+  }
+  return { title: `${RELOADS} reloads under 32 connections for 5 s, by policy`, rows, ok };
+}
+
 /** A hundred connections that do nothing during a reload. */
 async function idle() {
   const rows = [];
@@ -105,4 +124,4 @@ async function twenty() {
   });
 }
 
-module.exports = { idle, reload, twenty };
+module.exports = { idle, policies, reload, twenty };

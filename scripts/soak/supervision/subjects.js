@@ -82,9 +82,10 @@ class Subject {
    *
    * @param {RegExp} pattern
    * @param {number} [from]
+   * @param {number} [timeout] ms
    */
-  async line(pattern, from = 0) {
-    for (let waited = 0; waited < 60_000; waited += 10) {
+  async line(pattern, from = 0, timeout = 60_000) {
+    for (let waited = 0; waited < timeout; waited += 10) {
       const found = this.lines.slice(from).find((line) => pattern.test(line));
       if (found) return found;
       await sleep(10);
@@ -211,4 +212,4 @@ async function stopAll() {
   await Promise.all([...running].map((subject) => subject.stop()));
 }
 
-module.exports = { APP, Plain, Pm2, Rcluster, childrenOf, freePort, root, stopAll, withSubject };
+module.exports = { APP, Plain, Pm2, Rcluster, Subject, childrenOf, freePort, root, stopAll, withSubject };
