@@ -387,6 +387,11 @@ impl Core {
             let Some(worker) = self.workers.get_mut(index).and_then(Option::as_mut) else { continue };
             self.some_wait = true;
             if let Err((error, unsent)) = worker.flush(now) {
+                for connection in &unsent {
+                    if let Some(listener) = self.listeners.get_mut(&connection.listener) {
+                        listener.was_not_taken(index);
+                    }
+                }
                 self.homeless.extend(unsent);
                 if descriptors::ran_out(&error) {
                     self.shortage(now);
@@ -417,7 +422,13 @@ impl Core {
                     self.some_wait = true;
                 }
                 Queue::Stuck => {
+                    let known = self.homeless.len();
                     worker.take_back(&mut self.homeless);
+                    for connection in &self.homeless[known..] {
+                        if let Some(listener) = self.listeners.get_mut(&connection.listener) {
+                            listener.was_not_taken(index);
+                        }
+                    }
                 }
             }
         }

@@ -136,6 +136,13 @@ impl Listener {
         self.parked.push_front(connection);
     }
 
+    /// A connection that was given to this worker is about to come back, as it was too busy to take it.
+    pub fn was_not_taken(&mut self, worker: usize) {
+        if let Some(index) = self.members.iter().position(|member| member.worker == worker) {
+            self.policy.returned(index);
+        }
+    }
+
     /// A connection that was accepted when the sockets were closed.
     pub fn add_last(&mut self, connection: Connection) {
         self.parked.push_back(connection);

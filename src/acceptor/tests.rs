@@ -178,6 +178,18 @@ fn what_a_stuck_worker_does_not_take_goes_to_another_and_it_takes_part_again_whe
 }
 
 #[test]
+fn what_it_did_not_take_is_made_up_for() {
+    let mut scene = Scene::new();
+    let (mut stuck, mut other) = (scene.member(), scene.member());
+    scene.connect(10);
+    wait_for("all connections at the other", || (other.take() == 10).then_some(()));
+    stuck.take();
+    scene.connect(10);
+    wait_for("all connections", || (stuck.take() + other.take() == 20).then_some(()));
+    assert_eq!((stuck.taken.len(), other.taken.len()), (10, 10));
+}
+
+#[test]
 fn a_worker_that_runs_for_long_gets_nothing() {
     let mut scene = Scene::new();
     let (busy, mut other) = (scene.member(), scene.member());

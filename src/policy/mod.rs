@@ -62,6 +62,8 @@ pub enum Pick {
 pub trait Policy: Send {
     /// Who gets the connection.
     fn pick(&mut self, view: &dyn View) -> Pick;
+    /// The member had been picked, but did not take the connection in time. Another one is picked next.
+    fn returned(&mut self, _member: usize) {}
     /// The member at `index` has left; those behind it have moved up by one.
     fn member_left(&mut self, index: usize);
 }

@@ -6,8 +6,9 @@ use super::{Pick, Policy, View};
 /// The most turns that a member is owed.
 const MAX_OWED: u8 = 32;
 
-/// Strict rotation over the members that can take a connection. One that was skipped only because it was busy is
-/// owed the turn, so that in the end all have had the same number, as long as none is slower than the others for long.
+/// Strict rotation over the members that can take a connection. One that was skipped only because it was busy, or that did
+/// not take what it got, is owed the turn, so that in the end all have had the same number, as long as none is slower than
+/// the others for long.
 #[derive(Default)]
 pub struct RoundRobin {
     rotation: Rotation,
@@ -56,6 +57,10 @@ impl Policy for RoundRobin {
         Pick::Give(member)
     }
 
+    fn returned(&mut self, member: usize) {
+        self.owe(member);
+    }
+
     fn member_left(&mut self, index: usize) {
         self.rotation.member_left(index);
         if index < self.owed.len() {
@@ -98,6 +103,18 @@ mod tests {
         assert_eq!(picks(&mut policy, &view, 3), [1, 1, 1].map(Pick::Give));
         view.open[0] = true;
         assert_eq!(picks(&mut policy, &view, 6), [0, 0, 0, 0, 1, 0].map(Pick::Give));
+    }
+
+    #[test]
+    fn what_a_member_did_not_take_is_made_up_for() {
+        let mut view = Fake::new(2);
+        let mut policy = RoundRobin::default();
+        assert_eq!(picks(&mut policy, &view, 2), [0, 1].map(Pick::Give));
+        view.open[1] = false;
+        policy.returned(1);
+        assert_eq!(policy.pick(&view), Pick::Give(0));
+        view.open[1] = true;
+        assert_eq!(picks(&mut policy, &view, 3), [1, 1, 0].map(Pick::Give));
     }
 
     #[test]
