@@ -31,6 +31,17 @@ const VALUES = {
   getter: '{ get got() { return 5; } }',
   'symbol as a key': '{ [Symbol("s")]: 1, t: 2 }',
   'sparse array': 'Object.assign([], { 5: 1, extra: 2 })',
+  'array with properties': "/(?<first>a)b/.exec('ab')",
+  'array with a toJSON': 'Object.assign([1], { toJSON() { return 2; } })',
+  'array of another class': 'new (class List extends Array {})(1, 2, 3)',
+  'arguments': '(function () { return arguments; })(1, 2)',
+  'proxy': "new Proxy({ a: 1 }, {})",
+  'own tag': "{ [Symbol.toStringTag]: 'Own', a: 1 }",
+  'error in disguise': "Object.setPrototypeOf(new Error('hidden'), Object.prototype)",
+  'minus zero': '{ zero: -0 }',
+  'map in disguise': "Object.defineProperty(new Map([[1, 2]]), Symbol.toStringTag, { value: 'Object' })",
+  'small and plain': "{ a: [1, -1.5, 'x', true, null, { b: {} }], '': 0, 10: 'ten', 9: '\\u2028' }",
+  'many values': 'Array.from({ length: 200 }, (_, i) => ({ i }))',
   'one object twice': '(() => { const one = {}; return [one, one]; })()',
   'an object of Node': "new URL('http://a/b')",
   'function within': '{ call() {} }',
@@ -58,7 +69,9 @@ const scenario = {
       const [back] = await once(worker, 'message');
       // Where a view lies within its memory is nobody's business.
       const shown = back instanceof DataView ? `DataView of ${back.byteLength}` : inspect(back, { depth: 9, showProxy: true });
-      report([name, isDeepStrictEqual(back, value) ? 'the same' : shown.slice(0, 200)]);
+      const isSame = isDeepStrictEqual(back, value);
+      const twins = Array.isArray(back) && back[0] instanceof Object && back[0] === back[1];
+      report([name, twins ? 'twins' : isSame ? 'the same' : shown.slice(0, 200)]);
     }
     worker.disconnect();
   },
@@ -97,11 +110,21 @@ test('advanced', async () => {
     'null prototype',
     'toJSON',
     'symbol as a key',
+    'array with properties',
+    'array with a toJSON',
+    'array of another class',
+    'arguments',
+    'proxy',
+    'own tag',
+    'error in disguise',
+    'map in disguise',
+    'one object twice',
     'an object of Node',
     'function within',
     'symbol within',
     'promise within',
   ]);
+  expect(back['one object twice']).toBe('twins');
   expect(back['instance of a class']).toBe('{ x: 1 }');
   expect(back['function within']).toMatchObject({ name: 'Error', message: expect.stringContaining('could not be cloned') });
 });

@@ -7,9 +7,7 @@
 // long, or answers a request has sent. More of them are a burst: they leave in one write and arrive in one call.
 
 const { Control } = require('./control.js');
-const errors = require('./errors.js');
 const { load } = require('./native.js');
-const { SocketLists } = require('./socket_lists.js');
 
 /** Kinds of frames (src/channel/frame.rs) and events (src/js/channel.rs). */
 const FRAME = Object.freeze({ json: 1, advanced: 2, control: 3, handleJson: 4, handleAdvanced: 5 });
@@ -36,17 +34,29 @@ const HIGH_WATER_MARK = 128 * 1024;
 const GATHER_LIMIT = 64 * 1024;
 /** Or older (ms). */
 const GATHER_TIME = 1;
+/** Or when there are so many: the other side works on them while the next ones are made. */
+const GATHER_COUNT = 32;
 /** How long (ms) a process that ends waits for a peer that does not read. */
 const LAST_WRITE_TIME = 1000;
 const RETRY_TIME = 100;
+/** What control messages about sent sockets are about (socket_lists.js). */
+const SOCKET_ACTS = new Set(['count-sockets', 'await-sockets', 'socket-answer']);
 
-const now = performance.now.bind(performance);
+/** Milliseconds. Not `performance.now`: a worker that uses it for the first time loads ten modules of Node. */
+function now() {
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1e3 + nanoseconds / 1e6;
+}
 
 // Loaded when they are first needed: each worker would pay for them when it starts.
 const handles = () => require('./handles.js');
+const errors = () => require('./errors.js');
 /** @type {typeof import('./serialization.js') | undefined} */
 let serialization;
 const v8Format = () => (serialization ??= require('./serialization.js'));
+/** @type {typeof import('./plain.js') | undefined} */
+let plain;
+const isPlain = (/** @type {unknown} */ message) => (plain ??= require('./plain.js')).isPlain(message);
 
 /** The channels of this process that are open, to be written out when it ends. @type {Set<MessageChannel>} */
 const channels = new Set();
@@ -89,7 +99,9 @@ class MessageChannel {
 
   /** JSON texts of this tick, joined by commas. */
   #gathered = '';
+  /** By the clock of the wall, which is the quickest to read: when it is put right, a burst leaves earlier or later. */
   #gatheredSince = 0;
+  #gatheredCount = 0;
   /** Whether the end of this tick will call us. */
   #inTick = false;
   #sentThisTick = 0;
@@ -107,6 +119,8 @@ class MessageChannel {
   #gatheredCallbacks = [];
   #disconnecting = false;
   #closed = false;
+  /** @type {import('./socket_lists.js').SocketLists | undefined} */
+  #socketLists;
   /** @type {Control} */
   control;
 
@@ -132,7 +146,6 @@ class MessageChannel {
     this.inWorker = inWorker;
     this.deliver = deliver;
     this.control = new Control(this.#native, inWorker);
-    this.socketLists = new SocketLists(this);
     this.endTick = this.endTick.bind(this);
     target.connected = true;
     target.channel = this.control;
@@ -142,6 +155,11 @@ class MessageChannel {
     if (typeof target._closesNeeded === 'number') target._closesNeeded++;
     channels.add(this);
     this.#native.resume();
+  }
+
+  /** Sockets that were sent and got, and the servers that they belong to. @returns {import('./socket_lists.js').SocketLists} */
+  get socketLists() {
+    return (this.#socketLists ??= new (require('./socket_lists.js').SocketLists)(this));
   }
 
   get connected() {
@@ -170,10 +188,10 @@ class MessageChannel {
         callback = options;
         options = undefined;
       } else if (options !== undefined && (options === null || typeof options !== 'object' || Array.isArray(options))) {
-        throw errors.invalidArgument('options', 'of type object', options);
+        throw errors().invalidArgument('options', 'of type object', options);
       }
       if (this.connected) return channel.send(message, handle, /** @type {SendOptions} */ (options), callback);
-      channel.#fail(errors.channelClosed(), callback);
+      channel.#fail(errors().channelClosed(), callback);
       return false;
     };
   }
@@ -186,13 +204,13 @@ class MessageChannel {
    * @returns {boolean} Whether the sender may go on, rather than wait for what is queued to be written.
    */
   send(message, handle, options, callback) {
-    if (message === undefined) throw errors.missingMessage();
+    if (message === undefined) throw errors().missingMessage();
     const type = typeof message;
     if (type !== 'string' && type !== 'object' && type !== 'number' && type !== 'boolean') {
-      throw errors.invalidArgument('message', 'one of type string, object, number, or boolean', message);
+      throw errors().invalidArgument('message', 'one of type string, object, number, or boolean', message);
     }
     if (handle) return this.#sendHandle(message, handle, options ?? {}, callback);
-    if (this.#advanced) this.#gatherBytes(v8Format().serialize(message));
+    if (this.#advanced && !isPlain(message)) this.#gatherBytes(v8Format().serialize(message));
     else this.#gatherText(JSON.stringify(message));
     if (typeof callback === 'function') this.#gatheredCallbacks.push(callback);
     return this.#afterGathering(options);
@@ -201,13 +219,14 @@ class MessageChannel {
   /** @param {string | undefined} text */
   #gatherText(text) {
     if (text === undefined) {
-      throw errors.coded(TypeError, 'ERR_RCLUSTER_UNSERIALIZABLE', 'The "message" argument has no JSON form');
+      throw errors().coded(TypeError, 'ERR_RCLUSTER_UNSERIALIZABLE', 'The "message" argument has no JSON form');
     }
     this.#gathered = this.#gathered === '' ? text : `${this.#gathered},${text}`;
   }
 
   /** @param {Buffer} bytes */
   #gatherBytes(bytes) {
+    this.#pushGathered();
     this.#native.pushBytes(FRAME.advanced, bytes, -1);
     this.#queued += bytes.length;
   }
@@ -220,14 +239,17 @@ class MessageChannel {
     if (!this.#inBurst) {
       if (this.#sentThisTick <= BURST) return this.#flush(options);
       this.#inBurst = true;
-      this.#gatheredSince = now();
+      this.#gatheredSince = Date.now();
+      this.#gatheredCount = 0;
     }
     if (
+      ++this.#gatheredCount === GATHER_COUNT ||
       this.#gathered.length > GATHER_LIMIT ||
       this.#queued > GATHER_LIMIT ||
-      now() - this.#gatheredSince > GATHER_TIME
+      Date.now() - this.#gatheredSince > GATHER_TIME
     ) {
-      this.#gatheredSince = now();
+      this.#gatheredSince = Date.now();
+      this.#gatheredCount = 0;
       return this.#flush(options);
     }
     return this.#queued < HIGH_WATER_MARK;
@@ -237,8 +259,10 @@ class MessageChannel {
     this.#inTick = true;
     // While messages are being delivered, the end of that is the end of the tick.
     if (!this.#delivering) process.nextTick(this.endTick);
-    this.#inBurst = this.#sentLastTick > BURST && now() - this.#gatheredSince < BURST_PAUSE;
-    if (this.#inBurst) this.#gatheredSince = now();
+    this.#inBurst = this.#sentLastTick > BURST && Date.now() - this.#gatheredSince < BURST_PAUSE;
+    if (!this.#inBurst) return;
+    this.#gatheredSince = Date.now();
+    this.#gatheredCount = 0;
   }
 
   /** The tick is over: writes what it has gathered. */
@@ -315,7 +339,7 @@ class MessageChannel {
    */
   #writeFailed(errno, options) {
     const failed = this.#callbacks.splice(0);
-    const error = errors.system(errno, 'write');
+    const error = errors().system(errno, 'write');
     this.#queued = 0;
     if (this.#writing) {
       this.#writing = false;
@@ -348,7 +372,7 @@ class MessageChannel {
     const errno = this.#pushWithFd(about, message, fd);
     release();
     if (errno < 0) {
-      if (!options.swallowErrors) this.#fail(errors.system(errno, 'write'), callback);
+      if (!options.swallowErrors) this.#fail(errors().system(errno, 'write'), callback);
       return false;
     }
     if (typeof callback === 'function') this.#gatheredCallbacks.push(callback);
@@ -399,7 +423,7 @@ class MessageChannel {
   /** Ends the channel when everything that was sent before is written. */
   disconnect() {
     if (!this.connected) {
-      this.#target.emit('error', errors.disconnected());
+      this.#target.emit('error', errors().disconnected());
       return;
     }
     this.#target.connected = false;
@@ -416,11 +440,11 @@ class MessageChannel {
     this.#target.channel = null;
     const target = this.#target;
     const unsent = [...this.#callbacks.splice(0).map(({ callback }) => callback), ...this.#gatheredCallbacks.splice(0)];
-    for (const callback of unsent) process.nextTick(callback, errors.channelClosed());
+    for (const callback of unsent) process.nextTick(callback, errors().channelClosed());
     process.nextTick(() => {
       this.#native.close();
       this.#end.receive = undefined;
-      this.socketLists.close();
+      this.#socketLists?.close();
       this.#onClosed();
       target.emit('disconnect');
       if (typeof target._closesNeeded === 'number' && ++target._closesGot === target._closesNeeded) {
@@ -520,7 +544,7 @@ class MessageChannel {
   #malformed(what) {
     if (this.#closed) return;
     this.#finish();
-    process.nextTick(() => this.#onMalformed(errors.malformed(what)));
+    process.nextTick(() => this.#onMalformed(errors().malformed(what)));
   }
 
   /** @param {any[]} messages */
@@ -549,12 +573,13 @@ class MessageChannel {
    */
   #gotControl(message, fd) {
     const sound = this.inWorker || isSound(message);
-    if (sound && !this.socketLists.onControl(message)) {
+    if (sound && !SOCKET_ACTS.has(message.act)) {
       this.#onControl(message, fd);
       return;
     }
     discard(fd);
-    if (!sound) this.#malformed('a control message makes no sense');
+    if (sound) this.socketLists.onControl(message);
+    else this.#malformed('a control message makes no sense');
   }
 
   /**

@@ -6,7 +6,8 @@
 const net = require('node:net');
 
 const { detach } = require('./handles.js');
-const { closableSockets, isHttp, isHttp2 } = require('./http_sockets.js');
+const { closableSockets, isHttp } = require('./http_sockets.js');
+const { isHttp2 } = require('./servers.js');
 
 /** How often (ms) we look, besides when a response has ended. */
 const LOOK = 25;

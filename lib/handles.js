@@ -3,7 +3,7 @@
 // Servers and sockets that travel with a message: what becomes of them at either end.
 
 const { load } = require('./native.js');
-const errors = require('./errors.js');
+const errors = () => require('./errors.js');
 
 /** @param {string} name */
 const lazy = (name) => {
@@ -33,7 +33,7 @@ function rawHandle(kind) {
 /** @param {'tcp' | 'pipe'} kind */
 function streamHandleClass(kind) {
   const fd = load().newSocket(kind);
-  if (fd < 0) throw errors.system(fd, 'socket');
+  if (fd < 0) throw errors().system(fd, 'socket');
   const socket = new (net().Socket)({ fd });
   const { constructor } = socket._handle;
   socket.on('error', () => {});
@@ -71,7 +71,7 @@ function openRaw(kind, fd, listening = false) {
   if (errno) {
     load().closeFd(fd);
     handle.close();
-    throw errors.system(errno, 'open');
+    throw errors().system(errno, 'open');
   }
   return handle;
 }
@@ -96,14 +96,14 @@ function prepare(channel, handle, options) {
   for (const kind of /** @type {const} */ (['tcp', 'pipe', 'udp'])) {
     if (handle instanceof rawHandle(kind)) return { about: { type: 'raw' }, fd: fdOf(handle), release: nothing };
   }
-  throw errors.invalidHandle();
+  throw errors().invalidHandle();
 }
 
 /** @param {any} raw */
 function fdOf(raw) {
   if (!raw) return -1;
   // A server of a worker under round-robin has no socket of its own that could be sent.
-  if (typeof raw.fd !== 'number') throw errors.invalidHandle();
+  if (typeof raw.fd !== 'number') throw errors().invalidHandle();
   return raw.fd;
 }
 
@@ -166,7 +166,7 @@ function receive(channel, about, fd) {
   const isLie = (isServer || isSocket) && !channel.inWorker && load().isListening(fd) !== isServer;
   if (!kind || !fits || isLie) {
     load().closeFd(fd);
-    throw errors.invalidHandle();
+    throw errors().invalidHandle();
   }
   const raw = openRaw(kind, fd, isServer);
   if (isServer) return (emit) => adoptServer(raw, kind, emit);

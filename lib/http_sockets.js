@@ -10,9 +10,6 @@
  */
 const isHttp = (server) => typeof server.closeIdleConnections === 'function';
 
-/** @param {any} server */
-const isHttp2 = (server) => typeof server.updateSettings === 'function';
-
 /**
  * The sockets that a method of an HTTP server would destroy.
  *
@@ -58,4 +55,4 @@ function closableSockets(server) {
   });
 }
 
-module.exports = { closableSockets, isHttp, isHttp2 };
+module.exports = { closableSockets, isHttp };

@@ -24,6 +24,13 @@ function reasonToStayAway(cluster, ourWorker) {
   return native.unusable();
 }
 
+/** Makes `import { fork } from 'node:cluster'` see what has been replaced. */
+function syncBuiltinESMExports() {
+  // The class of this very module is what `node:module` exports, after it has loaded half of the ESM loader.
+  const Module = /** @type {any} */ (module.constructor);
+  (Module.syncBuiltinESMExports ?? require('node:module').syncBuiltinESMExports)();
+}
+
 /** @returns {any} */
 function takeOver() {
   const ourWorker = environment.isOurWorker();
@@ -39,7 +46,7 @@ function takeOver() {
   } else if (ourWorker) {
     throw new Error(`This worker cannot run: ${reason}`);
   }
-  require('node:module').syncBuiltinESMExports();
+  syncBuiltinESMExports();
   return cluster;
 }
 

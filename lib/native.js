@@ -19,19 +19,22 @@ let native;
 function unusable() {
   if (native) return undefined;
   if (process.platform !== 'linux') return `there is no native part for ${process.platform}`;
-  const file = binaryFile();
-  if (!existsSync(file)) return `the native part is missing (${file}): run "npm rebuild rcluster"`;
+  const binary = binaryFile();
+  if (!existsSync(binary)) return `the native part is missing (${binary}): run "npm rebuild rcluster"`;
   try {
-    native = require(file);
+    native = require(binary);
     return undefined;
   } catch (error) {
     return `the native part does not load: ${/** @type {Error} */ (error).message}`;
   }
 }
 
+/** @type {string | undefined} */
+let file;
+
 /** Where the native part is, or should be. */
 function binaryFile() {
-  return environment.binaryFile() ?? require('./binary-name.js').binaryPath();
+  return (file ??= environment.binaryFile() ?? require('./binary-name.js').binaryPath());
 }
 
 /**

@@ -3,9 +3,7 @@
 // The servers of a worker: what stands in for their listening sockets, and how they get their connections.
 
 const { openRaw, udpHandle } = require('./handles.js');
-const { isHttp2 } = require('./http_sockets.js');
 const { load } = require('./native.js');
-const { OwnSocket } = require('./own_socket.js');
 
 /** How long (ms) to wait before trying again when descriptors have run out. */
 const RETRY_TIME = 100;
@@ -15,6 +13,9 @@ const EPISODE = 60_000;
 
 /** Goes with an error: `net` closes what it gets, unseen, when the server has been closed meanwhile. */
 const NO_HANDLE = Object.freeze({ close() {} });
+
+/** @param {any} server */
+const isHttp2 = (server) => typeof server.updateSettings === 'function';
 
 /**
  * A server's place among those of this worker on one address.
@@ -34,7 +35,7 @@ const NO_HANDLE = Object.freeze({ close() {} });
  * @property {any} server The user's server.
  * @property {any} handle What stands in for its listening socket.
  * @property {boolean} full Whether the primary thinks that it has as many connections as it may have.
- * @property {OwnSocket} [own] Where it gets connections without the primary.
+ * @property {import('./own_socket.js').OwnSocket} [own] Where it gets connections without the primary.
  */
 
 class Servers {
@@ -199,6 +200,7 @@ class Servers {
       load().closeFd(fd);
       return;
     }
+    const { OwnSocket } = require('./own_socket.js');
     accepting.own = new OwnSocket(fd, backlog, (status, client) => this.#onOwnConnection(listener, status, client));
     if (accepting.own.open() === 0) return;
     // What comes to it is the primary's business again.
@@ -489,4 +491,4 @@ function isOpen(server) {
   return Boolean(typeof server.bind === 'function' ? udpHandle(server) : server._handle);
 }
 
-module.exports = { NO_HANDLE, Servers };
+module.exports = { NO_HANDLE, isHttp2, Servers };

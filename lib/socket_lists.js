@@ -92,10 +92,9 @@ class SocketLists {
   }
 
   /**
-   * Handles what concerns socket lists.
+   * Handles what the other side says of socket lists.
    *
    * @param {any} message
-   * @returns {boolean} Whether it did.
    */
   onControl(message) {
     const { act, key, question, answer } = message;
@@ -104,14 +103,11 @@ class SocketLists {
       this.#questions.delete(question);
     } else if (act === 'count-sockets') {
       this.#answer(question, this.#got.get(key)?.count ?? 0);
-    } else if (act === 'await-sockets') {
+    } else {
       const list = this.#got.get(key);
       if (list?.count) list.once('empty', () => this.#answer(question, 0));
       else this.#answer(question, 0);
-    } else {
-      return false;
     }
-    return true;
   }
 
   /**

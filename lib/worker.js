@@ -6,7 +6,6 @@ const path = require('node:path');
 
 const { MessageChannel } = require('./channel.js');
 const environment = require('./environment.js');
-const errors = require('./errors.js');
 const { load } = require('./native.js');
 const { NO_HANDLE, Servers } = require('./servers.js');
 
@@ -48,7 +47,7 @@ function takeOver(cluster) {
   /** What is to be done before this worker ends, in order. @type {(() => unknown)[]} */
   const hooks = [];
   cluster.onShutdown = function onShutdown(/** @type {() => unknown} */ hook) {
-    if (typeof hook !== 'function') throw errors.invalidArgument('hook', 'of type function', hook);
+    if (typeof hook !== 'function') throw require('./errors.js').invalidArgument('hook', 'of type function', hook);
     hooks.push(hook);
   };
 
