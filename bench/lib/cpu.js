@@ -69,4 +69,33 @@ function watchCpu({ primary, workers }) {
   };
 }
 
-module.exports = { watchCpu, threadsUs };
+/** CPU time of a server over several stretches of time. */
+class CpuMeter {
+  primary = 0;
+  all = 0;
+  /** @type {Record<string, number>} */
+  threads = {};
+
+  /** @param {{ primary: number, workers: number[] }} pids */
+  constructor(pids) {
+    this.pids = pids;
+  }
+
+  /**
+   * Counts what is used while something is done.
+   * @template T
+   * @param {() => Promise<T>} action
+   * @returns {Promise<T>}
+   */
+  async during(action) {
+    const used = watchCpu(this.pids);
+    const result = await action();
+    const { primary, all, threads } = used();
+    this.primary += primary;
+    this.all += all;
+    for (const [name, us] of Object.entries(threads)) this.threads[name] = (this.threads[name] ?? 0) + us;
+    return result;
+  }
+}
+
+module.exports = { CpuMeter, watchCpu, threadsUs };

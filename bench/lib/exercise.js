@@ -2,7 +2,7 @@
 
 /** Servers that measure themselves: started, asked for one line of JSON, ended. */
 
-const { ask } = require('./processes.js');
+const { Running, ask } = require('./processes.js');
 const { rivalEnv, script } = require('./server.js');
 
 /** @typedef {import('./rivals.js').Rival} Rival */
@@ -18,6 +18,16 @@ function runExercise(rival, name, env) {
 }
 
 /**
+ * Starts one that measures for a moment each time it is asked (servers/primary.js, `measureWhenAsked`).
+ * @param {Rival} rival
+ * @param {string} name
+ * @param {NodeJS.ProcessEnv} env
+ */
+function startExercise(rival, name, env) {
+  return new Running({ command: process.execPath, args: [script(name)], env: { ...rivalEnv(rival), ...env }, timeout: 15_000 });
+}
+
+/**
  * Where the scheduling policy plays no part, one of each kind is enough.
  * @param {Rival} rival
  * @returns {boolean}
@@ -26,4 +36,4 @@ function oneOfEachKind({ id }) {
   return id === 'node rr' || id === 'rcluster rr';
 }
 
-module.exports = { runExercise, oneOfEachKind };
+module.exports = { runExercise, startExercise, oneOfEachKind };

@@ -2,7 +2,8 @@
 
 /**
  * One experiment: the same measurement of several rivals in alternating rounds (A B C A B C …), so that whatever
- * else the machine does, and however it warms up, meets all of them alike.
+ * else the machine does, and however it warms up, meets all of them alike. Where the servers of a round can wait
+ * for each other, they alternate within the round as well, in slices of less than a second.
  */
 
 const { summarize } = require('./stats.js');
@@ -54,7 +55,8 @@ const { summarize } = require('./stats.js');
  * @property {Target[]} targets
  * @property {string} [reference]  the rival that ratios in the table refer to
  * @property {(context: Context) => Promise<unknown>} [prepare]  what all rounds share
- * @property {(rival: Rival, context: Context, round: number, shared: any) => Promise<Sample>} measure
+ * @property {(rival: Rival, context: Context, round: number, shared: any) => Promise<Sample> | AsyncGenerator<void, Sample>} measure
+ *   one round of one rival. A generator lets the others have their turn at each `yield`
  */
 
 /**
@@ -77,19 +79,46 @@ async function runExperiment(experiment, context, progress) {
   const outcome = { samples: {}, errors: {}, shared };
   for (const { id } of rivals) outcome.samples[id] = [];
   for (let round = 1; round <= context.rounds; round++) {
-    for (const rival of rivals) {
-      progress(`${experiment.name}: round ${round} of ${context.rounds}, ${rival.id}`);
-      try {
-        const { problems, ...sample } = await experiment.measure(rival, context, round, shared);
-        outcome.samples[rival.id].push(sample);
-        for (const problem of problems ?? []) note(outcome, rival.id, problem);
-      } catch (error) {
-        // One rival that fails must not take the others' figures with it.
-        note(outcome, rival.id, String(/** @type {Error} */ (error).message ?? error));
+    let measuring = rivals.map((rival) => ({ rival, steps: steps(() => experiment.measure(rival, context, round, shared)) }));
+    while (measuring.length > 0) {
+      const goOn = [];
+      for (const one of measuring) {
+        progress(`${experiment.name}: round ${round} of ${context.rounds}, ${one.rival.id}`);
+        if (await step(one, outcome)) goOn.push(one);
       }
+      measuring = goOn;
     }
   }
   return outcome;
+}
+
+/**
+ * @param {() => ReturnType<Experiment['measure']>} measure
+ * @returns {AsyncGenerator<void, Sample>} begins when it is asked for its first step
+ */
+async function* steps(measure) {
+  const measured = measure();
+  return Symbol.asyncIterator in measured ? yield* measured : await measured;
+}
+
+/**
+ * One step of one rival.
+ * @param {{ rival: Rival, steps: AsyncGenerator<void, Sample> }} one
+ * @param {Outcome} outcome
+ * @returns {Promise<boolean>} whether there are more
+ */
+async function step({ rival, steps: itsSteps }, outcome) {
+  try {
+    const { done, value } = await itsSteps.next();
+    if (!done) return true;
+    const { problems, ...sample } = value;
+    outcome.samples[rival.id].push(sample);
+    for (const problem of problems ?? []) note(outcome, rival.id, problem);
+  } catch (error) {
+    // One rival that fails must not take the others' figures with it.
+    note(outcome, rival.id, String(/** @type {Error} */ (error).message ?? error));
+  }
+  return false;
 }
 
 /**

@@ -3,6 +3,7 @@
 /** Runs the load generator. */
 
 const { ask } = require('./processes.js');
+const { median } = require('./stats.js');
 
 /**
  * @typedef {object} LoadReport  what bench/load prints; see bench/load/src/tally.rs
@@ -35,6 +36,37 @@ function runLoad(program, port, options) {
 }
 
 /**
+ * @param {LoadReport[]} reports  of one server, at different times
+ * @returns {LoadReport} their sums. Its percentiles are the medians of theirs, its maximum is theirs
+ */
+function together(reports) {
+  const total = (/** @type {'requests' | 'connections' | 'seconds'} */ key) => reports.reduce((sum, report) => sum + report[key], 0);
+  const byKey = (/** @type {'failed' | 'workers'} */ key) => {
+    /** @type {Record<string, number>} */
+    const sums = {};
+    for (const report of reports) {
+      for (const [name, count] of Object.entries(report[key])) sums[name] = (sums[name] ?? 0) + count;
+    }
+    return sums;
+  };
+  const latency = (/** @type {keyof LoadReport['latency_us']} */ key) => reports.map((report) => report.latency_us[key]);
+  return {
+    requests: total('requests'),
+    connections: total('connections'),
+    seconds: total('seconds'),
+    failed: byKey('failed'),
+    workers: byKey('workers'),
+    latency_us: {
+      p50: median(latency('p50')),
+      p90: median(latency('p90')),
+      p99: median(latency('p99')),
+      'p99.9': median(latency('p99.9')),
+      max: Math.max(...latency('max')),
+    },
+  };
+}
+
+/**
  * @param {LoadReport} report
  * @returns {number} how many requests failed
  */
@@ -52,4 +84,4 @@ function spread(report, workers) {
   return Math.max(...counts) / Math.min(...counts);
 }
 
-module.exports = { runLoad, failures, spread };
+module.exports = { runLoad, together, failures, spread };

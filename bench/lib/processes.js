@@ -34,17 +34,18 @@ class Running {
     this.stderr = '';
     this.child.stderr.on('data', (chunk) => (this.stderr = (this.stderr + chunk).slice(-4000)));
     this.child.on('error', () => {});
+    this.child.stdin.on('error', () => {});
+    this.lines = readline.createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
     this.ended = once(this.child, 'close');
     this.ended.then(() => running.delete(this), () => running.delete(this));
     running.add(this);
   }
 
   /**
-   * Reads one line of JSON from the process.
+   * Reads the next line of JSON from the process.
    * @returns {Promise<any>}
    */
   async line() {
-    const reader = readline.createInterface({ input: this.child.stdout });
     /** @type {NodeJS.Timeout | undefined} */
     let timer;
     const late = new Promise((_resolve, reject) => {
@@ -54,16 +55,22 @@ class Running {
       throw this.failure(`ended early (${signal ?? code})`);
     });
     try {
-      const [line] = await Promise.race([once(reader, 'line'), late, gone]);
-      return JSON.parse(line);
+      const { value } = await Promise.race([this.lines.next(), late, gone]);
+      return JSON.parse(value);
     } finally {
       clearTimeout(timer);
       // Whoever lost the race must not come back as an unhandled rejection.
       gone.catch(() => {});
-      reader.close();
-      // Paused, the pipe would never be seen to end.
-      this.child.stdout.resume();
     }
+  }
+
+  /**
+   * Asks for one more line.
+   * @returns {Promise<any>} its JSON
+   */
+  next() {
+    this.child.stdin.write('\n');
+    return this.line();
   }
 
   /** Ends the process and all it has started, and waits for it. */

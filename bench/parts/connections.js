@@ -2,14 +2,16 @@
 
 const { NODE_RR } = require('../lib/rivals.js');
 const { startServer } = require('../lib/server.js');
-const { runLoad, failures, spread } = require('../lib/load.js');
-const { watchCpu } = require('../lib/cpu.js');
+const { runLoad, together, failures, spread } = require('../lib/load.js');
+const { CpuMeter } = require('../lib/cpu.js');
 
 const WORKERS = 2;
 /** As many as `ab -c 64`. Several client addresses, or the sticky policy would know one client only. */
 const LOAD = { connections: 64, sources: 64 };
 /** What every rival can serve: at full speed the faster one has fewer connections pending, and so smaller batches. */
 const SAME_RATE = 1000;
+/** All servers of a round are alive and take turns: so often each. */
+const SLICES = 5;
 
 /** @type {import('../lib/experiment.js').Experiment} */
 const connections = {
@@ -39,36 +41,40 @@ const connections = {
     { text: 'spread over the workers, max / min', rival: 'rcluster rr', metric: 'spread', of: 'value', atMost: 1.01 },
     { text: 'failed requests', rival: 'rcluster rr', metric: 'failed', of: 'value', atMost: 0 },
   ],
-  async measure(rival, { programs, seconds }) {
+  async *measure(rival, { programs, seconds }) {
     const server = await startServer(rival, { floor: programs.floor, workers: WORKERS });
+    /** @param {Record<string, number | boolean>} options */
+    const run = (options) => runLoad(programs.load, server.port, { ...options, sources: LOAD.sources });
     try {
-      await runLoad(programs.load, server.port, { ...LOAD, seconds: seconds(1) });
-      const cpu = watchCpu(server);
-      const short = await runLoad(programs.load, server.port, { ...LOAD, seconds: seconds(2) });
-      const used = cpu();
-      const calmCpu = watchCpu(server);
-      const calm = await runLoad(programs.load, server.port, { rate: SAME_RATE, sources: 64, seconds: seconds(1.5) });
-      const calmUsed = calmCpu();
-      const sample = {
-        per_second: short.requests / short.seconds,
+      await run({ ...LOAD, seconds: seconds(1) });
+      const cpu = new CpuMeter(server);
+      const calmCpu = new CpuMeter(server);
+      /** @type {Record<'short' | 'calm' | 'kept', import('../lib/load.js').LoadReport[]>} */
+      const { short, calm, kept } = { short: [], calm: [], kept: [] };
+      for (let slice = 0; slice < SLICES; slice++) {
+        yield;
+        short.push(await cpu.during(() => run({ ...LOAD, seconds: seconds(0.5) })));
+        yield;
+        calm.push(await calmCpu.during(() => run({ rate: SAME_RATE, seconds: seconds(0.4) })));
+        // The floor closes after each answer.
+        if (rival.kind === 'floor') continue;
+        yield;
+        kept.push(await run({ ...LOAD, seconds: seconds(0.4), 'keep-alive': true }));
+      }
+      const [shorts, calms, kepts] = [together(short), together(calm), together(kept)];
+      return {
+        per_second: shorts.requests / shorts.seconds,
         // Without a cluster the one process is no primary.
-        primary_us: rival.kind === 'off' ? undefined : used.primary / short.requests,
-        calm_primary_us: rival.kind === 'off' ? undefined : calmUsed.primary / calm.requests,
-        all_us: used.all / short.requests,
-        spread: server.workers.length > 1 ? spread(short, server.workers) : undefined,
-        p99_ms: short.latency_us.p99 / 1000,
-        failed: failures(short) + failures(calm),
-        primary_threads_us: used.threads,
+        primary_us: rival.kind === 'off' ? undefined : cpu.primary / shorts.requests,
+        calm_primary_us: rival.kind === 'off' ? undefined : calmCpu.primary / calms.requests,
+        all_us: cpu.all / shorts.requests,
+        spread: server.workers.length > 1 ? spread(shorts, server.workers) : undefined,
+        p99_ms: shorts.latency_us.p99 / 1000,
+        keep_alive_per_second: kept.length > 0 ? kepts.requests / kepts.seconds : undefined,
+        failed: failures(shorts) + failures(calms) + failures(kepts),
+        primary_threads_us: cpu.threads,
         short,
         calm,
-      };
-      // The floor closes after each answer.
-      if (rival.kind === 'floor') return sample;
-      const kept = await runLoad(programs.load, server.port, { ...LOAD, seconds: seconds(1.2), 'keep-alive': true });
-      return {
-        ...sample,
-        keep_alive_per_second: kept.requests / kept.seconds,
-        failed: sample.failed + failures(kept),
         kept,
       };
     } finally {

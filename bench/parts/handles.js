@@ -1,9 +1,12 @@
 'use strict';
 
 const { NODE_RR } = require('../lib/rivals.js');
-const { runExercise, oneOfEachKind } = require('../lib/exercise.js');
+const { startExercise, oneOfEachKind } = require('../lib/exercise.js');
 const { startServer } = require('../lib/server.js');
-const { runLoad, failures } = require('../lib/load.js');
+const { runLoad, together, failures } = require('../lib/load.js');
+
+/** All servers of a round are alive and take turns: so often each. */
+const SLICES = 5;
 
 /** @type {import('../lib/experiment.js').Experiment} */
 const handles = {
@@ -19,16 +22,27 @@ const handles = {
   targets: [
     { text: 'socket handles passed per second', rival: 'rcluster rr', metric: 'per_second', of: 'ratio', againstRival: NODE_RR, atLeast: 2 },
   ],
-  async measure(rival, { programs, seconds }) {
-    const env = { BENCH_SECONDS: String(seconds(1)) };
-    const { per_second } = await runExercise(rival, 'handles.js', env);
+  async *measure(rival, { programs, seconds }) {
+    const exercise = startExercise(rival, 'handles.js', { BENCH_SECONDS: String(seconds(0.15)) });
     const server = await startServer(rival, { floor: programs.floor, script: 'by_hand.js' });
     try {
       const load = { connections: 64 };
+      await exercise.next();
       await runLoad(programs.load, server.port, { ...load, seconds: seconds(1) });
-      const report = await runLoad(programs.load, server.port, { ...load, seconds: seconds(2) });
-      return { per_second, by_hand_per_second: report.requests / report.seconds, failed: failures(report), report };
+      /** @type {Record<string, number>[]} */
+      const passings = [];
+      const reports = [];
+      for (let slice = 0; slice < SLICES; slice++) {
+        yield;
+        passings.push(await exercise.next());
+        yield;
+        reports.push(await runLoad(programs.load, server.port, { ...load, seconds: seconds(0.5) }));
+      }
+      const [passed, spent] = ['passed', 'seconds'].map((key) => passings.reduce((sum, passing) => sum + passing[key], 0));
+      const report = together(reports);
+      return { per_second: passed / spent, by_hand_per_second: report.requests / report.seconds, failed: failures(report), passings, reports };
     } finally {
+      await exercise.stop();
       await server.stop();
     }
   },

@@ -22,6 +22,8 @@ const held = {
   async measure(rival, { programs, seconds }, round) {
     const server = await startServer(rival, { floor: programs.floor, workers: WORKERS });
     try {
+      // A worker that has not compiled its code yet is passed over.
+      await runLoad(programs.load, server.port, { connections: 64, sources: 64, seconds: seconds(1) });
       const load = { hold: HELD, churn: CHURN, sources: 64, seed: round, seconds: seconds(3) };
       const report = await runLoad(programs.load, server.port, load);
       return { widest: report.held?.widest, failed: failures(report), report };

@@ -3,7 +3,7 @@
 const { setTimeout: sleep } = require('node:timers/promises');
 const { NODE_RR } = require('../lib/rivals.js');
 const { oneOfEachKind } = require('../lib/exercise.js');
-const { residentMb } = require('../lib/memory.js');
+const { residentMb, proportionalMb } = require('../lib/memory.js');
 const { startServer } = require('../lib/server.js');
 const { median } = require('../lib/stats.js');
 
@@ -17,7 +17,9 @@ const memory = {
   takesPart: oneOfEachKind,
   metrics: {
     worker_mb: { title: 'memory of a worker', unit: 'MB', digits: 1, chart: true },
+    worker_pss_mb: { title: 'the same without what it shares with others (PSS)', unit: 'MB', digits: 1 },
     primary_mb: { title: `memory of the primary with ${WORKERS} workers`, unit: 'MB', digits: 1, chart: true },
+    primary_pss_mb: { title: 'the same without what it shares with others (PSS)', unit: 'MB', digits: 1 },
   },
   targets: [
     { text: 'memory of a worker, MB', rival: 'rcluster rr', metric: 'worker_mb', of: 'difference', againstRival: NODE_RR, atMost: 2 },
@@ -28,7 +30,13 @@ const memory = {
     try {
       await sleep(1000);
       const workers = server.workers.map(residentMb);
-      return { worker_mb: median(workers), primary_mb: residentMb(server.primary), workers };
+      return {
+        worker_mb: median(workers),
+        worker_pss_mb: median(server.workers.map(proportionalMb)),
+        primary_mb: residentMb(server.primary),
+        primary_pss_mb: proportionalMb(server.primary),
+        workers,
+      };
     } finally {
       await server.stop();
     }

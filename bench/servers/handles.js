@@ -37,26 +37,23 @@ async function gather(server) {
 }
 
 async function primary() {
-  const { print, stop, stopWithTheBenchmark } = require('./primary.js');
-  stopWithTheBenchmark();
   const worker = cluster.fork();
   await once(worker, 'message');
   const server = net.createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  let passed = 0;
-  let spent = 0;
-  for (let round = 0; spent < SECONDS * 1000; round++) {
-    const sockets = await gather(server);
-    const begin = performance.now();
-    for (const socket of sockets) worker.send('socket', socket);
-    await once(worker, 'message');
-    // The first rounds warm up.
-    if (round < 5) continue;
-    spent += performance.now() - begin;
-    passed += BATCH;
-  }
-  print({ per_second: (passed * 1000) / spent });
-  stop();
+  await require('./primary.js').measureWhenAsked(async () => {
+    let passed = 0;
+    let ms = 0;
+    while (ms < SECONDS * 1000) {
+      const sockets = await gather(server);
+      const begin = performance.now();
+      for (const socket of sockets) worker.send('socket', socket);
+      await once(worker, 'message');
+      ms += performance.now() - begin;
+      passed += BATCH;
+    }
+    return { passed, seconds: ms / 1000 };
+  });
 }
 
 if (cluster.isPrimary) {

@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * One worker that echoes, and a primary that counts. BENCH_MESSAGES names one of EXERCISES; the primary prints
- * its figures as JSON and ends.
+ * One worker that echoes, and a primary that counts, for BENCH_SECONDS each time it is asked to. BENCH_MESSAGES names one
+ * of EXERCISES, or `big`, which is done once.
  */
 
 const fs = require('node:fs');
@@ -31,33 +31,31 @@ const EXERCISES = {
 };
 
 /**
- * Sends rounds of messages for a while and prints how many came back per second.
+ * Sends rounds of messages for a while.
  * @param {import('node:cluster').Worker} worker
  * @param {Exercise} exercise
+ * @returns {Promise<{ messages: number, seconds: number }>} how many came back, and how long that took
  */
 function echo(worker, { perRound, message }) {
-  const { print, stop } = require('./primary.js');
-  const value = message();
-  const warm = performance.now() + SECONDS * 250;
-  let begin = 0;
+  const value = /** @type {import('node:child_process').Serializable} */ (message());
+  const begin = performance.now();
   let back = 0;
-  let counted = 0;
+  let messages = 0;
   const round = () => {
-    for (let i = 0; i < perRound; i++) worker.send(/** @type {import('node:child_process').Serializable} */ (value));
+    for (let i = 0; i < perRound; i++) worker.send(value);
   };
-  worker.on('message', () => {
-    if (++back < perRound) return;
-    back = 0;
-    const now = performance.now();
-    if (begin !== 0) counted += perRound;
-    else if (now > warm) begin = now;
-    if (begin !== 0 && now - begin >= SECONDS * 1000) {
-      print({ per_second: (counted * 1000) / (now - begin) });
-      stop();
-    }
+  return new Promise((resolve) => {
+    worker.on('message', function onMessage() {
+      if (++back < perRound) return;
+      back = 0;
+      messages += perRound;
+      const seconds = (performance.now() - begin) / 1000;
+      if (seconds < SECONDS) return round();
+      worker.off('message', onMessage);
+      resolve({ messages, seconds });
+    });
     round();
   });
-  round();
 }
 
 /**
@@ -65,7 +63,8 @@ function echo(worker, { perRound, message }) {
  * @param {import('node:cluster').Worker} worker
  */
 function big(worker) {
-  const { print, stop } = require('./primary.js');
+  const { print, stop, stopWithTheBenchmark } = require('./primary.js');
+  stopWithTheBenchmark();
   // Written to, or the pages would not exist and sending would cost what the kernel takes to make them.
   const payload = Buffer.alloc(256 * MEGABYTE, 7);
   const begin = performance.now();
@@ -88,12 +87,14 @@ function peak(pid) {
 }
 
 function primary() {
-  require('./primary.js').stopWithTheBenchmark();
   const name = process.env.BENCH_MESSAGES ?? 'echo_1';
   const exercise = EXERCISES[name];
   cluster.setupPrimary({ serialization: exercise?.serialization ?? 'advanced' });
   const worker = cluster.fork();
-  worker.once('message', () => (exercise ? echo(worker, exercise) : big(worker)));
+  worker.once('message', () => {
+    if (exercise) require('./primary.js').measureWhenAsked(() => echo(worker, exercise));
+    else big(worker);
+  });
 }
 
 if (cluster.isPrimary) {

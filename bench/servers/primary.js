@@ -4,6 +4,7 @@
  * What the primaries of the benchmark servers share: how to begin, how to say that all is ready, how to end.
  */
 
+const readline = require('node:readline');
 const cluster = require('./choose.js');
 
 /** @returns {number} how many workers the benchmark asked for */
@@ -29,6 +30,16 @@ function stop() {
 function stopWithTheBenchmark() {
   process.on('SIGTERM', stop);
   process.stdin.resume().on('end', stop);
+}
+
+/**
+ * Measures as often as the benchmark asks for it, which it does by a line on standard input, and prints each result.
+ * @param {() => Promise<unknown>} measure
+ */
+async function measureWhenAsked(measure) {
+  process.on('SIGTERM', stop);
+  for await (const _line of readline.createInterface({ input: process.stdin })) print(await measure());
+  stop();
 }
 
 /**
@@ -60,4 +71,4 @@ function printReady(port) {
   print({ port, primary: process.pid, workers });
 }
 
-module.exports = { workerCount, print, stop, stopWithTheBenchmark, forkReady, printReady };
+module.exports = { measureWhenAsked, workerCount, print, stop, stopWithTheBenchmark, forkReady, printReady };
