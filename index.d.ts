@@ -352,6 +352,8 @@ declare namespace cluster {
     signal: string | null;
     /** In words: `exited with code 1`, `was killed by SIGSEGV`, `did not turn its event loop for 30000 ms`. */
     reason: string;
+    /** How many connections were open in it, and ended with it. */
+    connections: number;
   }
 
   /** One place of a service, and the worker that has it. */

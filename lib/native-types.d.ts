@@ -61,7 +61,7 @@ export interface SocketName {
 
 export interface Acceptor {
   addWorker(link: Link): number;
-  removeWorker(worker: number): void;
+  removeWorker(worker: number): number;
   listen(binding: Binding, policy: number): number;
   ownSocket(listener: number, worker: number, backlog: number): number;
   disown(listener: number, worker: number): void;

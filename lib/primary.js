@@ -21,6 +21,7 @@ const { spawnWorker } = require('./spawn.js');
  * @property {() => number} slot The acceptor's number for it.
  * @property {boolean} held Whether it is kept out of the rotation for the time being.
  * @property {(message: any) => void} onControl Gets what only a supervisor understands.
+ * @property {number} lost Connections that were open in it when it ended.
  */
 
 /**
@@ -44,6 +45,7 @@ const { spawnWorker } = require('./spawn.js');
  * @property {(worker: any, crashed: boolean) => void} leave Out of the rotation. After a crash another one will come: its
  *   listeners stay open for a while even if nobody else has them.
  * @property {(worker: any) => import('./native-types').BoardReading} board
+ * @property {(worker: any) => number} lost Connections that were open in it when it ended.
  * @property {(worker: any) => void} nudge Makes an idle event loop turn.
  * @property {() => number[]} pids Of all workers that have not ended.
  * @property {(fds: number[]) => void} useSockets Listening sockets to use instead of binding their addresses.
@@ -159,10 +161,10 @@ function takeOver(cluster) {
     /** @type {number | undefined} */
     let slot;
     const addToAcceptor = () => (slot ??= listeners.acceptor.addWorker(link));
-    ties.set(worker, { link, channel, slot: addToAcceptor, held, onControl: () => {} });
+    ties.set(worker, { link, channel, slot: addToAcceptor, held, onControl: () => {}, lost: 0 });
     child.once('exit', () => {
       if (slot === undefined) link.close();
-      else listeners.acceptor.removeWorker(slot);
+      else tiesOf(worker).lost = listeners.acceptor.removeWorker(slot);
     });
   }
 
@@ -323,6 +325,7 @@ function takeOver(cluster) {
       listeners.leaveAll(tiesOf(worker), crashed);
     },
     board: (worker) => tiesOf(worker).link.readBoard(),
+    lost: (worker) => tiesOf(worker).lost,
     nudge: (worker) => listeners.acceptor.nudge(tiesOf(worker).slot()),
     pids: () => [...pids],
     useSockets: (fds) => listeners.useSockets(fds),

@@ -1,5 +1,7 @@
 'use strict';
 
+const net = require('node:net');
+
 const { request, waitForDeath } = require('../helpers/run');
 const { pidServer, startService } = require('../helpers/service');
 
@@ -16,6 +18,16 @@ test('a worker that is killed is replaced, and the service goes on', async () =>
   expect(workers[0]).toMatchObject({ restarts: 1, lastExit: { pid, code: null, signal: 'SIGKILL', reason: 'was killed by SIGKILL' } });
   expect(workers[0].pid).not.toBe(pid);
   expect(workers[1]).toMatchObject({ pid: other, restarts: 0 });
+});
+
+test('how many connections ended with a worker is told', async () => {
+  const service = await startService({ worker: pidServer, options: { workers: 1 } });
+  const [pid] = await service.pids();
+  const clients = [1, 2, 3].map(() => net.connect(service.port, '127.0.0.1').on('error', () => {}));
+  await service.waitForConnections(3);
+  process.kill(pid, 'SIGKILL');
+  expect(await service.exitOf(pid)).toMatchObject({ connections: 3 });
+  for (const client of clients) client.destroy();
 });
 
 test('when the only one is killed, connections wait for the next', async () => {

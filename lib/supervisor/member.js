@@ -113,6 +113,11 @@ class Member extends EventEmitter {
     return Date.now() - this.startedAt;
   }
 
+  /** Connections that were open in it when it ended. */
+  get lost() {
+    return this.worker ? this.#core.lost(this.worker) : 0;
+  }
+
   /** What its board says. */
   get board() {
     return this.worker && this.state !== 'exited' ? this.#core.board(this.worker) : NO_BOARD;

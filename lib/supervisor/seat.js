@@ -41,7 +41,7 @@ class Seat {
   /** Who does the work. @type {Member | undefined} */
   member;
   restarts = 0;
-  /** @type {{ time: number, pid: number | undefined, code: number | null, signal: string | null, reason: string } | undefined} */
+  /** @type {{ time: number, pid: number | undefined, code: number | null, signal: string | null, reason: string, connections: number } | undefined} */
   lastExit;
   /** Whether no worker shall take it any more. */
   vacated = false;
@@ -103,7 +103,8 @@ class Seat {
   /** @param {Member} member */
   #onExit(member) {
     const { code, signal } = /** @type {NonNullable<Member['end']>} */ (member.end);
-    this.lastExit = { time: Date.now(), pid: member.pid, code, signal, reason: member.reason };
+    const { lost, pid, reason } = member;
+    this.lastExit = { time: Date.now(), pid, code, signal, reason, connections: lost };
     if (member === this.member) this.#lost(member);
   }
 

@@ -3,8 +3,8 @@
 // Workers that are killed under load: only what they had already taken is lost, and no request hangs.
 //   node scripts/soak/kill.js [--rounds 20] [--workers 4] [--clients 64]
 //
-// Each round: a cluster under `ab`, of which one worker is killed with SIGKILL each half second. A killed worker's board
-// says how many connections it had taken that were not over. Prints a line per round; exits with 1 when more requests
+// Each round: a cluster under `ab`, of which one worker is killed with SIGKILL each half second. The acceptor counts how many
+// connections a killed worker had taken that were not over. Prints a line per round; exits with 1 when more requests
 // failed than that, or one took longer than the patience.
 
 const { fork, spawn } = require('node:child_process');
@@ -67,7 +67,7 @@ async function round() {
   for (let kill = 0; kill < KILLS; kill++) {
     await sleep(PAUSE);
     app.send('kill');
-    const [{ active }] = await new Promise((resolve) => {
+    const [{ connections }] = await new Promise((resolve) => {
       /** @param {any} message */
       const onMessage = (message) => {
         if (message.died === undefined) return;
@@ -76,7 +76,7 @@ async function round() {
       };
       app.on('message', onMessage);
     });
-    taken += active;
+    taken += connections;
   }
   await sleep(PAUSE);
   const result = await running.stop();

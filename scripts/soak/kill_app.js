@@ -5,28 +5,20 @@
 
 const http = require('node:http');
 
-const native = require('../../lib/native.js').load();
+const { Acceptor } = require('../../lib/native.js').load();
 
-const { Link } = native;
-/** The newest, which belongs to the worker that is being forked. @type {InstanceType<typeof Link>} */
-let newest;
-native.Link = class extends Link {
-  constructor() {
-    super();
-    newest = this;
-  }
+/** Of the worker that ended last. */
+let connections = 0;
+const { removeWorker } = Acceptor.prototype;
+Acceptor.prototype.removeWorker = function countingRemoveWorker(/** @type {number} */ worker) {
+  connections = Reflect.apply(removeWorker, this, [worker]);
+  return connections;
 };
 
 /** @type {any} */
 const cluster = require('../../index.js');
 
 if (cluster.isPrimary) {
-  /** @type {Map<any, InstanceType<typeof Link>>} */
-  const links = new Map();
-  const fork = () => {
-    const worker = cluster.fork();
-    links.set(worker, newest);
-  };
   let listening = 0;
   cluster.on('listening', (/** @type {any} */ _worker, /** @type {{ port: number }} */ { port }) => {
     listening++;
@@ -34,18 +26,15 @@ if (cluster.isPrimary) {
     if (listening >= Number(process.env.WORKERS)) process.send?.({ listening: port, pids });
   });
   cluster.on('exit', (/** @type {any} */ worker) => {
-    // What its board says: taken, and not over.
-    const { active } = /** @type {import('../../lib/native-types').Link} */ (links.get(worker)).readBoard();
-    links.delete(worker);
-    fork();
-    process.send?.({ died: worker.process.pid, active });
+    cluster.fork();
+    process.send?.({ died: worker.process.pid, connections });
   });
   process.on('message', () => {
     const alive = Object.values(cluster.workers).filter((/** @type {any} */ worker) => worker.isConnected());
     alive[Math.floor(Math.random() * alive.length)].process.kill('SIGKILL');
   });
   process.on('disconnect', () => process.exit());
-  for (let i = 0; i < Number(process.env.WORKERS); i++) fork();
+  for (let i = 0; i < Number(process.env.WORKERS); i++) cluster.fork();
 } else {
   http.createServer((request, response) => response.end('hello\n')).listen(0, '127.0.0.1');
 }

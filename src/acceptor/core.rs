@@ -82,9 +82,9 @@ impl Core {
         Ok(index)
     }
 
-    /// The worker gets nothing any more; what it has not taken goes to others.
-    pub fn remove_worker(&mut self, index: usize) {
-        let Some(mut worker) = self.workers.get_mut(index).and_then(Option::take) else { return };
+    /// The worker gets nothing any more; what it has not taken goes to others. Returns how many connections it has.
+    pub fn remove_worker(&mut self, index: usize) -> u64 {
+        let Some(mut worker) = self.workers.get_mut(index).and_then(Option::take) else { return 0 };
         let _ = self.poller.remove(worker.ends().queue.as_fd());
         for listener in self.listeners.values_mut() {
             listener.remove_member(index);
@@ -92,10 +92,13 @@ impl Core {
         self.dirty.retain(|dirty| *dirty != index);
         // What it gave back before it died is still to be read.
         self.read_notices(&mut worker, index, ALL_NOTICES);
-        if !worker.take_back(&mut self.homeless) {
+        let emptied = worker.take_back(&mut self.homeless);
+        let open = worker.load();
+        if !emptied {
             self.departed.push(worker);
         }
         self.settle();
+        open
     }
 
     pub fn add_listener(&mut self, fd: OwnedFd, policy: Box<dyn Policy>) -> io::Result<u32> {

@@ -46,9 +46,10 @@ impl Acceptor {
         self.core.lock().add_worker(ends)
     }
 
-    /// The worker has died or disconnected: what waits for it goes to others.
-    pub fn remove_worker(&self, worker: usize) {
-        self.core.lock().remove_worker(worker);
+    /// The worker has died or disconnected: what waits for it goes to others. Returns how many connections it had taken
+    /// that were not over.
+    pub fn remove_worker(&self, worker: usize) -> u64 {
+        self.core.lock().remove_worker(worker)
     }
 
     /// Accepts from `fd`, which listens already, as soon as it has a member.

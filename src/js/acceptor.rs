@@ -41,10 +41,11 @@ impl Acceptor {
         self.core.add_worker(ends).map(|worker| worker as u32).map_err(|error| exception(&error))
     }
 
-    /// The worker has died or disconnected; what it has not taken goes to others.
+    /// The worker has died or disconnected; what it has not taken goes to others. Returns how many connections it had
+    /// taken that were not over.
     #[napi(catch_unwind)]
-    pub fn remove_worker(&self, worker: u32) {
-        self.core.remove_worker(worker as usize);
+    pub fn remove_worker(&self, worker: u32) -> f64 {
+        self.core.remove_worker(worker as usize) as f64
     }
 
     /// Binds, listens, and returns the listener's id (1 or more), or a negative errno. `policy` is the number of one of
