@@ -34,6 +34,29 @@ test('callbacks are called once, later, without an error and in the order of the
   expect(primary).toEqual([[true, true, true, true, false, false], called]);
 });
 
+test('long texts keep their place among other messages, with callbacks', async () => {
+  const { primary } = await compare({
+    async primary({ forkReady, report }) {
+      const worker = await forkReady();
+      const called = [];
+      for (let i = 0; i < 40; i++) {
+        const message = i % 3 === 0 ? { i, text: `${i}`.repeat(20_000) } : { i };
+        worker.send(message, () => called.push(i));
+      }
+      const got = [];
+      worker.on('message', ({ i, text }) => {
+        got.push(text === undefined ? i : [i, text === `${i}`.repeat(20_000)]);
+        if (got.length < 40) return;
+        report([got, called]);
+        worker.disconnect();
+      });
+    },
+    worker: echo,
+  });
+  const all = Array.from({ length: 40 }, (_, i) => i);
+  expect(primary).toEqual([[all.map((i) => (i % 3 === 0 ? [i, true] : i)), all]]);
+});
+
 test('messages with and without handles keep their order', async () => {
   const { primary } = await runScenario({
     async primary({ forkReady, once, report }) {

@@ -49,6 +49,13 @@ const VALUES = {
   'promise within': '{ promise: Promise.resolve() }',
   'long text': "'a'.repeat(70_000)",
   'long text of two bytes': "'ä€'.repeat(70_000)",
+  'object with long texts': "{ a: 1, text: 'a'.repeat(70_000), b: '\"', wide: 'ä€😀'.repeat(20_000), z: [1] }",
+  'undefined beside a long text': "{ text: 'a'.repeat(20_000), u: undefined }",
+  'long lone surrogates': "{ text: '\\ud800'.repeat(20_000) }",
+  'long text as __proto__': "JSON.parse(JSON.stringify({ proto: 'a'.repeat(20_000) }).replace('proto', '__proto__'))",
+  'long text and toJSON': "{ text: 'a'.repeat(20_000), toJSON() { return 1; } }",
+  'long text in a class': "new (class { text = 'a'.repeat(20_000); toJSON() { return 2; } })()",
+  'forty long texts': "Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`text${i}`, 'x'.repeat(17_000 + i)]))",
   'big buffer': 'Buffer.alloc(300_000, 7)',
   circular: '(() => { const ring = {}; ring.ring = ring; return ring; })()',
 };
@@ -90,6 +97,12 @@ test('json', async () => {
     'long text': SAME,
     'long text of two bytes': SAME,
     '__proto__ as a key': SAME,
+    'object with long texts': SAME,
+    'long lone surrogates': SAME,
+    'long text as __proto__': SAME,
+    'forty long texts': SAME,
+    'long text and toJSON': '1',
+    'long text in a class': '2',
     'number': '[ 1.5, 0, null, null, 1152921504606847000 ]',
     'date': "'2001-09-09T01:46:40.000Z'",
     'map': '{}',
@@ -123,6 +136,8 @@ test('advanced', async () => {
     'function within',
     'symbol within',
     'promise within',
+    'long text and toJSON',
+    'long text in a class',
   ]);
   expect(back['one object twice']).toBe('twins');
   expect(back['instance of a class']).toBe('{ x: 1 }');

@@ -10,7 +10,7 @@ const { Control } = require('./control.js');
 const { load } = require('./native.js');
 
 /** Kinds of frames (src/channel/frame.rs) and events (src/js/channel.rs). */
-const FRAME = Object.freeze({ json: 1, advanced: 2, control: 3, handleJson: 4, handleAdvanced: 5 });
+const FRAME = Object.freeze({ json: 1, advanced: 2, control: 3, handleJson: 4, handleAdvanced: 5, text: 7, jsonWithTexts: 8 });
 const EVENT = Object.freeze({
   jsonArray: 16,
   advancedRun: 17,
@@ -36,6 +36,12 @@ const GATHER_LIMIT = 64 * 1024;
 const GATHER_TIME = 1;
 /** Or when there are so many: the other side works on them while the next ones are made. */
 const GATHER_COUNT = 32;
+/** Texts of so many characters travel beside their message, not as JSON: escaping and parsing them would cost more than sending. */
+const LONG_TEXT = 16 * 1024;
+/** The most of them in one message, and the most properties that are looked at. */
+const MOST_TEXTS = 32;
+/** All texts of a message together are no longer than its JSON might be. */
+const MOST_TEXT = 2 ** 29;
 /** How long (ms) a process that ends waits for a peer that does not read. */
 const LAST_WRITE_TIME = 1000;
 const RETRY_TIME = 100;
@@ -117,6 +123,8 @@ class MessageChannel {
   #callbacks = [];
   /** Callbacks of messages that are gathered. @type {SendCallback[]} */
   #gatheredCallbacks = [];
+  /** Long texts that came ahead of their message. @type {string[]} */
+  #texts = [];
   #disconnecting = false;
   #closed = false;
   /** @type {import('./socket_lists.js').SocketLists | undefined} */
@@ -211,9 +219,46 @@ class MessageChannel {
     }
     if (handle) return this.#sendHandle(message, handle, options ?? {}, callback);
     if (this.#advanced && !isPlain(message)) this.#gatherBytes(v8Format().serialize(message));
-    else this.#gatherText(JSON.stringify(message));
+    else if (type !== 'object' || !this.#gatherLongTexts(message)) this.#gatherText(JSON.stringify(message));
     if (typeof callback === 'function') this.#gatheredCallbacks.push(callback);
     return this.#afterGathering(options);
+  }
+
+  /**
+   * Queues a message that has long texts. Looks for them among the first properties of a plain object, where they usually
+   * are.
+   *
+   * @param {any} message
+   * @returns {boolean} Whether it was one.
+   */
+  #gatherLongTexts(message) {
+    if (message === null || Object.getPrototypeOf(message) !== Object.prototype) return false;
+    /** @type {string[] | undefined} */
+    let names;
+    let looked = 0;
+    for (const name in message) {
+      const value = message[name];
+      if (typeof value === 'string' && value.length >= LONG_TEXT) (names ??= []).push(name);
+      if (++looked === MOST_TEXTS) break;
+    }
+    if (!names || !canBeTakenApart(message, names)) return false;
+    this.#pushGathered();
+    const rest = { ...message };
+    for (const name of names) {
+      this.#pushCounted(FRAME.text, message[name]);
+      rest[name] = '';
+    }
+    this.#pushCounted(FRAME.jsonWithTexts, JSON.stringify([names, rest]));
+    return true;
+  }
+
+  /**
+   * @param {number} kind
+   * @param {string} text
+   */
+  #pushCounted(kind, text) {
+    this.#native.pushText(kind, text, text.length, -1);
+    this.#queued += text.length;
   }
 
   /** @param {string | undefined} text */
@@ -498,6 +543,10 @@ class MessageChannel {
         return this.#understand(() => JSON.parse(payload), (parts) => this.#gotHandle(parts, fd), fd);
       case FRAME.handleAdvanced:
         return this.#understand(() => v8Format().deserialize(payload, 2), (parts) => this.#gotHandle(parts, fd), fd);
+      case FRAME.text:
+        return this.#gotText(payload);
+      case FRAME.jsonWithTexts:
+        return this.#understand(() => putTogether(JSON.parse(payload), this.#texts.splice(0)), this.#emitAll);
       case EVENT.progress:
         this.#written(payload, this.#writing);
         if (this.#disconnecting && payload === 0) this.#finish();
@@ -518,6 +567,12 @@ class MessageChannel {
         discard(fd);
         return this.#malformed('a frame has no business here');
     }
+  }
+
+  /** @param {string} text Of a message that is still to come. */
+  #gotText(text) {
+    this.#texts.push(text);
+    if (this.#texts.length > MOST_TEXTS || lengthOf(this.#texts) > MOST_TEXT) this.#malformed('more text came than a message has');
   }
 
   /**
@@ -590,6 +645,34 @@ class MessageChannel {
     const [about, message] = Array.isArray(parts) ? parts : [];
     this.#understand(() => handles().receive(this, about, fd), (receive) => receive((handle) => this.#emit(message, handle)));
   }
+}
+
+/** @param {string[]} texts */
+function lengthOf(texts) {
+  return texts.reduce((sum, { length }) => sum + length, 0);
+}
+
+/**
+ * Whether a message is the same when its long texts travel beside it.
+ *
+ * @param {any} message
+ * @param {string[]} names Of its long texts.
+ */
+function canBeTakenApart(message, names) {
+  if ('toJSON' in message || lengthOf(names.map((name) => message[name])) > MOST_TEXT) return false;
+  // Half a surrogate pair has no form in UTF-8; JSON escapes it.
+  return names.every((name) => message[name].isWellFormed());
+}
+
+/**
+ * @param {any} parts
+ * @param {string[]} texts
+ * @returns {any[]} The one message that was taken apart.
+ */
+function putTogether([names, message], texts) {
+  if (names.length !== texts.length) throw new Error('a message came with other texts than it names');
+  for (const [index, name] of names.entries()) message[name] = texts[index];
+  return [message];
 }
 
 /** @param {number} fd A descriptor that nobody wants, or -1. */

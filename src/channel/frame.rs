@@ -35,19 +35,25 @@ pub enum Kind {
     HandleAdvanced = 5,
     /// The primary's first frame: JSON, with the connection queue and the board.
     Hello = 6,
+    /// A long text that the next frame of kind [`Kind::JsonWithTexts`] refers to.
+    Text = 7,
+    /// A user message that long texts were taken out of: JSON of `[their names, the rest]`.
+    JsonWithTexts = 8,
 }
 
 impl Kind {
     /// The kind with this number.
     pub fn from_number(number: u8) -> Option<Kind> {
-        use Kind::{Advanced, Control, HandleAdvanced, HandleJson, Hello, Json};
-        [Json, Advanced, Control, HandleJson, HandleAdvanced, Hello].into_iter().find(|kind| *kind as u8 == number)
+        use Kind::{Advanced, Control, HandleAdvanced, HandleJson, Hello, Json, JsonWithTexts, Text};
+        [Json, Advanced, Control, HandleJson, HandleAdvanced, Hello, Text, JsonWithTexts]
+            .into_iter()
+            .find(|kind| *kind as u8 == number)
     }
 
     /// How many descriptors such a frame may carry, at least and at most.
     fn descriptors(self) -> std::ops::RangeInclusive<u8> {
         match self {
-            Kind::Json | Kind::Advanced => 0..=0,
+            Kind::Json | Kind::Advanced | Kind::Text | Kind::JsonWithTexts => 0..=0,
             Kind::Control => 0..=1,
             Kind::HandleJson | Kind::HandleAdvanced => 1..=1,
             Kind::Hello => 2..=2,

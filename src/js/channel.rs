@@ -55,7 +55,7 @@ struct Inner {
 
 /// One end of a message channel.
 ///
-/// `onEvent(kind, payload, fd)` gets everything that arrives: `kind` is a frame's kind (1–6) with its payload (a
+/// `onEvent(kind, payload, fd)` gets everything that arrives: `kind` is a frame's kind (1–8) with its payload (a
 /// string, or a Buffer for V8's format) and the descriptor that came with it (or -1), or one of the events above 15.
 #[napi]
 pub struct Channel {
