@@ -1,12 +1,14 @@
 'use strict';
 
 // `npm run lint`: format, lints and types, without a word of tolerance for warnings.
-//   node scripts/lint.js [rustfmt] [clippy] [eslint] [tsc]
+//   node scripts/lint.js [rustfmt] [clippy] [rustfmt-bench] [clippy-bench] [eslint] [tsc]
 
 const path = require('node:path');
 const { say } = require('./build-native.js');
 const { installTools } = require('./lib/setup.js');
 const { choose, runSteps } = require('./lib/steps.js');
+
+const LOAD = path.join('bench', 'load', 'Cargo.toml');
 
 /** @type {import('./lib/steps.js').Step[]} */
 const steps = [
@@ -21,6 +23,18 @@ const steps = [
     title: 'lints of the Rust code (cargo clippy)',
     command: 'cargo',
     args: ['clippy', '--locked', '--all-targets', '--', '-D', 'warnings'],
+  },
+  {
+    name: 'rustfmt-bench',
+    title: "the same of the benchmark's load generator",
+    command: 'cargo',
+    args: ['fmt', '--check', '--manifest-path', LOAD],
+  },
+  {
+    name: 'clippy-bench',
+    title: "the same of the benchmark's load generator",
+    command: 'cargo',
+    args: ['clippy', '--locked', '--all-targets', '--manifest-path', LOAD, '--', '-D', 'warnings'],
   },
   {
     name: 'eslint',

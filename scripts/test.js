@@ -1,7 +1,7 @@
 'use strict';
 
 // `npm test`: sets up what is missing, then runs every kind of test in order, up to the first that fails.
-//   node scripts/test.js [rust] [jest] [types] [node-suite]
+//   node scripts/test.js [rust] [rust-bench] [jest] [types] [node-suite]
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -20,6 +20,13 @@ const TYPES = path.join('__test__', 'types');
  */
 const tool = (file) => path.join('node_modules', file);
 
+/** @type {NonNullable<Step['count']>} */
+const cargoCounts = (output) => ({
+  passed: sumOf(output, /^test result: .*?(\d+) passed/gm),
+  failed: sumOf(output, /^test result: .*?(\d+) failed/gm),
+  skipped: sumOf(output, /^test result: .*?(\d+) ignored/gm),
+});
+
 /** @type {Step[]} */
 const steps = [
   {
@@ -27,11 +34,14 @@ const steps = [
     title: 'unit and integration tests of the Rust core (cargo test)',
     command: 'cargo',
     args: ['test', '--locked'],
-    count: (output) => ({
-      passed: sumOf(output, /^test result: .*?(\d+) passed/gm),
-      failed: sumOf(output, /^test result: .*?(\d+) failed/gm),
-      skipped: sumOf(output, /^test result: .*?(\d+) ignored/gm),
-    }),
+    count: cargoCounts,
+  },
+  {
+    name: 'rust-bench',
+    title: "tests of the benchmark's load generator (cargo test)",
+    command: 'cargo',
+    args: ['test', '--locked', '--manifest-path', path.join('bench', 'load', 'Cargo.toml')],
+    count: cargoCounts,
   },
   {
     name: 'jest',

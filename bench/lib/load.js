@@ -14,7 +14,8 @@ const { median } = require('./stats.js');
  * @property {Record<string, number>} workers  answers by pid
  * @property {Record<'p50' | 'p90' | 'p99' | 'p99.9' | 'max', number>} latency_us
  * @property {[number, number, number][]} [over]  when (µs since the start), how long (µs), pid
- * @property {{ active: Record<string, number>, widest: number }} [held]  connections by pid at the end; the largest difference ever
+ * @property {{ active: Record<string, number>, widest: number, widest_late: number }} [held]  connections by pid at the end; the
+ *   largest difference since all were open, and that of the second half of the time
  */
 
 /**

@@ -81,18 +81,21 @@ struct Holding<'a> {
     held: Vec<(usize, u32)>,
     active: BTreeMap<u32, u64>,
     widest: u64,
+    /// The same in the second half of the time.
+    widest_late: u64,
 }
 
 impl<'a> Holding<'a> {
     fn new(engine: &'a mut Engine, count: usize, seed: u64) -> Self {
         let rng = Rng::new(seed);
-        Self { engine, count, rng, held: Vec::new(), active: BTreeMap::new(), widest: 0 }
+        Self { engine, count, rng, held: Vec::new(), active: BTreeMap::new(), widest: 0, widest_late: 0 }
     }
 
     fn run(mut self, seconds: f64, churn: f64) -> Result<(), Errno> {
         self.fill()?;
         let mut begun = Instant::now();
         let end = begun + Duration::from_secs_f64(seconds);
+        let half = begun + Duration::from_secs_f64(seconds / 2.0);
         let pause = Duration::from_secs_f64(if churn > 0.0 { 1.0 / churn } else { seconds });
         self.widest = self.spread();
         while Instant::now() < end {
@@ -101,8 +104,9 @@ impl<'a> Holding<'a> {
                 self.replace_one();
             }
             self.turn(Some(end.min(begun + pause)))?;
+            self.measure(Instant::now() > half);
         }
-        self.engine.tally.held(Held { active: self.active, widest: self.widest });
+        self.engine.tally.held(Held { active: self.active, widest: self.widest, widest_late: self.widest_late });
         Ok(())
     }
 
@@ -140,11 +144,17 @@ impl<'a> Holding<'a> {
                 Happened::Gone { connection } => self.lost(connection),
             }
         }
+        Ok(())
+    }
+
+    fn measure(&mut self, late: bool) {
         // While one is on its way nobody knows yet whose it will be.
         if self.held.len() == self.count {
             self.widest = self.widest.max(self.spread());
+            if late {
+                self.widest_late = self.widest_late.max(self.spread());
+            }
         }
-        Ok(())
     }
 
     fn lost(&mut self, connection: usize) {

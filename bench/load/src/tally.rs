@@ -27,6 +27,8 @@ pub struct Held {
     pub active: BTreeMap<u32, u64>,
     /// The largest `max − min` seen after all connections had been opened.
     pub widest: u64,
+    /// The same in the second half of the time.
+    pub widest_late: u64,
 }
 
 impl Tally {
@@ -84,7 +86,13 @@ impl Tally {
             let _ = write!(json, ",\"over\":[{}]", rows.join(","));
         }
         if let Some(held) = &self.held {
-            let _ = write!(json, ",\"held\":{{\"active\":{{{}}},\"widest\":{}}}", members(&held.active), held.widest);
+            let _ = write!(
+                json,
+                ",\"held\":{{\"active\":{{{}}},\"widest\":{},\"widest_late\":{}}}",
+                members(&held.active),
+                held.widest,
+                held.widest_late
+            );
         }
         json.push('}');
         json
