@@ -24,7 +24,7 @@ const { values } = parseArgs({
 });
 const SECONDS = Number(values.seconds);
 const MOST_WORKERS = Number(values.workers);
-const WARM_UP = Math.min(20, SECONDS / 4);
+const WARM_UP = Math.min(120, SECONDS / 4);
 /** The growth of resident memory that is no leak: the heap and the allocator keep some room. */
 const ALLOWED_MEMORY = 24 * 1024 * 1024;
 const random = generator(Number(values.seed));

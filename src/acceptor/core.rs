@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
-use std::{io, mem};
+use std::{io, mem, thread};
 
 use crate::connection_queue::{self, Connection, Notice};
 use crate::policy::Policy;
@@ -12,7 +12,7 @@ use crate::sys::poll::{Interest, Poller, WAKE};
 use crate::sys::{clock, descriptors, libc, socket};
 
 use super::listener::{Listener, Watch, listener_of};
-use super::worker::{Queue, STUCK_AFTER, STUCK_BESIDE_IDLE, Worker, WorkerEnds};
+use super::worker::{Queue, STUCK_AFTER, STUCK_BESIDE_IDLE, Worker, WorkerEnds, crowding};
 
 /// Connections accepted from one socket before the others have their turn.
 const BURST: usize = 32;
@@ -37,6 +37,9 @@ pub struct Core {
     /// By an id that is never used again, as connections that carry it may come back late.
     listeners: BTreeMap<u32, Listener>,
     workers: Vec<Option<Worker>>,
+    processors: usize,
+    /// By how much longer than usual workers may have to wait for a processor.
+    crowding: u32,
     /// Workers with something to send at the end of this turn.
     dirty: Vec<usize>,
     /// Taken back, to be given to others.
@@ -61,6 +64,8 @@ impl Core {
             poller,
             listeners: BTreeMap::new(),
             workers: Vec::new(),
+            processors: thread::available_parallelism().map_or(1, usize::from),
+            crowding: 1,
             dirty: Vec::new(),
             homeless: Vec::new(),
             unread: Vec::new(),
@@ -79,7 +84,15 @@ impl Core {
         let index = free_place(&mut self.workers);
         self.poller.add(ends.queue.as_fd(), index as u64, Interest::Each)?;
         self.workers[index] = Some(Worker::new(ends));
+        self.adapt_to_crowd();
         Ok(index)
+    }
+
+    fn adapt_to_crowd(&mut self) {
+        self.crowding = crowding(self.workers.iter().flatten().count(), self.processors);
+        for worker in self.workers.iter_mut().flatten() {
+            worker.set_crowding(self.crowding);
+        }
     }
 
     /// The worker gets nothing any more; what it has not taken goes to others. Returns how many connections it has.
@@ -89,6 +102,7 @@ impl Core {
         for listener in self.listeners.values_mut() {
             listener.remove_member(index);
         }
+        self.adapt_to_crowd();
         self.dirty.retain(|dirty| *dirty != index);
         // What it gave back before it died is still to be read.
         self.read_notices(&mut worker, index, ALL_NOTICES);
@@ -246,7 +260,7 @@ impl Core {
         if socket.is_ours() {
             self.accept(id, index, now);
         } else if let Some(Some(owner)) = socket.owner().and_then(|owner| self.workers.get(owner)) {
-            socket.arrived(owner.turn(), now);
+            socket.arrived(owner, now);
         }
     }
 
@@ -414,7 +428,7 @@ impl Core {
         self.watched_at = now;
         self.some_wait = false;
         let some_idle = self.workers.iter().flatten().any(|worker| worker.is_idle(now));
-        let limit = if some_idle { STUCK_BESIDE_IDLE } else { STUCK_AFTER };
+        let limit = if some_idle { STUCK_BESIDE_IDLE } else { STUCK_AFTER } * self.crowding;
         for (index, worker) in self.workers.iter_mut().enumerate() {
             let Some(worker) = worker else { continue };
             match worker.watch(now, limit) {

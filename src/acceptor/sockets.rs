@@ -1,7 +1,7 @@
 //! A listening socket, and who accepts from it.
 //!
 //! ```text
-//!                  lost its worker                       looked at after STUCK_AFTER:
+//!                  lost its worker                       looked at after its patience:
 //!   ┌──────────┐ ◀─────────────── ┌────────┐  a connection  ┌─────────┐  still there, and      ┌──────┐
 //!   │ Acceptor │                  │ Worker │ ─────────────▶ │ Arrived │ ─────────────────────▶ │ Lent │
 //!   └──────────┘ ───────────────▶ └────────┘  has come      └─────────┘  the worker cannot     └──────┘
@@ -11,7 +11,7 @@
 //! ```
 //!
 //! In the states `Acceptor` and `Lent` the acceptor accepts. The others cost it nothing while nothing comes, and a few
-//! system calls per [`STUCK_AFTER`] while something does.
+//! system calls per [`Worker::patience`] while something does.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,7 +19,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use crate::sys::descriptors;
 use crate::sys::poll::{self, Interest, Poller};
 
-use super::worker::{STUCK_AFTER, Worker};
+use super::worker::Worker;
 
 /// Who accepts from a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,19 +111,19 @@ impl Socket {
         self.keeper = Keeper::Nobody;
     }
 
-    /// A connection has come for its owner, whose loop is in this turn.
-    pub fn arrived(&mut self, turn: u64, now: u64) {
+    /// A connection has come for its owner.
+    pub fn arrived(&mut self, owner: &Worker, now: u64) {
         // The poller has told it once.
         self.interest = Interest::None;
         if let Keeper::Worker(worker) = self.keeper {
-            self.keeper = Keeper::Arrived { worker, turn, look_at: now + STUCK_AFTER.as_nanos() as u64 };
+            self.keeper = Keeper::Arrived { worker, turn: owner.turn(), look_at: now + owner.patience() };
         }
     }
 
     /// Looks whether its owner accepts. Returns when (ns) it wants to be looked at again.
     pub fn look(&mut self, workers: &mut [Option<Worker>], now: u64) -> Option<u64> {
         let owner = workers.get_mut(self.owner()?)?.as_mut()?;
-        let later = now + STUCK_AFTER.as_nanos() as u64;
+        let later = now + owner.patience();
         match self.keeper {
             Keeper::Arrived { look_at, .. } if now < look_at => Some(look_at),
             Keeper::Arrived { worker, .. } if !poll::is_readable(self.fd()) => {

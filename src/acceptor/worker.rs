@@ -17,11 +17,21 @@ pub const QUEUE_DEPTH: u64 = 32;
 
 /// A worker that has taken nothing for so long, though something was queued for it, is stuck; so is one whose board
 /// says that it has been running for so long. What waits for it goes to others. On a busy machine a sound worker may
-/// have to wait nearly as long for a processor.
+/// have to wait nearly as long for a processor; where workers are many, times [`crowding`].
 pub const STUCK_AFTER: Duration = Duration::from_millis(20 * SLOWER);
 
 /// The same while another worker has nothing to do.
 pub const STUCK_BESIDE_IDLE: Duration = Duration::from_millis(10 * SLOWER);
+
+/// Workers per processor that may be served within these times.
+const PER_PROCESSOR: usize = 4;
+
+/// By how much longer each of so many workers may have to wait for a processor. With 64 workers on 2 processors most of what
+/// is taken back too soon would have been taken at once, and the primary's work per connection grows by half.
+pub fn crowding(workers: usize, processors: usize) -> u32 {
+    let times = workers.div_ceil(PER_PROCESSOR * processors.max(1)).max(1);
+    u32::try_from(times).unwrap_or(u32::MAX)
+}
 
 /// The worker of a test is a thread that may not run for long.
 const SLOWER: u64 = if cfg!(test) { 25 } else { 1 };
@@ -59,6 +69,8 @@ pub struct Worker {
     /// What the board said when it was last looked at, and when (ns) that had changed last.
     taken_seen: u64,
     progress_at: u64,
+    /// How long (ns) it may run or wait before it counts as stuck.
+    patience: u64,
     /// The turn of its loop in which it was found stuck.
     stuck_in_turn: Option<u64>,
     /// The kernel would not take more. Until it has taken some.
@@ -79,6 +91,7 @@ impl Worker {
             sent: 0,
             taken_seen,
             progress_at: 0,
+            patience: STUCK_AFTER.as_nanos() as u64,
             stuck_in_turn: None,
             refused_at: None,
             single_until: 0,
@@ -130,11 +143,7 @@ impl Worker {
 
     fn is_moving(&self, now: u64) -> bool {
         self.stuck_in_turn.is_none_or(|turn| turn != self.ends.board.turns())
-            && self
-                .ends
-                .board
-                .running_since()
-                .is_none_or(|since| now.saturating_sub(since) < STUCK_AFTER.as_nanos() as u64)
+            && self.ends.board.running_since().is_none_or(|since| now.saturating_sub(since) < self.patience)
     }
 
     /// Adds to what is sent at the end of the turn. Returns whether it is the first.
@@ -175,6 +184,16 @@ impl Worker {
     /// Whether it could take a connection and has none to take.
     pub fn is_idle(&self, now: u64) -> bool {
         self.waiting() == 0 && self.batch.is_empty() && self.can_take(now)
+    }
+
+    /// How long (ns) it may run or wait before it counts as stuck.
+    pub fn patience(&self) -> u64 {
+        self.patience
+    }
+
+    /// Sets that to [`STUCK_AFTER`] times the [`crowding`].
+    pub fn set_crowding(&mut self, crowding: u32) {
+        self.patience = (STUCK_AFTER * crowding).as_nanos() as u64;
     }
 
     /// Looks whether it takes what is queued, as it should within `limit`.
@@ -249,6 +268,15 @@ impl Worker {
 mod tests {
     use super::*;
     use crate::sys::{clock, socket};
+
+    #[test]
+    fn many_workers_for_few_processors_may_take_longer() {
+        let cases =
+            [((0, 2), 1), ((1, 1), 1), ((4, 1), 1), ((8, 2), 1), ((9, 2), 2), ((64, 2), 8), ((64, 64), 1), ((5, 0), 2)];
+        for ((workers, processors), times) in cases {
+            assert_eq!(crowding(workers, processors), times, "{workers} on {processors}");
+        }
+    }
 
     #[test]
     fn a_worker_that_is_found_stuck_is_woken_although_nothing_is_left_for_it() {
