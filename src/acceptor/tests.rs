@@ -184,9 +184,9 @@ fn what_it_did_not_take_is_made_up_for() {
     scene.connect(10);
     wait_for("all connections at the other", || (other.take() == 10).then_some(()));
     stuck.take();
-    scene.connect(10);
-    wait_for("all connections", || (stuck.take() + other.take() == 20).then_some(()));
-    assert_eq!((stuck.taken.len(), other.taken.len()), (10, 10));
+    scene.connect(20);
+    wait_for("all connections", || (stuck.take() + other.take() == 30).then_some(()));
+    assert_eq!((stuck.taken.len(), other.taken.len()), (15, 15));
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use super::rotation::Rotation;
 use super::{Pick, Policy, View};
 
-/// The most turns that a member is owed.
-const MAX_OWED: u8 = 32;
+/// The most turns that a member is owed: as many as a machine under full load gives away while a worker has to wait for a
+/// processor.
+const MAX_OWED: u16 = 512;
 
 /// Strict rotation over the members that can take a connection. One that was skipped only because it was busy, or that did
 /// not take what it got, is owed the turn, so that in the end all have had the same number, as long as none is slower than
@@ -13,8 +14,10 @@ const MAX_OWED: u8 = 32;
 pub struct RoundRobin {
     rotation: Rotation,
     /// Turns owed to each member; shorter than the list of members when the last ones are owed none.
-    owed: Vec<u8>,
+    owed: Vec<u16>,
     owed_in_all: usize,
+    /// Whether the last pick paid a debt. Every other one does, so that the others do not have to wait for it.
+    paid: bool,
 }
 
 impl RoundRobin {
@@ -30,7 +33,8 @@ impl RoundRobin {
 
     /// A member that is owed a turn and can take it now.
     fn pay(&mut self, view: &dyn View) -> Option<usize> {
-        if self.owed_in_all == 0 {
+        self.paid = !self.paid && self.owed_in_all > 0;
+        if !self.paid {
             return None;
         }
         let member = (0..self.owed.len()).find(|member| self.owed[*member] > 0 && view.can_take(*member))?;
@@ -102,7 +106,8 @@ mod tests {
         view.busy[0] = true;
         assert_eq!(picks(&mut policy, &view, 3), [1, 1, 1].map(Pick::Give));
         view.open[0] = true;
-        assert_eq!(picks(&mut policy, &view, 6), [0, 0, 0, 0, 1, 0].map(Pick::Give));
+        assert_eq!(picks(&mut policy, &view, 6), [0, 0, 0, 1, 0, 0].map(Pick::Give));
+        assert_eq!(picks(&mut policy, &view, 4), [1, 0, 1, 0].map(Pick::Give));
     }
 
     #[test]
@@ -127,10 +132,10 @@ mod tests {
         assert_eq!(picks(&mut policy, &view, 4), [0, 1, 0, 1].map(Pick::Give));
         view.open[0] = false;
         view.busy[0] = true;
-        picks(&mut policy, &view, 500);
+        picks(&mut policy, &view, 5000);
         view.open[0] = true;
-        let zeros = picks(&mut policy, &view, 100).iter().filter(|pick| **pick == Pick::Give(0)).count();
-        assert_eq!(zeros, 32 + 34);
+        let zeros = picks(&mut policy, &view, 2000).iter().filter(|pick| **pick == Pick::Give(0)).count();
+        assert_eq!(zeros, 512 + (2000 - 512) / 2);
         view.open[0] = false;
         picks(&mut policy, &view, 5);
         policy.member_left(0);
