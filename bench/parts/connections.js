@@ -68,7 +68,7 @@ const connections = {
         primary_us: rival.kind === 'off' ? undefined : cpu.primary / shorts.requests,
         calm_primary_us: rival.kind === 'off' ? undefined : calmCpu.primary / calms.requests,
         all_us: cpu.all / shorts.requests,
-        spread: server.workers.length > 1 ? spread(shorts, server.workers) : undefined,
+        spread: server.workers.length > 1 ? spread(together([...short, ...calm]), server.workers) : undefined,
         p99_ms: shorts.latency_us.p99 / 1000,
         keep_alive_per_second: kept.length > 0 ? kepts.requests / kepts.seconds : undefined,
         failed: failures(shorts) + failures(calms) + failures(kepts),
