@@ -5,6 +5,13 @@
 const { load } = require('./native.js');
 const errors = () => require('./errors.js');
 
+/**
+ * What is known of the connections of this worker's servers (servers.js), to be told when `net` does not.
+ *
+ * @type {WeakMap<object, { seen: number, coming: number | undefined, listener: number | undefined, observe: () => void }>}
+ */
+const counts = new WeakMap();
+
 /** @param {string} name */
 const lazy = (name) => {
   /** @type {any} */
@@ -120,7 +127,10 @@ function prepareSocket(channel, socket, { keepOpen }) {
   if (socket.server) {
     about.key = socket.server._connectionKey;
     channel.socketLists.sent(socket.server);
-    if (!keepOpen) socket.server._connections--;
+    if (!keepOpen) {
+      socket.server._connections--;
+      counts.get(socket.server)?.observe();
+    }
   }
   if (keepOpen) return { about, fd: fdOf(raw), release: nothing };
   detach(socket, raw);
@@ -216,4 +226,4 @@ function adoptDatagram(raw, type, emit) {
 }
 
 
-module.exports = { detach, openRaw, prepare, receive, udpHandle };
+module.exports = { counts, detach, openRaw, prepare, receive, udpHandle };

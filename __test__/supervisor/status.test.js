@@ -1,5 +1,8 @@
 'use strict';
 
+const net = require('node:net');
+const { once } = require('node:events');
+
 const { pidServer, startService } = require('../helpers/service');
 
 test('what each worker is doing', async () => {
@@ -48,4 +51,36 @@ test('the options in force', async () => {
   const service = await startService({ worker: pidServer, options: { maxMemory: '300M', policy: 'rr' } });
   const options = await service.run(({ supervisor }) => supervisor.options);
   expect(options).toMatchObject({ workers: 2, maxMemory: 300 * 2 ** 20, policy: 2, drainTimeout: 5000, crash: 'exit' });
+});
+
+/** Ends some connections as they come, and the one before with some. */
+function restlessServer() {
+  let count = 0;
+  let last;
+  const server = require('node:net').createServer((socket) => socket.on('error', () => {}).resume());
+  server.on('connection', (socket) => {
+    count++;
+    if (count % 3 === 0) socket.destroy();
+    if (count % 4 === 0) last.destroy();
+    last = socket;
+  });
+  server.listen(0, '127.0.0.1');
+}
+
+test.each(['rr', 'none', 'reuseport'])('connections are counted under %s, however they end', async (policy) => {
+  const service = await startService({ worker: restlessServer, options: { policy, workers: 1 } });
+  const clients = [];
+  for (let i = 0; i < 24; i++) {
+    const client = net.connect(service.port, '127.0.0.1').on('error', () => {});
+    clients.push(client.resume());
+    await once(client, 'connect');
+  }
+  const counted = ({ workers: [{ connections }] }) => connections.total === 24;
+  await service.waitForStatus(counted);
+  // 8 are destroyed as they come, and 6 by their successors, of which two had been destroyed already.
+  await service.waitForConnections(24 - 8 - 4);
+  for (const client of clients) client.destroy();
+  await service.waitForConnections(0);
+  const { workers: [{ connections }] } = await service.call('status');
+  expect(connections).toEqual({ active: 0, queued: 0, total: 24 });
 });

@@ -29,7 +29,7 @@ const { coded } = require('../errors.js');
  */
 
 /** What an idle board says: of a worker that has none. */
-const NO_BOARD = Object.freeze({ taken: 0, active: 0, queued: 0, turns: 0, runningFor: 0, utilization: 0, longestTurn: 0 });
+const NO_BOARD = Object.freeze({ taken: 0, active: 0, total: 0, queued: 0, turns: 0, runningFor: 0, utilization: 0, longestTurn: 0 });
 
 /**
  * Emits `listening` when a server of its listens, `exit` when it has exited, `crashing` when it says that it will, `asked-to-leave` when somebody has asked it to:

@@ -226,7 +226,7 @@ class Seat {
   /** What its worker is doing. */
   status() {
     const { member, restarts, lastExit, number } = this;
-    const { active, queued, taken, utilization, longestTurn } = member?.board ?? NOTHING;
+    const { active, queued, total, utilization, longestTurn } = member?.board ?? NOTHING;
     return {
       seat: number,
       pid: member?.pid,
@@ -235,7 +235,7 @@ class Seat {
       uptime: member?.uptime ?? 0,
       restarts,
       lastExit,
-      connections: { active, queued, total: taken },
+      connections: { active, queued, total },
       loop: { utilization, longestTurn },
       memory: memory(member?.pid),
       cpu: cpu(member?.pid),
@@ -243,7 +243,7 @@ class Seat {
   }
 }
 
-const NOTHING = Object.freeze({ active: 0, queued: 0, taken: 0, utilization: 0, longestTurn: 0 });
+const NOTHING = Object.freeze({ active: 0, queued: 0, total: 0, utilization: 0, longestTurn: 0 });
 
 function stopped() {
   return coded(Error, 'ERR_RCLUSTER_STOPPED', 'The supervisor needs this worker no more');
