@@ -57,6 +57,28 @@ test('long texts keep their place among other messages, with callbacks', async (
   expect(primary).toEqual([[all.map((i) => (i % 3 === 0 ? [i, true] : i)), all]]);
 });
 
+test('a message with a long text that has no JSON form leaves nothing behind', async () => {
+  const { primary } = await compare({
+    async primary({ forkReady, once, report }) {
+      const worker = await forkReady();
+      const text = 'x'.repeat(20_000);
+      for (const bad of [{ text, big: 1n }, { text, toJSON: () => 2n }]) {
+        try {
+          worker.send(bad);
+        } catch (error) {
+          report(error.message);
+        }
+      }
+      worker.send({ text, after: 1 });
+      const [{ after }] = await once(worker, 'message');
+      report(after);
+      worker.disconnect();
+    },
+    worker: echo,
+  });
+  expect(primary.at(-1)).toBe(1);
+});
+
 test('messages with and without handles keep their order', async () => {
   const { primary } = await runScenario({
     async primary({ forkReady, once, report }) {

@@ -40,8 +40,8 @@ const GATHER_COUNT = 32;
 const LONG_TEXT = 16 * 1024;
 /** The most of them in one message, and the most properties that are looked at. */
 const MOST_TEXTS = 32;
-/** All texts of a message together are no longer than its JSON might be. */
-const MOST_TEXT = 2 ** 29;
+/** The most characters of all of them together: in UTF-8 less than a frame may hold. */
+const MOST_TEXT = 2 ** 28;
 /** How long (ms) a process that ends waits for a peer that does not read. */
 const LAST_WRITE_TIME = 1000;
 const RETRY_TIME = 100;
@@ -241,14 +241,16 @@ class MessageChannel {
       if (typeof value === 'string' && value.length >= LONG_TEXT) (names ??= []).push(name);
       if (++looked === MOST_TEXTS) break;
     }
-    if (!names || !canBeTakenApart(message, names)) return false;
-    this.#pushGathered();
+    if (!names || 'toJSON' in message) return false;
     const rest = { ...message };
-    for (const name of names) {
-      this.#pushCounted(FRAME.text, message[name]);
-      rest[name] = '';
-    }
-    this.#pushCounted(FRAME.jsonWithTexts, JSON.stringify([names, rest]));
+    const texts = names.map((name) => rest[name]);
+    if (!canTravelBeside(texts)) return false;
+    for (const name of names) rest[name] = '';
+    // This may throw: nothing has been queued by then.
+    const json = JSON.stringify([names, rest]);
+    this.#pushGathered();
+    for (const text of texts) this.#pushCounted(FRAME.text, text);
+    this.#pushCounted(FRAME.jsonWithTexts, json);
     return true;
   }
 
@@ -653,15 +655,14 @@ function lengthOf(texts) {
 }
 
 /**
- * Whether a message is the same when its long texts travel beside it.
+ * Whether values are texts that come out as they went in.
  *
- * @param {any} message
- * @param {string[]} names Of its long texts.
+ * @param {any[]} texts
  */
-function canBeTakenApart(message, names) {
-  if ('toJSON' in message || lengthOf(names.map((name) => message[name])) > MOST_TEXT) return false;
+function canTravelBeside(texts) {
   // Half a surrogate pair has no form in UTF-8; JSON escapes it.
-  return names.every((name) => message[name].isWellFormed());
+  const isText = (/** @type {any} */ text) => typeof text === 'string' && /** @type {any} */ (text).isWellFormed();
+  return texts.every(isText) && lengthOf(texts) <= MOST_TEXT;
 }
 
 /**
