@@ -18,6 +18,7 @@ use crate::sys::uv::{FAILED, Poll, READABLE, WRITABLE};
 use crate::sys::{descriptors, libc, poll};
 
 use super::exception;
+use super::linger::Linger;
 
 /// What a channel tells JavaScript besides frames, which are told by the number of their kind.
 #[derive(Clone, Copy)]
@@ -51,6 +52,7 @@ struct Inner {
     outbox: RefCell<Outbox>,
     callback: Callback,
     reading: Cell<bool>,
+    linger: Rc<Linger>,
 }
 
 /// One end of a message channel.
@@ -70,6 +72,7 @@ impl Channel {
         inbox: Inbox,
     ) -> Result<Channel> {
         let callback = Callback::new(env, "RCLUSTERCHANNEL", on_event)?;
+        let linger = Linger::shared(event_loop(env)?).map_err(|e| exception(&e))?;
         let inner = Rc::new(Inner {
             fd: RefCell::new(None),
             poll: RefCell::new(None),
@@ -77,6 +80,7 @@ impl Channel {
             outbox: RefCell::new(Outbox::default()),
             callback,
             reading: Cell::new(false),
+            linger,
         });
         let weak = Rc::downgrade(&inner);
         let poll = Poll::new(event_loop(env)?, fd.as_fd(), Rc::new(move |events| ready(&weak, events)))
@@ -256,6 +260,7 @@ fn ready(weak: &Weak<Inner>, events: i32) {
 
 impl Inner {
     fn write(&self) -> io::Result<usize> {
+        self.linger.wrote();
         match self.fd.borrow().as_ref() {
             Some(fd) => self.outbox.borrow_mut().write(fd.as_fd()),
             None => Err(io::Error::from_raw_os_error(libc::EPIPE)),
@@ -292,7 +297,10 @@ impl Inner {
                 None => return,
             };
             let all = match read {
-                Ok(Read::Bytes { all }) => all,
+                Ok(Read::Bytes { all }) => {
+                    self.linger.read();
+                    all
+                }
                 Ok(Read::Nothing) => return,
                 Ok(Read::NoRoom) => return self.stop_reading(Event::OutOfDescriptors, Argument::Int(0)),
                 Ok(Read::End) => return self.stop_reading(Event::End, Argument::Int(0)),

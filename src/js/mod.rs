@@ -3,6 +3,7 @@
 
 pub mod acceptor;
 pub mod channel;
+mod linger;
 pub mod link;
 pub mod process;
 pub mod queue;

@@ -61,6 +61,8 @@ functions! {
     prepare_start = c"uv_prepare_start": fn(Handle, HookCallback) -> c_int;
     check_init = c"uv_check_init": fn(*mut c_void, Handle) -> c_int;
     metrics_idle_time = c"uv_metrics_idle_time": fn(*mut c_void) -> u64;
+    backend_fd = c"uv_backend_fd": fn(*const c_void) -> c_int;
+    backend_timeout = c"uv_backend_timeout": fn(*const c_void) -> c_int;
     check_start = c"uv_check_start": fn(Handle, HookCallback) -> c_int;
 }
 
@@ -87,6 +89,22 @@ impl EventLoop {
     pub fn idle_ns(self) -> u64 {
         // SAFETY: the loop is alive as long as anything of ours runs on it; the function only reads.
         functions().map_or(0, |uv| unsafe { (uv.metrics_idle_time)(self.0.as_ptr()) })
+    }
+
+    /// Whether it has something to do and is not going to wait.
+    pub fn is_busy(self) -> bool {
+        // SAFETY: as above.
+        functions().is_ok_and(|uv| unsafe { (uv.backend_timeout)(self.0.as_ptr()) } == 0)
+    }
+
+    /// Whether it would get events if it waited now. They stay where they are.
+    pub fn has_events(self) -> bool {
+        let Ok(uv) = functions() else { return true };
+        // SAFETY: as above.
+        let fd = unsafe { (uv.backend_fd)(self.0.as_ptr()) };
+        let mut entry = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        // SAFETY: poll writes to this one entry.
+        unsafe { libc::poll(&raw mut entry, 1, 0) != 0 }
     }
 }
 
