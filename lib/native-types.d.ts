@@ -78,8 +78,8 @@ export interface ConnectionQueue {
   giveBack(fd: number, listener: number, full: boolean): boolean;
   passOn(fd: number, listener: number): boolean;
   available(listener: number): boolean;
-  opened(fd: number): boolean;
-  ended(): void;
+  readonly counts: Float64Array;
+  accepted(fd: number): boolean;
   resume(): boolean;
   setRef(referenced: boolean): void;
   close(): void;

@@ -18,6 +18,10 @@ const NO_HANDLE = Object.freeze({ close() {} });
 const TAKEN = -2;
 const UNKNOWN = -1;
 
+/** Where the board's counts are. */
+const OPENED = 0;
+const ENDED = 1;
+
 /** @param {any} server */
 const isHttp2 = (server) => typeof server.updateSettings === 'function';
 
@@ -62,6 +66,8 @@ class Servers {
   /** Servers that have listened and not ended yet. @type {Set<any>} */
   #known = new Set();
   #queue;
+  /** On the board: connections that began without the queue, and connections that are over. */
+  #counts;
   #onClose;
   #tell;
 
@@ -72,6 +78,7 @@ class Servers {
    */
   constructor(openQueue, onClose, tell) {
     this.#queue = openQueue((fd, listener) => this.#onConnection(fd, listener));
+    this.#counts = this.#queue.counts;
     this.#onClose = onClose;
     this.#tell = tell;
   }
@@ -280,7 +287,7 @@ class Servers {
     } finally {
       if (count?.coming !== undefined && server._connections === count.seen) {
         count.coming = undefined;
-        if (fd === TAKEN) this.#queue.ended();
+        if (fd === TAKEN) this.#counts[ENDED]++;
       }
       this.#observe(server);
     }
@@ -299,10 +306,12 @@ class Servers {
       count.coming = undefined;
       count.seen++;
       // Those from the queue have been counted as taken.
-      if (coming !== TAKEN && !this.#queue.opened(coming)) this.#onShortage();
+      if (coming !== TAKEN) this.#counts[OPENED]++;
+      if (coming >= 0 && !this.#queue.accepted(coming)) this.#onShortage();
     }
-    for (; count.seen < server._connections; count.seen++) this.#queue.opened(UNKNOWN);
-    for (; count.seen > server._connections; count.seen--) this.#queue.ended();
+    if (server._connections > count.seen) this.#counts[OPENED] += server._connections - count.seen;
+    else if (server._connections < count.seen) this.#counts[ENDED] += count.seen - server._connections;
+    count.seen = server._connections;
     if (count.listener !== undefined) this.#lookForRoom(count.listener);
   }
 
@@ -359,7 +368,7 @@ class Servers {
       const copy = load().duplicateFd(client.fd);
       if (copy >= 0) {
         this.#setFull(accepting);
-        this.#queue.opened(-1);
+        this.#counts[OPENED]++;
         this.#giveBack(copy, listener, true);
         client.close();
         return;

@@ -9,8 +9,8 @@
 //!    3   worker      ns spent running, of all turns that are over
 //!    4   worker      ns of the longest turn
 //!    5   worker      connections taken from the queue
-//!    6   worker      connections that began otherwise: on a socket of its own, or sent by another process
-//!    7   worker      connections that are over, of both kinds: ended, refused, given back or sent away
+//!    6   worker, JS  connections that began otherwise: on a socket of its own, or sent by another process
+//!    7   worker, JS  connections that are over, of both kinds: ended, refused, given back or sent away
 //!    8   worker      1 while descriptors have run out
 //!    9   worker      when the last turn ended (ns)
 //!   10   worker      ns spent waiting for events
@@ -18,6 +18,9 @@
 //!   16   primary     1: "tell me when a turn is over" (a cache line of its own)
 //!   17   primary     connections that wait in the queue
 //! ```
+//!
+//! Words are integers, but for the two that JavaScript writes: those are doubles. It changes them with every connection, and a
+//! call of a native function for each would cost more than all the rest that we do for one.
 //!
 //! Libuv runs the callbacks of sockets *inside* its wait for events, so word 1 covers timers, immediates, closing
 //! callbacks and what follows the first connection that a turn takes, but not a turn that only reads from sockets. What the
@@ -81,7 +84,18 @@ impl Board {
 
     fn word(&self, word: Word) -> &AtomicU64 {
         static NOWHERE: AtomicU64 = AtomicU64::new(0);
-        self.page.word(word as usize).unwrap_or(&NOWHERE)
+        self.page.words().get(word as usize).unwrap_or(&NOWHERE)
+    }
+
+    /// A word that holds a double: a count, if the worker is honest.
+    fn count(&self, word: Word) -> u64 {
+        f64::from_bits(self.word(word).load(Ordering::Relaxed)) as u64
+    }
+
+    /// Worker: the words that its JavaScript writes, as doubles: connections that began without the queue, and connections
+    /// that are over.
+    pub fn counts(&self) -> &[AtomicU64] {
+        self.page.words().get(Word::Opened as usize..=Word::Ended as usize).unwrap_or_default()
     }
 
     /// Worker: a turn begins at `now`.
@@ -120,14 +134,11 @@ impl Board {
         self.add(Word::Taken, count);
     }
 
-    /// Worker: `count` connections began that did not come out of the queue.
-    pub fn add_opened(&self, count: u64) {
-        self.add(Word::Opened, count);
-    }
-
-    /// Worker: `count` connections are over.
+    /// Worker: `count` connections are over of which its JavaScript does not know.
     pub fn add_ended(&self, count: u64) {
-        self.add(Word::Ended, count);
+        let ended = self.word(Word::Ended);
+        let sum = f64::from_bits(ended.load(Ordering::Relaxed)) + count as f64;
+        ended.store(sum.to_bits(), Ordering::Relaxed);
     }
 
     /// Worker: whether its descriptors have run out.
@@ -168,12 +179,12 @@ impl Board {
 
     /// Connections so far that began without the queue.
     pub fn opened(&self) -> u64 {
-        self.word(Word::Opened).load(Ordering::Relaxed)
+        self.count(Word::Opened)
     }
 
     /// Connections that are over.
     pub fn ended(&self) -> u64 {
-        self.word(Word::Ended).load(Ordering::Relaxed)
+        self.count(Word::Ended)
     }
 
     /// Connections open now.
@@ -225,14 +236,30 @@ mod tests {
         let worker = Board::open(fd.as_fd()).unwrap();
         worker.add_taken(3);
         worker.add_taken(2);
-        worker.add_opened(2);
-        worker.add_ended(3);
+        worker.counts()[0].store(2_f64.to_bits(), Ordering::Relaxed);
+        worker.counts()[1].store(1_f64.to_bits(), Ordering::Relaxed);
+        worker.add_ended(2);
         worker.begin_turn(100);
         assert_eq!((primary.taken(), primary.active(), primary.running_since()), (5, 4, Some(100)));
         assert!(!worker.end_turn(160, 0));
         worker.begin_turn(300);
         assert!(!worker.end_turn(400, 180));
         assert_eq!((primary.running_since(), primary.turns(), primary.running_time()), (None, 2, (60, 60)));
+    }
+
+    #[test]
+    fn nonsense_from_javascript_is_no_connection() {
+        let (fd, primary) = Board::create().unwrap();
+        let worker = Board::open(fd.as_fd()).unwrap();
+        worker.add_taken(3);
+        for nonsense in [f64::NAN, -1.0, f64::NEG_INFINITY] {
+            for word in worker.counts() {
+                word.store(nonsense.to_bits(), Ordering::Relaxed);
+            }
+            assert_eq!((primary.opened(), primary.ended(), primary.active()), (0, 0, 3), "{nonsense}");
+        }
+        worker.counts()[1].store(f64::INFINITY.to_bits(), Ordering::Relaxed);
+        assert_eq!((primary.ended(), primary.active()), (u64::MAX, 0));
     }
 
     #[test]

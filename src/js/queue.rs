@@ -12,7 +12,7 @@ use napi_derive::napi;
 
 use crate::board::Board;
 use crate::connection_queue::{self, Batch, Connection, Notice};
-use crate::sys::js::{Argument, Callback, event_loop};
+use crate::sys::js::{Argument, Callback, event_loop, shared_doubles};
 use crate::sys::uv::{EventLoop, Hook, Poll, READABLE};
 use crate::sys::{clock, descriptors};
 
@@ -106,23 +106,19 @@ impl ConnectionQueue {
         self.inner.notify_surely(Notice::Available(listener))
     }
 
-    /// A connection has begun that did not come from here. `fd` is its descriptor if it came from a socket of the
-    /// worker's own, else -1. Returns whether there is room for more descriptors; if not, `resume` is to be called after
-    /// a while.
-    #[napi(catch_unwind)]
-    pub fn opened(&self, fd: i32) -> bool {
-        self.inner.board.add_opened(1);
-        if fd < 0 || self.inner.out_of_descriptors.get() {
-            return true;
-        }
-        descriptors::note(fd);
-        self.inner.has_room() || self.inner.run_out()
+    /// Counts of connections that JavaScript keeps, a `Float64Array` on the board: those that began without having come from
+    /// here, and those that are over. Those that are given back are counted by themselves.
+    #[napi(getter, catch_unwind)]
+    pub fn counts<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
+        shared_doubles(env, Rc::clone(&self.inner.board), Board::counts)
     }
 
-    /// A connection is over. Those that are given back are counted by themselves.
+    /// A socket of the worker's own has brought a connection, with this descriptor. Returns whether there is room for
+    /// more descriptors; if not, `resume` is to be called after a while.
     #[napi(catch_unwind)]
-    pub fn ended(&self) {
-        self.inner.board.add_ended(1);
+    pub fn accepted(&self, fd: i32) -> bool {
+        descriptors::note(fd);
+        self.inner.out_of_descriptors.get() || self.inner.has_room() || self.inner.run_out()
     }
 
     /// Tries again after descriptors had run out, or after something could not be sent. Returns as `giveBack` does.

@@ -54,14 +54,11 @@ impl BoardPage {
         Ok(BoardPage { start })
     }
 
-    /// The word at `index`; `None` beyond the page.
-    pub fn word(&self, index: usize) -> Option<&AtomicU64> {
-        if index >= PAGE_WORDS {
-            return None;
-        }
+    /// All words of the page.
+    pub fn words(&self) -> &[AtomicU64] {
         // SAFETY: the mapping is page-aligned, lives as long as `self`, holds `PAGE_WORDS` words, cannot shrink,
         // and every bit pattern is a valid u64.
-        Some(unsafe { &*self.start.as_ptr().cast::<AtomicU64>().add(index) })
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast::<AtomicU64>(), PAGE_WORDS) }
     }
 }
 

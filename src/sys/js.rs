@@ -4,7 +4,10 @@ use std::ffi::c_void;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
+use std::rc::Rc;
+use std::sync::atomic::AtomicU64;
 
+use napi::bindgen_prelude::Unknown;
 use napi::{Env, JsValue, Result, Status, check_status, sys};
 
 use super::uv::EventLoop;
@@ -192,6 +195,48 @@ unsafe fn external_buffer(env: sys::napi_env, bytes: Vec<u8>, out: *mut sys::nap
         return unsafe { sys::napi_create_buffer_copy(env, bytes.len(), bytes.as_ptr().cast(), ptr::null_mut(), out) };
     }
     status
+}
+
+/// A `Float64Array` over words that `owner` has, which lives as long as JavaScript holds the array. Both sides may change
+/// them; each change is of one whole word.
+pub fn shared_doubles<'env, T: 'static>(
+    env: &'env Env,
+    owner: Rc<T>,
+    words: impl FnOnce(&T) -> &[AtomicU64],
+) -> Result<Unknown<'env>> {
+    unsafe extern "C" fn release<T>(_env: sys::napi_env, _data: *mut c_void, hint: *mut c_void) {
+        // SAFETY: `hint` is the box made below; V8 calls the finalizer once.
+        drop(unsafe { Box::from_raw(hint.cast::<Rc<T>>()) });
+    }
+    let (start, length) = {
+        let words = words(&owner);
+        (words.as_ptr().cast_mut().cast::<c_void>(), words.len())
+    };
+    let bytes = length * size_of::<AtomicU64>();
+    let hint = Box::into_raw(Box::new(owner));
+    let (mut buffer, mut array) = (ptr::null_mut(), ptr::null_mut());
+    // SAFETY: the words stay where they are until `release`, as they belong to what `hint` keeps alive; atomics may be written
+    // to through a shared reference.
+    let status = unsafe {
+        sys::napi_create_external_arraybuffer(env.raw(), start, bytes, Some(release::<T>), hint.cast(), &raw mut buffer)
+    };
+    if status != sys::Status::napi_ok {
+        // SAFETY: V8 took nothing, so the box is still ours.
+        drop(unsafe { Box::from_raw(hint) });
+    }
+    check_status!(status)?;
+    // SAFETY: the buffer has just been made, and has so many doubles.
+    unsafe {
+        check_status!(sys::napi_create_typedarray(
+            env.raw(),
+            sys::TypedarrayType::float64_array,
+            length,
+            buffer,
+            0,
+            &raw mut array
+        ))?;
+        Ok(Unknown::from_raw_unchecked(env.raw(), array))
+    }
 }
 
 /// Appends the UTF-8 of a JavaScript string. `length` is its length in UTF-16 units, which for plain ASCII is also
