@@ -23,7 +23,7 @@ use self::core::Core;
 pub use self::core::Warn;
 pub use self::worker::{QUEUE_DEPTH, STUCK_AFTER, WorkerEnds};
 use crate::policy::Policy;
-use crate::sys::{poll::Poller, socket};
+use crate::sys::{poll::Poller, process, socket};
 
 /// A handle to the running acceptor. Dropping it ends the thread.
 pub struct Acceptor {
@@ -113,6 +113,9 @@ impl Drop for Acceptor {
 }
 
 fn run(core: &Mutex<Core>, poller: &Poller) {
+    // On a busy machine it would otherwise interrupt a worker for each connection. Whoever is to serve that needs a processor
+    // as well; until there is one more connections come, which then go in one packet.
+    process::never_preempt();
     let mut tokens = Vec::with_capacity(64);
     let mut timeout = None;
     loop {

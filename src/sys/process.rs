@@ -48,6 +48,22 @@ pub fn end_after_parent(seconds: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// From now on this thread, when it wakes, waits for a processor that is free, or for its turn, rather than take one from a
+/// thread that is just running; see SCHED_BATCH in sched(7). Its share of the processors stays the same. A thread with a policy of
+/// its own (`chrt`) keeps that. Where the system knows no such thing, nothing changes.
+pub fn never_preempt() {
+    #[cfg(target_os = "linux")]
+    {
+        let parameters = libc::sched_param { sched_priority: 0 };
+        // SAFETY: 0 is the calling thread; the kernel reads one structure. It may refuse.
+        unsafe {
+            if libc::sched_getscheduler(0) == libc::SCHED_OTHER {
+                libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters);
+            }
+        }
+    }
+}
+
 /// Collects processes that have ended and were not started by us, as the first process of a container has to. Those in
 /// `children` are left to whoever waits for them. Returns how many were collected.
 pub fn reap_orphans(children: &[i32]) -> io::Result<i32> {
