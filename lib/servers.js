@@ -135,32 +135,28 @@ class Servers {
     // Replies to datagrams are still to be sent.
     const stop = () => (handle.recvStop ? handle.recvStop() : Reflect.apply(close, handle, []));
     this.#shared.set(handle, { key, server, stop });
-    this.#observeConnections(handle, server);
     this.#known.add(server);
     server.once('close', () => this.#known.delete(server));
     this.#watchSessions(server);
     this.#watchCount(server);
     callback(0, handle);
+    this.#observeConnections(handle, server);
   }
 
   /**
-   * `net` is about to say what is to be called for each connection.
+   * `net` has said what is to be called for each connection. Not by an accessor: V8 would take all properties of the handle for
+   * slow ones.
    *
    * @param {any} handle
    * @param {any} server
    */
   #observeConnections(handle, server) {
-    /** @type {((...args: any[]) => void) | undefined} */
-    let onconnection;
-    const observed = (/** @type {any[]} */ ...args) => {
-      this.#begin(server, UNKNOWN, () => onconnection && Reflect.apply(onconnection, handle, args));
+    const { onconnection } = handle;
+    // A datagram socket has none, nor has a server that was closed before it could listen.
+    if (!onconnection) return;
+    handle.onconnection = (/** @type {any[]} */ ...args) => {
+      this.#begin(server, UNKNOWN, () => Reflect.apply(onconnection, handle, args));
     };
-    Object.defineProperty(handle, 'onconnection', {
-      configurable: true,
-      enumerable: true,
-      get: () => onconnection && observed,
-      set: (value) => { onconnection = value; },
-    });
   }
 
   /**

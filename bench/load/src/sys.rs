@@ -32,3 +32,10 @@ pub fn fork_single_threaded() -> Result<ForkResult, Errno> {
     // SAFETY: with one thread no lock can be held by a thread that does not exist in the child.
     unsafe { fork() }
 }
+
+/// From now on this thread waits for a free processor instead of interrupting another (SCHED_BATCH, sched(7)).
+pub fn never_preempt() {
+    let parameters = nix::libc::sched_param { sched_priority: 0 };
+    // SAFETY: 0 is the calling thread; the kernel reads one structure. It may refuse, and nothing is changed.
+    unsafe { nix::libc::sched_setscheduler(0, nix::libc::SCHED_BATCH, &raw const parameters) };
+}

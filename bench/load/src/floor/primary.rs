@@ -57,6 +57,8 @@ impl Primary {
 
     /// Serves until SIGTERM or SIGINT, then ends the workers and waits for them.
     pub fn serve(mut self) -> Result<(), Errno> {
+        // As rcluster's own thread does: a floor that interrupted its workers would be none.
+        sys::never_preempt();
         let mut stop = SigSet::empty();
         stop.add(Signal::SIGTERM);
         stop.add(Signal::SIGINT);
