@@ -5,18 +5,21 @@
 //! that, and more processor time on it than on the messages. A process that is still looking needs no waking.
 //!
 //! Looking has to pay. Whenever nothing came, the next opportunities are let pass, twice as many each time, so that a process
-//! whose messages are rare spends nothing on it. It ends as soon as anything at all is ready in the event loop, and is
-//! not begun when the loop has something to do.
+//! whose messages are rare spends nothing on it. It ends as soon as anything at all is ready in the event loop, or any other
+//! thread wants the processor, and is not begun when the loop has something to do.
 
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::{Rc, Weak};
+use std::thread;
 
 use crate::sys::clock;
 use crate::sys::uv::{EventLoop, Hook};
 
 /// ns to look out for: what it takes to wake the other side and get its answer.
 const LIMIT: u64 = 100_000;
+/// ns after which another thread has used the processor meanwhile: somebody has better things to do with it.
+const INTERRUPTED: u64 = 10_000;
 /// After so many misses in a row, two to this power opportunities are let pass, and no more.
 const MOST_MISSES: u32 = 10;
 
@@ -111,9 +114,13 @@ impl Linger {
     }
 
     fn look_out(&self) {
-        let end = clock::monotonic_ns() + LIMIT;
+        let mut now = clock::monotonic_ns();
+        let end = now + LIMIT;
         while !self.node_loop.has_events() {
-            if clock::monotonic_ns() >= end {
+            let before = now;
+            thread::yield_now();
+            now = clock::monotonic_ns();
+            if now >= end || now - before > INTERRUPTED {
                 return self.record.miss();
             }
         }
