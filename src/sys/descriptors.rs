@@ -3,7 +3,7 @@
 //! The kernel drops descriptors that a `recvmsg` cannot install, and with them the connections behind. So before
 //! receiving any we ask whether there is room, and leave them queued if not. The kernel gives out the lowest free
 //! number: as long as the highest numbers below the limit are free, that many descriptors fit. Where the limit is
-//! high, and none near it was ever seen, that is not worth a system call for each packet.
+//! high, and none near it was ever seen, that is not worth system calls for each packet, but for one in a while.
 
 use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -17,12 +17,13 @@ use super::{clock, libc, scm};
 /// From this limit on, a table whose upper half was never used is taken to have room.
 const HIGH_LIMIT: i32 = 4096;
 
-/// After so long (ns) nothing is taken for granted: the program may have opened what it likes.
-const FRESH: u64 = 10_000_000;
+/// So long (ns) it holds what was found out: not even half of a high limit is used up in that time.
+const FRESH: u64 = 1_000_000;
 
 static HIGHEST_SEEN: AtomicI32 = AtomicI32::new(0);
 static LIMIT_SEEN: AtomicI32 = AtomicI32::new(0);
-static ASKED_AT: AtomicU64 = AtomicU64::new(0);
+/// When the highest numbers were last found free.
+static FREE_AT: AtomicU64 = AtomicU64::new(0);
 
 /// Remembers the number of a descriptor that the kernel just gave us.
 pub fn note(fd: RawFd) {
@@ -32,14 +33,18 @@ pub fn note(fd: RawFd) {
 /// Whether `count` more descriptors fit, as far as one process can tell while other threads open some too.
 pub fn room_for(count: usize, sample: BorrowedFd) -> bool {
     let now = clock::monotonic_ns();
-    let fresh = now.saturating_sub(ASKED_AT.swap(now, Ordering::Relaxed)) <= FRESH;
-    let limit = if fresh { LIMIT_SEEN.load(Ordering::Relaxed) } else { limit() };
+    let limit = LIMIT_SEEN.load(Ordering::Relaxed);
+    let fresh = now.saturating_sub(FREE_AT.load(Ordering::Relaxed)) <= FRESH;
     if fresh && limit >= HIGH_LIMIT && HIGHEST_SEEN.load(Ordering::Relaxed) < limit / 2 {
         return true;
     }
-    if top_is_free(limit, count) {
-        return true;
-    }
+    let free = top_is_free(self::limit(), count);
+    FREE_AT.store(if free { now } else { 0 }, Ordering::Relaxed);
+    free || can_open(count, sample)
+}
+
+/// Opens as many, to see whether that is possible.
+fn can_open(count: usize, sample: BorrowedFd) -> bool {
     let mut trial = Vec::with_capacity(count);
     while trial.len() < count {
         match duplicate(sample) {
