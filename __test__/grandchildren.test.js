@@ -9,8 +9,9 @@ const scenario = {
   async primary({ cluster, once, report }) {
     const look = require('./look');
     const worker = cluster.fork();
+    const message = once(worker, 'message');
     report(await look.fromChildren());
-    report((await once(worker, 'message'))[0]);
+    report((await message)[0]);
     worker.process.kill();
   },
   async worker() {
