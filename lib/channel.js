@@ -2,12 +2,10 @@
 
 // The message channel as JavaScript sees it: `send`, `disconnect`, `connected`, `channel` and the events `message`
 // and `disconnect` on a process object, which is a worker's child process in the primary and `process` in a worker.
-//
-// A few messages in one tick are written at once, each by itself, so that a process that sends and then dies, is busy for
-// long, or answers a request has sent. More of them are a burst: they leave in one write and arrive in one call.
 
 const { Control } = require('./control.js');
 const { load } = require('./native.js');
+const { Pace } = require('./pace.js');
 
 /** Kinds of frames (src/channel/frame.rs) and events (src/js/channel.rs). */
 const FRAME = Object.freeze({ json: 1, advanced: 2, control: 3, handleJson: 4, handleAdvanced: 5, text: 7, jsonWithTexts: 8 });
@@ -21,30 +19,8 @@ const EVENT = Object.freeze({
   outOfDescriptors: 36,
 });
 
-/**
- * More messages than this in one tick are a burst: what comes after them leaves at the end of the tick, in one write.
- * Fewer leave one by one, as in Node, where a message that is sent before a response is written also arrives before it.
- */
-const BURST = 8;
-/** A tick belongs to the burst of the one before when it comes within this time (ms). */
-const BURST_PAUSE = 10;
 /** `send` says "please stop" when more bytes than this wait to be written. */
 const HIGH_WATER_MARK = 128 * 1024;
-/** Text gathered in one tick is written when it gets longer than this. */
-const GATHER_LIMIT = 64 * 1024;
-/** Or older (ms), for which the clock is read with every so many messages: that costs a tenth of a message. */
-const GATHER_TIME = 1;
-const GATHER_TIME_CHECK = 4;
-/** Or when there are so many: the other side works on them while the next ones are made. It begins with the first few. */
-const FIRST_PIECE = 16;
-/** Each piece is twice as long as the one before, up to so many messages. */
-const LONGEST_PIECE = 64;
-/** Texts of so many characters travel beside their message, not as JSON: escaping and parsing them would cost more than sending. */
-const LONG_TEXT = 16 * 1024;
-/** The most of them in one message, and the most properties that are looked at. */
-const MOST_TEXTS = 32;
-/** The most characters of all of them together: in UTF-8 less than a frame may hold. */
-const MOST_TEXT = 2 ** 28;
 /** How long (ms) a process that ends waits for a peer that does not read. */
 const LAST_WRITE_TIME = 1000;
 const RETRY_TIME = 100;
@@ -65,6 +41,9 @@ let serialization;
 const v8Format = () => (serialization ??= require('./serialization.js'));
 /** @type {typeof import('./plain.js') | undefined} */
 let plain;
+/** @type {typeof import('./long_texts.js') | undefined} */
+let long;
+const longTexts = () => (long ??= require('./long_texts.js'));
 const isPlain = (/** @type {unknown} */ message) => (plain ??= require('./plain.js')).isPlain(message);
 
 /** The channels of this process that are open, to be written out when it ends. @type {Set<MessageChannel>} */
@@ -108,19 +87,11 @@ class MessageChannel {
 
   /** JSON texts of this tick, joined by commas. */
   #gathered = '';
-  /** By the clock of the wall, which is the quickest to read: when it is put right, a burst leaves earlier or later. */
-  #gatheredSince = 0;
-  #gatheredCount = 0;
-  /** How many are gathered before they are written. */
-  #piece = FIRST_PIECE;
+  #pace = new Pace();
   /** Whether the end of this tick will call us. */
   #inTick = false;
-  #sentThisTick = 0;
-  #sentLastTick = 0;
   /** Whether messages are being delivered, in one call of the event loop. */
   #delivering = false;
-  /** Whether this tick has become a burst, or goes on with one: then not even its first messages leave by themselves. */
-  #inBurst = false;
 
   /** Bytes that wait to be written, as the last write said. */
   #queued = 0;
@@ -230,33 +201,17 @@ class MessageChannel {
   }
 
   /**
-   * Queues a message that has long texts. Looks for them among the first properties of a plain object, where they usually
-   * are.
+   * Queues a message that has long texts.
    *
    * @param {any} message
    * @returns {boolean} Whether it was one.
    */
   #gatherLongTexts(message) {
-    // Says the same as the prototype nearly always, and sooner: most messages have no long text.
-    if (message === null || message.constructor !== Object) return false;
-    /** @type {string[] | undefined} */
-    let names;
-    let looked = 0;
-    for (const name in message) {
-      const value = message[name];
-      if (typeof value === 'string' && value.length >= LONG_TEXT) (names ??= []).push(name);
-      if (++looked === MOST_TEXTS) break;
-    }
-    if (!names || Object.getPrototypeOf(message) !== Object.prototype || 'toJSON' in message) return false;
-    const rest = { ...message };
-    const texts = names.map((name) => rest[name]);
-    if (!canTravelBeside(texts)) return false;
-    for (const name of names) rest[name] = '';
-    // This may throw: nothing has been queued by then.
-    const json = JSON.stringify([names, rest]);
+    const parts = longTexts().takeApart(message);
+    if (!parts) return false;
     this.#pushGathered();
-    for (const text of texts) this.#pushCounted(FRAME.text, text);
-    this.#pushCounted(FRAME.jsonWithTexts, json);
+    for (const text of parts.texts) this.#pushCounted(FRAME.text, text);
+    this.#pushCounted(FRAME.jsonWithTexts, parts.json);
     return true;
   }
 
@@ -286,50 +241,23 @@ class MessageChannel {
 
   /** @param {SendOptions} [options] */
   #afterGathering(options) {
-    this.#sentThisTick++;
     if (giveUpAt !== undefined) return this.flushAtExit();
     if (!this.#inTick) this.#beginTick();
-    if (!this.#inBurst) {
-      if (this.#sentThisTick <= BURST) return this.#flush(options);
-      this.#beginBurst();
-    }
-    if (
-      ++this.#gatheredCount === this.#piece ||
-      this.#gathered.length > GATHER_LIMIT ||
-      this.#queued > GATHER_LIMIT ||
-      (this.#gatheredCount % GATHER_TIME_CHECK === 0 && Date.now() - this.#gatheredSince > GATHER_TIME)
-    ) {
-      this.#beginPiece(Math.min(2 * this.#piece, LONGEST_PIECE));
-      return this.#flush(options);
-    }
+    if (this.#pace.isDue(Math.max(this.#gathered.length, this.#queued))) return this.#flush(options);
     return this.#queued < HIGH_WATER_MARK;
-  }
-
-  #beginBurst() {
-    this.#inBurst = true;
-    this.#beginPiece(FIRST_PIECE);
-  }
-
-  /** @param {number} length */
-  #beginPiece(length) {
-    this.#piece = length;
-    this.#gatheredCount = 0;
-    this.#gatheredSince = Date.now();
   }
 
   #beginTick() {
     this.#inTick = true;
     // While messages are being delivered, the end of that is the end of the tick.
     if (!this.#delivering) process.nextTick(this.endTick);
-    this.#inBurst = false;
-    if (this.#sentLastTick > BURST && Date.now() - this.#gatheredSince < BURST_PAUSE) this.#beginBurst();
+    this.#pace.beginTick();
   }
 
   /** The tick is over: writes what it has gathered. */
   endTick() {
     this.#inTick = false;
-    this.#sentLastTick = this.#sentThisTick;
-    this.#sentThisTick = 0;
+    this.#pace.endTick();
     const pending = this.#gathered !== '' || this.#queued > 0 || this.#gatheredCallbacks.length > 0;
     if (pending && !this.#closed) this.#flush();
   }
@@ -561,7 +489,7 @@ class MessageChannel {
       case FRAME.text:
         return this.#gotText(payload);
       case FRAME.jsonWithTexts:
-        return this.#understand(() => putTogether(JSON.parse(payload), this.#texts.splice(0)), this.#emitAll);
+        return this.#understand(() => [longTexts().putTogether(payload, this.#texts.splice(0))], this.#emitAll);
       case EVENT.progress:
         this.#written(payload, this.#writing);
         if (this.#disconnecting && payload === 0) this.#finish();
@@ -587,7 +515,7 @@ class MessageChannel {
   /** @param {string} text Of a message that is still to come. */
   #gotText(text) {
     this.#texts.push(text);
-    if (this.#texts.length > MOST_TEXTS || lengthOf(this.#texts) > MOST_TEXT) this.#malformed('more text came than a message has');
+    if (longTexts().areTooMuch(this.#texts)) this.#malformed('more text came than a message has');
   }
 
   /**
@@ -660,33 +588,6 @@ class MessageChannel {
     const [about, message] = Array.isArray(parts) ? parts : [];
     this.#understand(() => handles().receive(this, about, fd), (receive) => receive((handle) => this.#emit(message, handle)));
   }
-}
-
-/** @param {string[]} texts */
-function lengthOf(texts) {
-  return texts.reduce((sum, { length }) => sum + length, 0);
-}
-
-/**
- * Whether values are texts that come out as they went in.
- *
- * @param {any[]} texts
- */
-function canTravelBeside(texts) {
-  // Half a surrogate pair has no form in UTF-8; JSON escapes it.
-  const isText = (/** @type {any} */ text) => typeof text === 'string' && /** @type {any} */ (text).isWellFormed();
-  return texts.every(isText) && lengthOf(texts) <= MOST_TEXT;
-}
-
-/**
- * @param {any} parts
- * @param {string[]} texts
- * @returns {any[]} The one message that was taken apart.
- */
-function putTogether([names, message], texts) {
-  if (names.length !== texts.length) throw new Error('a message came with other texts than it names');
-  for (const [index, name] of names.entries()) message[name] = texts[index];
-  return [message];
 }
 
 /** @param {number} fd A descriptor that nobody wants, or -1. */
