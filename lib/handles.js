@@ -3,85 +3,8 @@
 // Servers and sockets that travel with a message: what becomes of them at either end.
 
 const { load } = require('./native.js');
+const { counts, dgram, net, openRaw, rawHandle, udpHandle } = require('./raw_handles.js');
 const errors = () => require('./errors.js');
-
-/**
- * What is known of the connections of this worker's servers (servers.js), to be told when `net` does not.
- *
- * @type {WeakMap<object, { seen: number, coming: number | undefined, listener: number | undefined, observe: () => void }>}
- */
-const counts = new WeakMap();
-
-/** @param {string} name */
-const lazy = (name) => {
-  /** @type {any} */
-  let module;
-  return () => (module ??= require(name));
-};
-const net = lazy('node:net');
-const dgram = lazy('node:dgram');
-
-/** @type {Map<string, new (type?: number) => any>} */
-const constructors = new Map();
-
-/**
- * The class of Node's raw handle for a kind of socket, found by asking Node to wrap one.
- *
- * @param {'tcp' | 'pipe' | 'udp'} kind
- */
-function rawHandle(kind) {
-  const known = constructors.get(kind);
-  if (known) return known;
-  const found = kind === 'udp' ? udpHandleClass() : streamHandleClass(kind);
-  constructors.set(kind, found);
-  return found;
-}
-
-/** @param {'tcp' | 'pipe'} kind */
-function streamHandleClass(kind) {
-  const fd = load().newSocket(kind);
-  if (fd < 0) throw errors().system(fd, 'socket');
-  const socket = new (net().Socket)({ fd });
-  const { constructor } = socket._handle;
-  socket.on('error', () => {});
-  socket.destroy();
-  return constructor;
-}
-
-function udpHandleClass() {
-  const socket = dgram().createSocket('udp4');
-  const { constructor } = udpHandle(socket);
-  socket.close();
-  return constructor;
-}
-
-/**
- * The raw handle inside a datagram socket.
- *
- * @param {any} socket
- */
-function udpHandle(socket) {
-  const symbol = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol');
-  return symbol && socket[symbol].handle;
-}
-
-/**
- * A raw handle over a descriptor, which it owns from then on.
- *
- * @param {'tcp' | 'pipe' | 'udp'} kind
- * @param {number} fd
- * @param {boolean} [listening]
- */
-function openRaw(kind, fd, listening = false) {
-  const handle = new (rawHandle(kind))(listening ? 1 : 0);
-  const errno = handle.open(fd);
-  if (errno) {
-    load().closeFd(fd);
-    handle.close();
-    throw errors().system(errno, 'open');
-  }
-  return handle;
-}
 
 const nothing = () => {};
 
@@ -225,5 +148,4 @@ function adoptDatagram(raw, type, emit) {
   socket.bind(raw, () => emit(socket));
 }
 
-
-module.exports = { counts, detach, openRaw, prepare, receive, udpHandle };
+module.exports = { detach, prepare, receive };

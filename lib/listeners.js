@@ -2,12 +2,13 @@
 
 // What the workers listen on: one entry per address, shared by all workers that ask for it.
 
-const os = require('node:os');
 const path = require('node:path');
-const { setTimeout: sleep } = require('node:timers/promises');
 
 const { load } = require('./native.js');
 const { POLICIES } = require('./policies.js');
+
+/** The system's numbers of errors; the module is loaded when there is one. */
+const errno = () => require('node:os').constants.errno;
 
 /** UV_TCP_IPV6ONLY and UV_UDP_IPV6ONLY, UV_UDP_REUSEADDR, as in `flags` of a question. */
 const IPV6_ONLY = 1;
@@ -298,7 +299,7 @@ class Listeners {
       distributed = accepted && policy === POLICIES.SCHED_REUSEPORT && binding.port !== undefined;
       if (distributed) binding.reusePort = true;
       id = accepted ? this.acceptor.listen(binding, policy) : load().bindShared(binding);
-      if (id >= 0 || id === -os.constants.errno.EADDRINUSE) break;
+      if (id >= 0 || id === -errno().EADDRINUSE) break;
     }
     return { id, distributed };
   }
@@ -312,7 +313,7 @@ class Listeners {
    * @param {number} policy
    */
   #openPipe({ address, backlog, readableAll, writableAll }, accepted, policy) {
-    if (!address) return { id: -os.constants.errno.EINVAL, distributed: false };
+    if (!address) return { id: -errno().EINVAL, distributed: false };
     // @ts-expect-error: not in the types.
     const pipe = require('node:net')._createServerHandle(shortest(address), -1, -1);
     if (typeof pipe === 'number') return { id: pipe, distributed: false };
@@ -359,6 +360,7 @@ class Listeners {
       if (stays) for (const worker of ending) this.#leave(entry, worker, false);
       else this.#close(entry, true);
     }
+    const { setTimeout: sleep } = require('node:timers/promises');
     while (this.#acceptor?.isFinishing()) await sleep(LOOK);
   }
 

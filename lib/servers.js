@@ -2,7 +2,7 @@
 
 // The servers of a worker: what stands in for their listening sockets, and how they get their connections.
 
-const { counts, openRaw, udpHandle } = require('./handles.js');
+const { counts, openRaw, udpHandle } = require('./raw_handles.js');
 const { load } = require('./native.js');
 
 /** How long (ms) to wait before trying again when descriptors have run out. */
