@@ -6,7 +6,7 @@
 const EventEmitter = require('node:events');
 
 const { load } = require('./native.js');
-const { Pace } = require('./pace.js');
+const { Pace, areTooMuch, putTogether, takeApart } = require('./packing.js');
 
 /** Kinds of frames (src/channel/frame.rs) and events (src/js/channel.rs). */
 const FRAME = Object.freeze({ json: 1, advanced: 2, control: 3, handleJson: 4, handleAdvanced: 5, text: 7, jsonWithTexts: 8 });
@@ -42,9 +42,6 @@ let serialization;
 const v8Format = () => (serialization ??= require('./serialization.js'));
 /** @type {typeof import('./plain.js') | undefined} */
 let plain;
-/** @type {typeof import('./long_texts.js') | undefined} */
-let long;
-const longTexts = () => (long ??= require('./long_texts.js'));
 const isPlain = (/** @type {unknown} */ message) => (plain ??= require('./plain.js')).isPlain(message);
 
 /** The channels of this process that are open, to be written out when it ends. @type {Set<MessageChannel>} */
@@ -187,6 +184,8 @@ class MessageChannel {
     this.#end.receive = (kind, payload, fd) => this.#onCallback(kind, payload, fd);
     this.#target = target;
     this.#advanced = advanced;
+    // Now, as descriptors may have run out when the first message is sent.
+    if (advanced) isPlain(v8Format());
     this.#onControl = onControl;
     this.#onClosed = onClosed;
     this.#onMalformed = onMalformed;
@@ -270,7 +269,7 @@ class MessageChannel {
    * @returns {boolean} Whether it was one.
    */
   #gatherLongTexts(message) {
-    const parts = longTexts().takeApart(message);
+    const parts = takeApart(message);
     if (!parts) return false;
     this.#pushGathered();
     for (const text of parts.texts) this.#pushCounted(FRAME.text, text);
@@ -552,7 +551,7 @@ class MessageChannel {
       case FRAME.text:
         return this.#gotText(payload);
       case FRAME.jsonWithTexts:
-        return this.#understand(() => [longTexts().putTogether(payload, this.#texts.splice(0))], this.#emitAll);
+        return this.#understand(() => [putTogether(payload, this.#texts.splice(0))], this.#emitAll);
       case EVENT.progress:
         this.#written(payload, this.#writing);
         if (this.#disconnecting && payload === 0) this.#finish();
@@ -578,7 +577,7 @@ class MessageChannel {
   /** @param {string} text Of a message that is still to come. */
   #gotText(text) {
     this.#texts.push(text);
-    if (longTexts().areTooMuch(this.#texts)) this.#malformed('more text came than a message has');
+    if (areTooMuch(this.#texts)) this.#malformed('more text came than a message has');
   }
 
   /**

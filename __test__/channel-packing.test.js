@@ -1,8 +1,8 @@
 'use strict';
 
-// When messages are written: lib/pace.js alone.
+// When messages are written: lib/packing.js alone.
 
-const { Pace } = require('../lib/pace');
+const { Pace } = require('../lib/packing');
 
 /**
  * Sends so many short messages in one tick.
