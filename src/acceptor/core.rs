@@ -50,8 +50,8 @@ pub struct Core {
     /// Workers that are gone, but whose queues could not be emptied for want of descriptors.
     departed: Vec<Worker>,
     last_listener: u32,
-    /// Something has been sent since no worker was seen to have anything waiting.
-    some_wait: bool,
+    /// Workers that something has been sent to since they were last seen to have nothing waiting.
+    waited_for: Vec<usize>,
     watched_at: u64,
     shortage_at: Option<u64>,
     warn: Warn,
@@ -72,7 +72,7 @@ impl Core {
             unread_until: 0,
             departed: Vec::new(),
             last_listener: 0,
-            some_wait: false,
+            waited_for: Vec::new(),
             watched_at: 0,
             shortage_at: None,
             warn,
@@ -104,6 +104,7 @@ impl Core {
         }
         self.adapt_to_crowd();
         self.dirty.retain(|dirty| *dirty != index);
+        self.waited_for.retain(|waited_for| *waited_for != index);
         // What it gave back before it died is still to be read.
         self.read_notices(&mut worker, index, ALL_NOTICES);
         let emptied = worker.take_back(&mut self.homeless);
@@ -135,7 +136,7 @@ impl Core {
         for index in 0..listener.sockets.len() {
             for _ in 0..MOST_AT_THE_END {
                 match socket::accept(listener.sockets[index].fd()) {
-                    Ok(fd) => listener.add_last(Connection { fd, listener: id }),
+                    Ok(fd) => listener.add(Connection { fd, listener: id }),
                     Err(error) if error.raw_os_error() == Some(libc::ECONNABORTED) => {}
                     Err(_) => break,
                 }
@@ -250,7 +251,7 @@ impl Core {
         if !self.departed.is_empty() || !self.unread.is_empty() {
             wait = shorter(wait, Some(RETRY));
         }
-        if self.some_wait { shorter(wait, Some(STUCK_BESIDE_IDLE / 2)) } else { wait }
+        if self.waited_for.is_empty() { wait } else { shorter(wait, Some(STUCK_BESIDE_IDLE / 2)) }
     }
 
     /// Something has come to one of a listener's sockets.
@@ -266,21 +267,15 @@ impl Core {
 
     fn accept(&mut self, id: u32, index: usize, now: u64) {
         let Some(listener) = self.listeners.get_mut(&id) else { return };
-        for _ in 0..BURST {
-            if listener.watch != Watch::Accepting || !listener.has_room() {
-                return;
-            }
-            let Some(socket) = listener.sockets.get_mut(index) else { return };
+        if listener.watch != Watch::Accepting || !listener.has_room() {
+            return;
+        }
+        for accepted in 0..BURST {
+            let Some(socket) = listener.sockets.get_mut(index) else { break };
             match socket::accept(socket.fd()) {
-                Ok(fd) => {
-                    if let Some((worker, connection)) =
-                        listener.offer(Connection { fd, listener: id }, &self.workers, now)
-                    {
-                        enqueue(&mut self.workers, &mut self.dirty, worker, connection);
-                    }
-                }
+                Ok(fd) => listener.add(Connection { fd, listener: id }),
                 Err(error) => match error.raw_os_error() {
-                    Some(libc::EAGAIN) => return,
+                    Some(libc::EAGAIN) => break,
                     // The peer or the network has gone, or a signal came: the next one. See accept(2).
                     Some(
                         libc::ECONNABORTED
@@ -295,19 +290,19 @@ impl Core {
                         | libc::ENOPROTOOPT,
                     ) => {}
                     // There will be room when what has been accepted in this turn has been sent.
-                    _ if descriptors::ran_out(&error) && !self.dirty.is_empty() => return,
+                    _ if descriptors::ran_out(&error) && (accepted > 0 || !self.dirty.is_empty()) => break,
                     _ if descriptors::ran_out(&error) => {
                         listener.watch = Watch::OutOfDescriptors(now + RETRY.as_nanos() as u64);
-                        self.shortage(now);
-                        return;
+                        return self.shortage(now);
                     }
                     _ => {
                         socket.set_useless();
-                        return;
+                        break;
                     }
                 },
             }
         }
+        serve(listener, &mut self.workers, &mut self.dirty, self.processors, now);
     }
 
     fn shortage(&mut self, now: u64) {
@@ -381,7 +376,7 @@ impl Core {
     /// Gives those who wait to whom can take them, and decides whether to accept more.
     fn serve_parked(&mut self, now: u64) {
         for listener in self.listeners.values_mut().filter(|listener| !listener.is_settled()) {
-            serve(listener, &mut self.workers, &mut self.dirty, now);
+            serve(listener, &mut self.workers, &mut self.dirty, self.processors, now);
             if !listener.may_accept(&self.workers, now) || listener.holds_any() {
                 // Ask first and look again afterwards, so that a turn that ends in between is not missed.
                 for member in listener.members() {
@@ -389,7 +384,7 @@ impl Core {
                         worker.ends().board.ask_to_be_told();
                     }
                 }
-                serve(listener, &mut self.workers, &mut self.dirty, now);
+                serve(listener, &mut self.workers, &mut self.dirty, self.processors, now);
             }
             listener.watch = match listener.watch {
                 Watch::OutOfDescriptors(at) if now < at => continue,
@@ -400,10 +395,13 @@ impl Core {
     }
 
     fn flush(&mut self, now: u64) {
-        for index in mem::take(&mut self.dirty) {
+        let mut dirty = mem::take(&mut self.dirty);
+        for index in dirty.drain(..) {
             let Some(worker) = self.workers.get_mut(index).and_then(Option::as_mut) else { continue };
-            self.some_wait = true;
-            if let Err((error, unsent)) = worker.flush(now) {
+            if worker.begin_watch(now) {
+                self.waited_for.push(index);
+            }
+            if let Err((error, unsent)) = worker.flush() {
                 for connection in &unsent {
                     if let Some(listener) = self.listeners.get_mut(&connection.listener) {
                         listener.was_not_taken(index);
@@ -418,37 +416,37 @@ impl Core {
                 }
             }
         }
+        self.dirty = dirty;
     }
 
     /// Takes back what waits for workers that are stuck.
     fn watch_workers(&mut self, now: u64) {
-        if !self.some_wait || now.saturating_sub(self.watched_at) < STUCK_BESIDE_IDLE.as_nanos() as u64 / 4 {
+        if self.waited_for.is_empty() || now.saturating_sub(self.watched_at) < STUCK_BESIDE_IDLE.as_nanos() as u64 / 4 {
             return;
         }
         self.watched_at = now;
-        self.some_wait = false;
         let some_idle = self.workers.iter().flatten().any(|worker| worker.is_idle(now));
         let limit = if some_idle { STUCK_BESIDE_IDLE } else { STUCK_AFTER } * self.crowding;
-        for (index, worker) in self.workers.iter_mut().enumerate() {
-            let Some(worker) = worker else { continue };
+        let Core { waited_for, workers, listeners, homeless, .. } = self;
+        waited_for.retain(|index| {
+            let Some(worker) = workers.get_mut(*index).and_then(Option::as_mut) else { return false };
             match worker.watch(now, limit) {
-                Queue::Empty => {}
-                Queue::Waiting => self.some_wait = true,
+                Queue::Empty => return false,
+                Queue::Waiting => {}
                 // At the end of it all it keeps what it has got: the others may be about to leave.
-                Queue::Stuck if self.listeners.values().any(|one| one.is_finished() && one.has_member(index)) => {
-                    self.some_wait = true;
-                }
+                Queue::Stuck if listeners.values().any(|one| one.is_finished() && one.has_member(*index)) => {}
                 Queue::Stuck => {
-                    let known = self.homeless.len();
-                    worker.take_back(&mut self.homeless);
-                    for connection in &self.homeless[known..] {
-                        if let Some(listener) = self.listeners.get_mut(&connection.listener) {
-                            listener.was_not_taken(index);
+                    let known = homeless.len();
+                    worker.take_back(homeless);
+                    for connection in &homeless[known..] {
+                        if let Some(listener) = listeners.get_mut(&connection.listener) {
+                            listener.was_not_taken(*index);
                         }
                     }
                 }
             }
-        }
+            true
+        });
     }
 
     /// Looks whether workers accept from the sockets that they have as their own. Returns when (ns) the next look is due.
@@ -458,7 +456,8 @@ impl Core {
     }
 }
 
-fn serve(listener: &mut Listener, workers: &mut [Option<Worker>], dirty: &mut Vec<usize>, now: u64) {
+fn serve(listener: &mut Listener, workers: &mut [Option<Worker>], dirty: &mut Vec<usize>, processors: usize, now: u64) {
+    listener.share_out(processors);
     while let Some((worker, connection)) = listener.next_served(workers, now) {
         enqueue(workers, dirty, worker, connection);
     }

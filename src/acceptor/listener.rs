@@ -12,13 +12,20 @@ use crate::sys::poll::{Interest, Poller};
 
 use super::members::{Member, Members};
 use super::sockets::Socket;
-use super::worker::Worker;
+use super::worker::{QUEUE_DEPTH, Worker};
 
 /// Tokens of listening sockets have this bit, those of workers do not.
 const LISTENER: u64 = 1 << 32;
 
 /// The most connections that wait for one worker each while others are still accepted.
 const MAX_IN_LINES: usize = 256;
+
+/// Of many members, so many per processor get something in one turn. More than one, as the kernel may have put both on the same
+/// processor, or the first may be busy.
+const AT_ONCE_PER_PROCESSOR: usize = 2;
+
+/// The most connections that a member gets in its turn: half of what may wait for it.
+const MAX_QUANTUM: usize = QUEUE_DEPTH as usize / 2;
 
 /// While somebody waits for room: how long until we look by ourselves, in case a worker does not tell.
 const LOOK: Duration = Duration::from_millis(50);
@@ -41,6 +48,8 @@ pub struct Listener {
     pub sockets: Vec<Socket>,
     members: Vec<Member>,
     policy: Box<dyn Policy>,
+    /// How many of those who wait now go to a member in its turn.
+    quantum: usize,
     /// Accepted, or come back from a worker, and waiting for whoever can take it.
     parked: VecDeque<Connection>,
     /// How many wait in the lines of members.
@@ -56,6 +65,7 @@ impl Listener {
             sockets: Vec::new(),
             members: Vec::new(),
             policy,
+            quantum: 1,
             parked: VecDeque::new(),
             in_lines: 0,
             watch: Watch::Waiting,
@@ -143,8 +153,8 @@ impl Listener {
         }
     }
 
-    /// A connection that was accepted when the sockets were closed.
-    pub fn add_last(&mut self, connection: Connection) {
+    /// A connection that has just been accepted: it is given to somebody after those who wait already.
+    pub fn add(&mut self, connection: Connection) {
         self.parked.push_back(connection);
     }
 
@@ -162,30 +172,15 @@ impl Listener {
         self.members.iter().any(|member| member.worker == worker)
     }
 
-    /// Finds out who gets a new connection. If nobody can take it now, it waits here.
-    pub fn offer(
-        &mut self,
-        connection: Connection,
-        workers: &[Option<Worker>],
-        now: u64,
-    ) -> Option<(usize, Connection)> {
-        match self.pick(&connection, workers, now) {
-            Pick::Give(member) => Some((self.members.get(member)?.worker, connection)),
-            Pick::WaitFor(member) => {
-                self.line_up(member, connection);
-                None
-            }
-            Pick::WaitForAny => {
-                self.parked.push_back(connection);
-                None
-            }
-        }
+    /// Those who wait now are about to be given to members.
+    pub fn share_out(&mut self, processors: usize) {
+        self.quantum = quantum(self.parked.len(), self.members.len(), processors);
     }
 
     /// The next of those who wait that somebody can take now.
     pub fn next_served(&mut self, workers: &[Option<Worker>], now: u64) -> Option<(usize, Connection)> {
         if self.in_lines > 0 {
-            let members = Members::new(&self.members, workers, now, None);
+            let members = Members::new(&self.members, workers, now, self.quantum, None);
             let ready = |index: &usize| !self.members[*index].line.is_empty() && members.can_take(*index);
             if let Some(index) = (0..self.members.len()).find(ready) {
                 let member = &mut self.members[index];
@@ -207,7 +202,7 @@ impl Listener {
     }
 
     fn pick(&mut self, connection: &Connection, workers: &[Option<Worker>], now: u64) -> Pick {
-        let members = Members::new(&self.members, workers, now, Some(connection.fd.as_fd()));
+        let members = Members::new(&self.members, workers, now, self.quantum, Some(connection.fd.as_fd()));
         self.policy.pick(&members)
     }
 
@@ -223,7 +218,7 @@ impl Listener {
 
     /// Whether the next connection may be accepted.
     pub fn may_accept(&self, workers: &[Option<Worker>], now: u64) -> bool {
-        let members = Members::new(&self.members, workers, now, None);
+        let members = Members::new(&self.members, workers, now, self.quantum, None);
         self.has_room() && (0..members.len()).any(|member| members.can_take(member))
     }
 
@@ -275,4 +270,26 @@ fn token(listener: u32, socket: usize) -> u64 {
 /// The opposite; `None` when the token is not a listener's.
 pub fn listener_of(token: u64) -> Option<(u32, usize)> {
     (token & LISTENER != 0).then_some((token as u32, (token >> 33) as usize))
+}
+
+/// How many of those who wait a member gets in its turn. With more members than processors, giving each member one would cost a
+/// packet and a wake-up per connection, and none would be served sooner.
+fn quantum(waiting: usize, members: usize, processors: usize) -> usize {
+    let at_once = AT_ONCE_PER_PROCESSOR * processors.max(1);
+    if members <= at_once { 1 } else { waiting.div_ceil(at_once).clamp(1, MAX_QUANTUM) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_is_worth_more_only_where_members_are_more_than_can_run() {
+        let cases =
+            [((9, 4, 2), 1), ((9, 5, 2), 3), ((4, 64, 2), 1), ((5, 64, 2), 2), ((0, 64, 2), 1), ((32, 64, 64), 1)];
+        for ((waiting, members, processors), turn) in cases {
+            assert_eq!(quantum(waiting, members, processors), turn, "{waiting} for {members} on {processors}");
+        }
+        assert_eq!(quantum(4096, 64, 2), MAX_QUANTUM);
+    }
 }

@@ -32,6 +32,7 @@ pub struct Members<'a> {
     members: &'a [Member],
     workers: &'a [Option<Worker>],
     now: u64,
+    quantum: usize,
     connection: Option<BorrowedFd<'a>>,
     client: Cell<Option<Option<IpAddr>>>,
 }
@@ -41,9 +42,10 @@ impl<'a> Members<'a> {
         members: &'a [Member],
         workers: &'a [Option<Worker>],
         now: u64,
+        quantum: usize,
         connection: Option<BorrowedFd<'a>>,
     ) -> Members<'a> {
-        Members { members, workers, now, connection, client: Cell::new(None) }
+        Members { members, workers, now, quantum, connection, client: Cell::new(None) }
     }
 
     fn worker(&self, member: usize) -> Option<&Worker> {
@@ -77,6 +79,10 @@ impl View for Members<'_> {
     fn seat(&self, member: usize) -> u64 {
         // The table of workers is filled from its beginning.
         self.members.get(member).map_or(u64::MAX, |member| member.worker as u64)
+    }
+
+    fn quantum(&self) -> usize {
+        self.quantum
     }
 
     fn client(&self) -> Option<IpAddr> {

@@ -66,6 +66,8 @@ pub struct Worker {
     batch: Vec<Connection>,
     /// Sent and not taken back. The board says how many of them the worker has taken.
     sent: u64,
+    /// Whether it is to be looked at whether it takes what was sent.
+    watched: bool,
     /// What the board said when it was last looked at, and when (ns) that had changed last.
     taken_seen: u64,
     progress_at: u64,
@@ -89,6 +91,7 @@ impl Worker {
             ends,
             batch: Vec::with_capacity(MAX_BATCH),
             sent: 0,
+            watched: false,
             taken_seen,
             progress_at: 0,
             patience: STUCK_AFTER.as_nanos() as u64,
@@ -152,8 +155,17 @@ impl Worker {
         self.batch.len() == 1
     }
 
+    /// Something is about to be sent. Returns whether it is to be watched from now on, and was not before.
+    pub fn begin_watch(&mut self, now: u64) -> bool {
+        if self.waiting() == 0 {
+            self.taken_seen = self.ends.board.taken();
+            self.progress_at = now;
+        }
+        !mem::replace(&mut self.watched, true)
+    }
+
     /// Sends what was enqueued and closes our copies. What could not be sent comes back.
-    pub fn flush(&mut self, now: u64) -> Result<(), (io::Error, Vec<Connection>)> {
+    pub fn flush(&mut self) -> Result<(), (io::Error, Vec<Connection>)> {
         while !self.batch.is_empty() {
             let most = if self.ends.board.taken() < self.single_until { 1 } else { MAX_BATCH };
             let count = self.batch.len().min(most);
@@ -164,9 +176,6 @@ impl Worker {
                     self.broken = true;
                 }
                 return Err((error, mem::take(&mut self.batch)));
-            }
-            if self.waiting() == 0 {
-                self.progress_at = now;
             }
             self.sent += count as u64;
             self.batch.drain(..count);
@@ -205,6 +214,7 @@ impl Worker {
         }
         self.ends.board.set_queued(self.sent.saturating_sub(taken));
         if self.sent.saturating_sub(taken) == 0 {
+            self.watched = false;
             return Queue::Empty;
         }
         if now.saturating_sub(self.progress_at) < limit.as_nanos() as u64 {
@@ -287,7 +297,8 @@ mod tests {
         let fd = descriptors::duplicate(worker_end.as_fd()).unwrap();
         let now = clock::monotonic_ns();
         assert!(worker.enqueue(Connection { fd, listener: 1 }));
-        assert!(worker.flush(now).is_ok());
+        assert!(worker.begin_watch(now));
+        assert!(worker.flush().is_ok());
         let late = now + STUCK_AFTER.as_nanos() as u64;
         assert!(matches!(worker.watch(late, STUCK_AFTER), Queue::Stuck));
         let mut taken_back = Vec::new();

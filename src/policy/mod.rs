@@ -43,6 +43,9 @@ pub trait View {
     fn load(&self, member: usize) -> u64;
     /// The number of the place that the member's worker has among the living: the smallest that was free.
     fn seat(&self, member: usize) -> u64;
+    /// How many of the connections that wait now a member should get in its turn: more than one only where more wait than
+    /// there are processors to serve them.
+    fn quantum(&self) -> usize;
     /// The client's address, `None` for Unix sockets. Costs a system call.
     fn client(&self) -> Option<IpAddr>;
 }
@@ -89,6 +92,7 @@ pub(crate) mod tests {
         pub sound: Vec<bool>,
         pub loads: Vec<u64>,
         pub seats: Vec<u64>,
+        pub quantum: usize,
         pub client: Option<IpAddr>,
     }
 
@@ -100,6 +104,7 @@ pub(crate) mod tests {
                 sound: vec![true; count],
                 loads: vec![0; count],
                 seats: (0..count as u64).collect(),
+                quantum: 1,
                 client: None,
             }
         }
@@ -123,6 +128,9 @@ pub(crate) mod tests {
         }
         fn seat(&self, member: usize) -> u64 {
             self.seats[member]
+        }
+        fn quantum(&self) -> usize {
+            self.quantum
         }
         fn client(&self) -> Option<IpAddr> {
             self.client
