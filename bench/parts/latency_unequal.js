@@ -17,6 +17,7 @@ const unequal = {
   takesPart: ({ kind }) => kind === 'node' || kind === 'rcluster',
   metrics: {
     p99_ms: { title: 'p99 with unequal work', unit: 'ms', digits: 1, chart: true },
+    p90_ms: { title: 'p90 with unequal work', unit: 'ms', digits: 1 },
     p50_ms: { title: 'median with unequal work', unit: 'ms', digits: 2 },
     max_ms: { title: 'longest with unequal work', unit: 'ms', digits: 1 },
     failed: { title: 'failed', unit: 'requests' },
@@ -46,6 +47,7 @@ const unequal = {
       const report = await runLoad(programs.load, server.port, { ...load, seconds: seconds(4) });
       return {
         p99_ms: report.latency_us.p99 / 1000,
+        p90_ms: report.latency_us.p90 / 1000,
         p50_ms: report.latency_us.p50 / 1000,
         max_ms: report.latency_us.max / 1000,
         failed: failures(report),

@@ -12,7 +12,8 @@ use crate::sys::poll::{Interest, Poller, WAKE};
 use crate::sys::{clock, descriptors, libc, socket};
 
 use super::listener::{Listener, Watch, listener_of};
-use super::worker::{Queue, STUCK_AFTER, STUCK_BESIDE_IDLE, Worker, WorkerEnds, crowding};
+use super::lookout::{Lookout, crowding};
+use super::worker::{Worker, WorkerEnds};
 
 /// Connections accepted from one socket before the others have their turn.
 const BURST: usize = 32;
@@ -50,9 +51,7 @@ pub struct Core {
     /// Workers that are gone, but whose queues could not be emptied for want of descriptors.
     departed: Vec<Worker>,
     last_listener: u32,
-    /// Workers that something has been sent to since they were last seen to have nothing waiting.
-    waited_for: Vec<usize>,
-    watched_at: u64,
+    lookout: Lookout,
     shortage_at: Option<u64>,
     warn: Warn,
     pub stopped: bool,
@@ -72,8 +71,7 @@ impl Core {
             unread_until: 0,
             departed: Vec::new(),
             last_listener: 0,
-            waited_for: Vec::new(),
-            watched_at: 0,
+            lookout: Lookout::default(),
             shortage_at: None,
             warn,
             stopped: false,
@@ -104,7 +102,7 @@ impl Core {
         }
         self.adapt_to_crowd();
         self.dirty.retain(|dirty| *dirty != index);
-        self.waited_for.retain(|waited_for| *waited_for != index);
+        self.lookout.forget(index);
         // What it gave back before it died is still to be read.
         self.read_notices(&mut worker, index, ALL_NOTICES);
         let emptied = worker.take_back(&mut self.homeless);
@@ -251,7 +249,7 @@ impl Core {
         if !self.departed.is_empty() || !self.unread.is_empty() {
             wait = shorter(wait, Some(RETRY));
         }
-        if self.waited_for.is_empty() { wait } else { shorter(wait, Some(STUCK_BESIDE_IDLE / 2)) }
+        shorter(wait, self.lookout.wait())
     }
 
     /// Something has come to one of a listener's sockets.
@@ -398,9 +396,7 @@ impl Core {
         let mut dirty = mem::take(&mut self.dirty);
         for index in dirty.drain(..) {
             let Some(worker) = self.workers.get_mut(index).and_then(Option::as_mut) else { continue };
-            if worker.begin_watch(now) {
-                self.waited_for.push(index);
-            }
+            self.lookout.watch(index, worker, now);
             if let Err((error, unsent)) = worker.flush() {
                 for connection in &unsent {
                     if let Some(listener) = self.listeners.get_mut(&connection.listener) {
@@ -421,32 +417,20 @@ impl Core {
 
     /// Takes back what waits for workers that are stuck.
     fn watch_workers(&mut self, now: u64) {
-        if self.waited_for.is_empty() || now.saturating_sub(self.watched_at) < STUCK_BESIDE_IDLE.as_nanos() as u64 / 4 {
-            return;
-        }
-        self.watched_at = now;
-        let some_idle = self.workers.iter().flatten().any(|worker| worker.is_idle(now));
-        let limit = if some_idle { STUCK_BESIDE_IDLE } else { STUCK_AFTER } * self.crowding;
-        let Core { waited_for, workers, listeners, homeless, .. } = self;
-        waited_for.retain(|index| {
-            let Some(worker) = workers.get_mut(*index).and_then(Option::as_mut) else { return false };
-            match worker.watch(now, limit) {
-                Queue::Empty => return false,
-                Queue::Waiting => {}
-                // At the end of it all it keeps what it has got: the others may be about to leave.
-                Queue::Stuck if listeners.values().any(|one| one.is_finished() && one.has_member(*index)) => {}
-                Queue::Stuck => {
-                    let known = homeless.len();
-                    worker.take_back(homeless);
-                    for connection in &homeless[known..] {
-                        if let Some(listener) = listeners.get_mut(&connection.listener) {
-                            listener.was_not_taken(*index);
-                        }
-                    }
+        for index in self.lookout.look(&mut self.workers, self.crowding, now) {
+            let Some(worker) = self.workers.get_mut(index).and_then(Option::as_mut) else { continue };
+            // At the end of it all it keeps what it has got: the others may be about to leave.
+            if self.listeners.values().any(|listener| listener.is_finished() && listener.has_member(index)) {
+                continue;
+            }
+            let known = self.homeless.len();
+            worker.take_back(&mut self.homeless);
+            for connection in &self.homeless[known..] {
+                if let Some(listener) = self.listeners.get_mut(&connection.listener) {
+                    listener.was_not_taken(index);
                 }
             }
-            true
-        });
+        }
     }
 
     /// Looks whether workers accept from the sockets that they have as their own. Returns when (ns) the next look is due.

@@ -6,6 +6,7 @@
 
 mod core;
 mod listener;
+mod lookout;
 mod members;
 mod sockets;
 mod worker;
@@ -21,7 +22,8 @@ use parking_lot::Mutex;
 
 use self::core::Core;
 pub use self::core::Warn;
-pub use self::worker::{QUEUE_DEPTH, STUCK_AFTER, WorkerEnds};
+pub use self::lookout::STUCK_AFTER;
+pub use self::worker::{QUEUE_DEPTH, WorkerEnds};
 use crate::policy::Policy;
 use crate::sys::{poll::Poller, process, socket};
 

@@ -10,31 +10,12 @@ use crate::board::Board;
 use crate::connection_queue::{self, Batch, Connection, MAX_BATCH};
 use crate::sys::descriptors;
 
+use super::lookout::STUCK_AFTER;
+
 /// The most connections that wait in one worker's queue. With half as many, 64 clients and two workers on a busy machine
 /// fill it so often that the rotation becomes uneven; twice as many gain nothing. How long they wait behind a slow one is
 /// limited by time.
 pub const QUEUE_DEPTH: u64 = 32;
-
-/// A worker that has taken nothing for so long, though something was queued for it, is stuck; so is one whose board
-/// says that it has been running for so long. What waits for it goes to others. On a busy machine a sound worker may
-/// have to wait nearly as long for a processor; where workers are many, times [`crowding`].
-pub const STUCK_AFTER: Duration = Duration::from_millis(20 * SLOWER);
-
-/// The same while another worker has nothing to do.
-pub const STUCK_BESIDE_IDLE: Duration = Duration::from_millis(10 * SLOWER);
-
-/// Workers per processor that may be served within these times.
-const PER_PROCESSOR: usize = 4;
-
-/// By how much longer each of so many workers may have to wait for a processor. With 64 workers on 2 processors most of what
-/// is taken back too soon would have been taken at once, and the primary's work per connection grows by half.
-pub fn crowding(workers: usize, processors: usize) -> u32 {
-    let times = workers.div_ceil(PER_PROCESSOR * processors.max(1)).max(1);
-    u32::try_from(times).unwrap_or(u32::MAX)
-}
-
-/// The worker of a test is a thread that may not run for long.
-const SLOWER: u64 = if cfg!(test) { 25 } else { 1 };
 
 /// How many connections a worker whose descriptors ran out gets one by one.
 const SINGLES: u64 = 64;
@@ -49,7 +30,7 @@ pub struct WorkerEnds {
     pub board: Arc<Board>,
 }
 
-/// What [`Worker::watch`] found.
+/// What [`Worker::look`] found.
 pub enum Queue {
     /// Nothing waits in it.
     Empty,
@@ -195,6 +176,12 @@ impl Worker {
         self.waiting() == 0 && self.batch.is_empty() && self.can_take(now)
     }
 
+    /// Whether it could take a connection and has none at all; if so, something that stays the same as long as it has nothing
+    /// to do.
+    pub fn unemployed(&self, now: u64) -> Option<(u64, u64)> {
+        (self.load() == 0 && self.can_take(now)).then(|| (self.turn(), self.sent))
+    }
+
     /// How long (ns) it may run or wait before it counts as stuck.
     pub fn patience(&self) -> u64 {
         self.patience
@@ -206,7 +193,7 @@ impl Worker {
     }
 
     /// Looks whether it takes what is queued, as it should within `limit`.
-    pub fn watch(&mut self, now: u64, limit: Duration) -> Queue {
+    pub fn look(&mut self, now: u64, limit: Duration) -> Queue {
         let taken = self.ends.board.taken();
         if taken != self.taken_seen {
             self.taken_seen = taken;
@@ -280,15 +267,6 @@ mod tests {
     use crate::sys::{clock, socket};
 
     #[test]
-    fn many_workers_for_few_processors_may_take_longer() {
-        let cases =
-            [((0, 2), 1), ((1, 1), 1), ((4, 1), 1), ((8, 2), 1), ((9, 2), 2), ((64, 2), 8), ((64, 64), 1), ((5, 0), 2)];
-        for ((workers, processors), times) in cases {
-            assert_eq!(crowding(workers, processors), times, "{workers} on {processors}");
-        }
-    }
-
-    #[test]
     fn a_worker_that_is_found_stuck_is_woken_although_nothing_is_left_for_it() {
         let (primary, worker_end) = socket::packet_pair().unwrap();
         let take_back = descriptors::duplicate(worker_end.as_fd()).unwrap();
@@ -300,7 +278,7 @@ mod tests {
         assert!(worker.begin_watch(now));
         assert!(worker.flush().is_ok());
         let late = now + STUCK_AFTER.as_nanos() as u64;
-        assert!(matches!(worker.watch(late, STUCK_AFTER), Queue::Stuck));
+        assert!(matches!(worker.look(late, STUCK_AFTER), Queue::Stuck));
         let mut taken_back = Vec::new();
         assert!(worker.take_back(&mut taken_back));
         assert_eq!(taken_back.len(), 1);
