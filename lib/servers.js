@@ -14,6 +14,12 @@ const EPISODE = 60_000;
 /** Goes with an error: `net` closes what it gets, unseen, when the server has been closed meanwhile. */
 const NO_HANDLE = Object.freeze({ close() {} });
 
+/**
+ * With every how many connections from a socket of its own a worker looks whether there is room for more. It stops accepting
+ * when fewer than 16 would fit: what has no descriptor libuv closes.
+ */
+const LOOK_EVERY = 4;
+
 /** Instead of the descriptor of a connection: it came out of the queue, or nobody needs to know. */
 const TAKEN = -2;
 const UNKNOWN = -1;
@@ -63,6 +69,8 @@ class Servers {
   /** While a server is full. @type {NodeJS.Timeout | undefined} */
   #fullTimer;
   #shortageAt = -Infinity;
+  /** Connections from sockets of its own since the last look. */
+  #unlooked = 0;
   /** Servers that have listened and not ended yet. @type {Set<any>} */
   #known = new Set();
   #queue;
@@ -370,7 +378,10 @@ class Servers {
         return;
       }
     }
-    if (accepting) this.#begin(accepting.server, client?.fd ?? UNKNOWN, () => accepting.handle.onconnection(status, client));
+    if (!accepting) return;
+    this.#unlooked = (this.#unlooked + 1) % LOOK_EVERY;
+    const fd = this.#unlooked === 0 ? (client?.fd ?? UNKNOWN) : UNKNOWN;
+    this.#begin(accepting.server, fd, () => accepting.handle.onconnection(status, client));
   }
 
   /** @param {Accepting} accepting */
