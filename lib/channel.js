@@ -42,7 +42,13 @@ let serialization;
 const v8Format = () => (serialization ??= require('./serialization.js'));
 /** @type {typeof import('./plain.js') | undefined} */
 let plain;
-const isPlain = (/** @type {unknown} */ message) => (plain ??= require('./plain.js')).isPlain(message);
+const plainModule = () => (plain ??= require('./plain.js'));
+
+/** Before the first message is sent: by then descriptors may have run out, and nothing can be loaded any more. */
+function loadForAdvanced() {
+  v8Format();
+  plainModule();
+}
 
 /** The channels of this process that are open, to be written out when it ends. @type {Set<MessageChannel>} */
 const channels = new Set();
@@ -184,8 +190,7 @@ class MessageChannel {
     this.#end.receive = (kind, payload, fd) => this.#onCallback(kind, payload, fd);
     this.#target = target;
     this.#advanced = advanced;
-    // Now, as descriptors may have run out when the first message is sent.
-    if (advanced) isPlain(v8Format());
+    if (advanced) loadForAdvanced();
     this.#onControl = onControl;
     this.#onClosed = onClosed;
     this.#onMalformed = onMalformed;
@@ -256,7 +261,7 @@ class MessageChannel {
       throw errors().invalidArgument('message', 'one of type string, object, number, or boolean', message);
     }
     if (handle) return this.#sendHandle(message, handle, options ?? {}, callback);
-    if (this.#advanced && !isPlain(message)) this.#gatherBytes(v8Format().serialize(message));
+    if (this.#advanced && !plainModule().isPlain(message)) this.#gatherBytes(v8Format().serialize(message));
     else if (type !== 'object' || !this.#gatherLongTexts(message)) this.#gatherText(JSON.stringify(message));
     if (typeof callback === 'function') this.#gatheredCallbacks.push(callback);
     return this.#afterGathering(options);

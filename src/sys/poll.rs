@@ -75,7 +75,9 @@ impl Poller {
         let timeout = match timeout {
             None => EpollTimeout::NONE,
             // Rounded up, so that a deadline has passed when the wait for it ends.
-            Some(time) => EpollTimeout::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(EpollTimeout::MAX),
+            Some(time) => {
+                EpollTimeout::try_from(time.saturating_add(Duration::from_nanos(999_999))).unwrap_or(EpollTimeout::MAX)
+            }
         };
         tokens.clear();
         let count = match self.epoll.wait(&mut events, timeout) {
