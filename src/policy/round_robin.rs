@@ -202,6 +202,7 @@ mod tests {
             }
             let (most, fewest) = (given.iter().max().unwrap(), given.iter().min().unwrap());
             assert!(most - fewest <= 8, "{given:?}");
+            assert!(policy.owed.iter().all(|owed| *owed >= -8), "advances do not pile up: {:?}", policy.owed);
         }
     }
 
