@@ -3,6 +3,9 @@
 // When descriptors run out, connections wait, one warning is given, nobody runs in circles, and all are served in the
 // end. And when all is over no process has more than before.
 
+const net = require('node:net');
+
+const { Servers } = require('../lib/servers.js');
 const { ask } = require('./fixtures/serving');
 const { openDescriptors, waitFor } = require('./helpers/run');
 const { reportsOf, runScenario, startScenario } = require('./helpers/scenario');
@@ -156,6 +159,38 @@ test('20,000 connections leave no descriptor', async () => {
   await many(20_000);
   expect(await stable(pids)).toEqual(before);
 }, 2 * LONG);
+
+test('a worker without descriptors goes on as soon as enough connections have ended', () => {
+  jest.useFakeTimers();
+  const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => {});
+  try {
+    const resume = jest.fn(() => true);
+    let onConnection;
+    const openQueue = (callback) => {
+      onConnection = callback;
+      return { counts: new Float64Array(2), resume, setRef() {} };
+    };
+    const servers = new Servers(openQueue, () => {}, () => true);
+    const server = net.createServer();
+    servers.accept(server, { key: 'key', listener: 1, sockname: null, backlog: 1 }, -1, { leave() {} }, () => {});
+    const setConnections = (count) => {
+      server._connections = count;
+      server._emitCloseIfDrained();
+    };
+    setConnections(40);
+    onConnection(-1, 1);
+    setConnections(25);
+    expect(resume).toHaveBeenCalledTimes(0);
+    setConnections(24);
+    expect(resume).toHaveBeenCalledTimes(1);
+    setConnections(1);
+    expect(resume).toHaveBeenCalledTimes(1);
+    expect(jest.getTimerCount()).toBe(0);
+  } finally {
+    warn.mockRestore();
+    jest.useRealTimers();
+  }
+});
 
 /** How many descriptors the processes have, once that changes no more. */
 async function stable(pids) {

@@ -7,6 +7,8 @@ const { load } = require('./native.js');
 
 /** How long (ms) to wait before trying again when descriptors have run out. */
 const RETRY_TIME = 100;
+/** Or until so many connections have ended: as many as come in one packet of the queue. */
+const ENOUGH_ENDED = 16;
 
 /** Warnings within this time (ms) are one episode. */
 const EPISODE = 60_000;
@@ -69,6 +71,8 @@ class Servers {
   /** While a server is full. @type {NodeJS.Timeout | undefined} */
   #fullTimer;
   #shortageAt = -Infinity;
+  /** Connections that have ended since descriptors ran out; `undefined` while they have not. @type {number | undefined} */
+  #endedInShortage;
   /** Connections from sockets of its own since the last look. */
   #unlooked = 0;
   /** Servers that have listened and not ended yet. @type {Set<any>} */
@@ -314,9 +318,17 @@ class Servers {
       if (coming >= 0 && !this.#queue.accepted(coming)) this.#onShortage();
     }
     if (server._connections > count.seen) this.#counts[OPENED] += server._connections - count.seen;
-    else if (server._connections < count.seen) this.#counts[ENDED] += count.seen - server._connections;
+    else if (server._connections < count.seen) this.#countEnded(count.seen - server._connections);
     count.seen = server._connections;
     if (count.listener !== undefined) this.#lookForRoom(count.listener);
+  }
+
+  /** @param {number} number */
+  #countEnded(number) {
+    this.#counts[ENDED] += number;
+    if (this.#endedInShortage === undefined) return;
+    this.#endedInShortage += number;
+    if (this.#endedInShortage >= ENOUGH_ENDED) this.#tryAgain();
   }
 
   /** @param {number} listener */
@@ -416,16 +428,26 @@ class Servers {
       process.emitWarning(text, { code: 'RCLUSTER_DESCRIPTORS' });
     }
     this.#shortageAt = now;
+    this.#endedInShortage = 0;
     for (const { own } of this.#accepting.values()) own?.pause();
     this.#retryLater();
   }
 
   #retryLater() {
-    this.#retry ??= setTimeout(() => {
-      this.#retry = undefined;
-      if (!this.#queue.resume()) this.#retryLater();
-      else for (const accepting of this.#accepting.values()) this.#openOwn(accepting);
-    }, RETRY_TIME);
+    this.#retry ??= setTimeout(() => this.#tryAgain(), RETRY_TIME);
+  }
+
+  /** Takes connections again, and sends what could not be sent, if there are descriptors for it now. */
+  #tryAgain() {
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    if (this.#queue.resume()) {
+      this.#endedInShortage = undefined;
+      for (const accepting of this.#accepting.values()) this.#openOwn(accepting);
+    } else {
+      if (this.#endedInShortage !== undefined) this.#endedInShortage = 0;
+      this.#retryLater();
+    }
   }
 
   /**
@@ -524,6 +546,7 @@ class Servers {
   /** No connection comes any more. */
   close() {
     clearTimeout(this.#retry);
+    this.#endedInShortage = undefined;
     this.#queue.close();
   }
 }
