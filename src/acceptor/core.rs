@@ -394,25 +394,34 @@ impl Core {
 
     fn flush(&mut self, now: u64) {
         let mut dirty = mem::take(&mut self.dirty);
+        let (mut sent, mut ran_out) = (false, false);
         for index in dirty.drain(..) {
             let Some(worker) = self.workers.get_mut(index).and_then(Option::as_mut) else { continue };
             self.lookout.watch(index, worker, now);
-            if let Err((error, unsent)) = worker.flush() {
-                for connection in &unsent {
-                    if let Some(listener) = self.listeners.get_mut(&connection.listener) {
-                        listener.was_not_taken(index);
-                    }
-                }
-                self.homeless.extend(unsent);
-                if descriptors::ran_out(&error) {
-                    self.shortage(now);
-                    for listener in self.listeners.values_mut() {
-                        listener.watch = Watch::OutOfDescriptors(now + RETRY.as_nanos() as u64);
-                    }
+            let Err((error, unsent)) = worker.flush() else {
+                sent = true;
+                continue;
+            };
+            for connection in &unsent {
+                if let Some(listener) = self.listeners.get_mut(&connection.listener) {
+                    listener.was_not_taken(index);
                 }
             }
+            self.homeless.extend(unsent);
+            ran_out |= descriptors::ran_out(&error);
         }
         self.dirty = dirty;
+        if ran_out {
+            self.shortage(now);
+        }
+        for listener in self.listeners.values_mut() {
+            match listener.watch {
+                _ if ran_out => listener.watch = Watch::OutOfDescriptors(now + RETRY.as_nanos() as u64),
+                // Ours of what was sent are closed: there is room again.
+                Watch::OutOfDescriptors(_) if sent => listener.watch = Watch::Accepting,
+                _ => {}
+            }
+        }
     }
 
     /// Takes back what waits for workers that are stuck.
