@@ -90,6 +90,16 @@ class Greeted {
   }
 
   /**
+   * Makes its worker block its event loop, and waits until it does.
+   *
+   * @param {number} ms
+   */
+  async block(ms) {
+    this.socket.write(`block ${ms}`);
+    await once(this.socket, 'data');
+  }
+
+  /**
    * Ends the connection, and waits until the worker has ended it, too.
    */
   async end() {

@@ -81,8 +81,7 @@ test("a stuck worker's backlog is served by the others, and it goes on afterward
 test('a worker that blocks delays nobody but whom it has accepted', async () => {
   const greeter = await startGreeter('reuseport', { WORKERS: '2' });
   const busy = await greeter.connect();
-  busy.socket.write('block 1500');
-  await sleep(50);
+  await busy.block(1500);
   const began = performance.now();
   const connections = begin(greeter, BACKLOG);
   await Promise.all(connections.map((connection) => connection.greeted()));

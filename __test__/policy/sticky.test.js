@@ -47,8 +47,8 @@ test('who belongs to a blocked worker waits for it, and nobody else waits', asyn
   const greeter = await startGreeter('sticky', { WORKERS: '2' });
   const before = await workersOf(greeter, CLIENTS);
   const busy = await greeter.connect(CLIENTS[0]);
+  await busy.block(500);
   const began = performance.now();
-  busy.socket.write('block 500');
   const connections = [...CLIENTS, ...CLIENTS, ...CLIENTS].map((client) => greeter.begin(client));
   const belongs = (/** @type {number} */ index) => before[index % CLIENTS.length] === busy.pid;
   await Promise.all(connections.filter((_, index) => !belongs(index)).map((connection) => connection.greeted()));

@@ -3,7 +3,7 @@
 // `cluster.onShutdown` and the event `draining`.
 
 const { runScenario } = require('../helpers/scenario');
-const { request, waitForDeath } = require('../helpers/run');
+const { request, waitFor, waitForDeath } = require('../helpers/run');
 const { pidServer, startService } = require('../helpers/service');
 
 /** What the workers have printed. */
@@ -161,6 +161,8 @@ describe('the primary is killed', () => {
     expect(pids).toEqual(expect.arrayContaining(replies.map(({ body }) => Number(body))));
     expect(replies.map(({ headers }) => headers.connection)).toEqual(['close', 'close']);
     await waitForDeath(pids);
+    // What they have printed may still be in the pipe.
+    await waitFor(() => printed(service).length >= 2);
     expect(printed(service)).toEqual(['hook 1', 'hook 1']);
   });
 
