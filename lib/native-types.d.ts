@@ -79,7 +79,7 @@ export interface ConnectionQueue {
   passOn(fd: number, listener: number): boolean;
   available(listener: number): boolean;
   readonly counts: Float64Array;
-  accepted(fd: number): boolean;
+  accepted(fd: number): number;
   resume(): boolean;
   setRef(referenced: boolean): void;
   close(): void;

@@ -16,12 +16,6 @@ const EPISODE = 60_000;
 /** Goes with an error: `net` closes what it gets, unseen, when the server has been closed meanwhile. */
 const NO_HANDLE = Object.freeze({ close() {} });
 
-/**
- * With every how many connections from a socket of its own a worker looks whether there is room for more. It stops accepting
- * when fewer than 16 would fit: what has no descriptor libuv closes.
- */
-const LOOK_EVERY = 4;
-
 /** Instead of the descriptor of a connection: it came out of the queue, or nobody needs to know. */
 const TAKEN = -2;
 const UNKNOWN = -1;
@@ -73,8 +67,8 @@ class Servers {
   #shortageAt = -Infinity;
   /** Connections that have ended since descriptors ran out; `undefined` while they have not. @type {number | undefined} */
   #endedInShortage;
-  /** Connections from sockets of its own since the last look. */
-  #unlooked = 0;
+  /** With which connection from now on that sockets of its own bring it is to look for room in the descriptor table. */
+  #nextLook = 1;
   /** Servers that have listened and not ended yet. @type {Set<any>} */
   #known = new Set();
   #queue;
@@ -315,12 +309,22 @@ class Servers {
       count.seen++;
       // Those from the queue have been counted as taken.
       if (coming !== TAKEN) this.#counts[OPENED]++;
-      if (coming >= 0 && !this.#queue.accepted(coming)) this.#onShortage();
+      if (coming >= 0) this.#lookForDescriptors(coming);
     }
     if (server._connections > count.seen) this.#counts[OPENED] += server._connections - count.seen;
     else if (server._connections < count.seen) this.#countEnded(count.seen - server._connections);
     count.seen = server._connections;
     if (count.listener !== undefined) this.#lookForRoom(count.listener);
+  }
+
+  /**
+   * What has no descriptor libuv closes.
+   *
+   * @param {number} fd Of the last connection.
+   */
+  #lookForDescriptors(fd) {
+    this.#nextLook = this.#queue.accepted(fd);
+    if (this.#nextLook === 0) this.#onShortage();
   }
 
   /** @param {number} number */
@@ -391,8 +395,7 @@ class Servers {
       }
     }
     if (!accepting) return;
-    this.#unlooked = (this.#unlooked + 1) % LOOK_EVERY;
-    const fd = this.#unlooked === 0 ? (client?.fd ?? UNKNOWN) : UNKNOWN;
+    const fd = --this.#nextLook <= 0 ? (client?.fd ?? UNKNOWN) : UNKNOWN;
     this.#begin(accepting.server, fd, () => accepting.handle.onconnection(status, client));
   }
 

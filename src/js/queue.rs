@@ -21,6 +21,9 @@ use super::exception;
 /// How often a worker waits for room for a full packet before it is content with less.
 const PATIENCE: u32 = 3;
 
+/// With every how many connections from a socket of its own a worker looks for room, when descriptors are plenty.
+const LOOK_EVERY: u32 = 16;
+
 struct Inner {
     fd: RefCell<Option<OwnedFd>>,
     poll: RefCell<Option<Poll>>,
@@ -113,12 +116,16 @@ impl ConnectionQueue {
         shared_doubles(env, Rc::clone(&self.inner.board), Board::counts)
     }
 
-    /// A socket of the worker's own has brought a connection, with this descriptor. Returns whether there is room for
-    /// more descriptors; if not, `resume` is to be called after a while.
+    /// A socket of the worker's own has brought a connection, with this descriptor. Returns with which connection from now on
+    /// that is to be told again; 0 when there is no room for more descriptors, and `resume` is to be called after a while.
     #[napi(catch_unwind)]
-    pub fn accepted(&self, fd: i32) -> bool {
+    pub fn accepted(&self, fd: i32) -> u32 {
         descriptors::note(fd);
-        self.inner.out_of_descriptors.get() || self.inner.has_room() || self.inner.run_out()
+        if !self.inner.out_of_descriptors.get() && !self.inner.has_room() {
+            self.inner.run_out();
+            return 0;
+        }
+        if descriptors::are_plenty() { LOOK_EVERY } else { 1 }
     }
 
     /// Tries again after descriptors had run out, or after something could not be sent. Returns as `giveBack` does.

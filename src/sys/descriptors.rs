@@ -30,12 +30,17 @@ pub fn note(fd: RawFd) {
     HIGHEST_SEEN.fetch_max(fd, Ordering::Relaxed);
 }
 
+/// Whether so many are free that looking for room with each connection is not worth it.
+pub fn are_plenty() -> bool {
+    let limit = LIMIT_SEEN.load(Ordering::Relaxed);
+    limit >= HIGH_LIMIT && HIGHEST_SEEN.load(Ordering::Relaxed) < limit / 2
+}
+
 /// Whether `count` more descriptors fit, as far as one process can tell while other threads open some too.
 pub fn room_for(count: usize, sample: BorrowedFd) -> bool {
     let now = clock::monotonic_ns();
-    let limit = LIMIT_SEEN.load(Ordering::Relaxed);
     let fresh = now.saturating_sub(FREE_AT.load(Ordering::Relaxed)) <= FRESH;
-    if fresh && limit >= HIGH_LIMIT && HIGHEST_SEEN.load(Ordering::Relaxed) < limit / 2 {
+    if fresh && are_plenty() {
         return true;
     }
     let free = top_is_free(self::limit(), count);
