@@ -222,13 +222,12 @@ impl Inner {
         room
     }
 
-    /// Takes nothing, and says so, until `resume`. Returns `false`.
-    fn run_out(&self) -> bool {
+    /// Takes nothing, and says so, until `resume`.
+    fn run_out(&self) {
         self.out_of_descriptors.set(true);
         self.board.set_out_of_descriptors(true);
         self.board.set_paused(true);
         self.watch(0);
-        false
     }
 
     /// Returns whether it went. If not it is lost: the primary looks by itself after a while.
