@@ -1,32 +1,79 @@
 'use strict';
 
-// How a worker learns that it is one: by its environment, of which nothing is left once it knows. The preload comes
-// first in NODE_OPTIONS, so that it runs before anything else that the worker loads, and so that neither the
-// command line nor `process.execArgv` shows it.
+// How a worker learns that it is one: by a preload, which runs before anything else that the worker loads, and by a
+// variable of which nothing is left once it knows. The preload is the first option of the command line, unless there is
+// a NODE_OPTIONS, whose options Node looks at before: then it is the first of those. So a worker without NODE_OPTIONS
+// stays without (its `--env-file` may have one), and `process.execArgv` shows nothing.
 
 const path = require('node:path');
 
-const PRELOAD = path.join(__dirname, 'load.js');
+const PRELOAD = path.join(__dirname, 'preload.js');
+/** The same for a worker that may load no addons but ours. */
+const PRELOAD_ALONE = path.join(__dirname, 'preload_alone.js');
 /** The number of the inherited descriptor, a colon, and the file of the native part. */
 const WORKER = 'RCLUSTER_WORKER';
+/** With these Node would take a worker for one of its own. */
+const NOT_FOR_WORKERS = new Set([WORKER, 'NODE_UNIQUE_ID', 'NODE_CHANNEL_FD', 'NODE_CHANNEL_SERIALIZATION_MODE']);
+/** Names of executables that take Node's options. Others may be programs with a Node inside, which do not. */
+const NODE = /^node(js)?(-?v?\d[\d.]*)?$/;
+/** What allows addons, after what has forbidden them. */
+const ADDONS = '--addons';
+const ALLOW_ADDONS = '--allow-addons';
 
-/** `--require` of the preload, quoted as NODE_OPTIONS wants it. */
-const OPTION = `--require="${PRELOAD.replace(/[\\"]/g, '\\$&')}"`;
+/** What the built-in module has in a primary only. */
+const OF_PRIMARY = 'workers settings SCHED_NONE SCHED_RR schedulingPolicy setupPrimary setupMaster fork disconnect'.split(' ');
 
 /** @type {{ fd: number, binary: string } | undefined} */
 let inherited;
 
 /**
- * What a worker's environment needs besides what its user gives it.
+ * Options, quoted as NODE_OPTIONS wants them and as they are on the command line, that load a preload.
  *
- * @param {NodeJS.ProcessEnv} env The environment that the worker is to have.
+ * @param {string} file
+ */
+const optionsFor = (file) => ({ quoted: `--require="${file.replace(/[\\"]/g, '\\$&')}"`, plain: `--require=${file}` });
+const PRELOADS = [optionsFor(PRELOAD), optionsFor(PRELOAD_ALONE)];
+
+/**
+ * What a worker's process needs besides what its user gives it.
+ *
+ * @param {{ file: string, args: string[], envPairs: string[] }} process As `ChildProcess.prototype.spawn` takes it.
  * @param {number} fd The number by which the worker inherits its channel.
  * @param {string} binary The file of the native part: the worker need not look for it.
- * @returns {NodeJS.ProcessEnv}
+ * @param {boolean} alone Whether our addon is the only one that it may load.
+ * @returns {{ args: string[], envPairs: string[] }}
  */
-function forWorker(env, fd, binary) {
-  const options = env.NODE_OPTIONS;
-  return { ...env, [WORKER]: `${fd}:${binary}`, NODE_OPTIONS: options ? `${OPTION} ${options}` : OPTION };
+function forWorker({ file, args, envPairs }, fd, binary, alone) {
+  const pairs = envPairs.filter((pair) => !NOT_FOR_WORKERS.has(nameOf(pair)));
+  pairs.push(`${WORKER}=${fd}:${binary}`);
+  const { plain, quoted } = PRELOADS[alone ? 1 : 0];
+  const place = pairs.findIndex((pair) => nameOf(pair) === 'NODE_OPTIONS');
+  const options = place < 0 ? '' : pairs[place].slice('NODE_OPTIONS='.length);
+  if (options === '' && NODE.test(path.basename(file))) {
+    return { args: [args[0], plain, ...args.slice(1)], envPairs: pairs };
+  }
+  pairs[place < 0 ? pairs.length : place] = `NODE_OPTIONS=${options === '' ? quoted : `${quoted} ${options}`}`;
+  return { args, envPairs: pairs };
+}
+
+/** @param {string} pair */
+const nameOf = (pair) => pair.slice(0, pair.indexOf('='));
+
+/**
+ * What must be added to a worker's options so that our addon loads where no other may; `undefined` where all may.
+ *
+ * @param {string[]} execArgv
+ * @param {unknown} nodeOptions Of the environment, which may have anything.
+ * @returns {string[] | undefined}
+ */
+function allowance(execArgv, nodeOptions) {
+  if (!nodeOptions && execArgv.length === 0) return undefined;
+  const options = typeof nodeOptions === 'string' ? [...nodeOptions.split(/\s+/), ...execArgv] : execArgv;
+  const more = [];
+  if (options.lastIndexOf('--no-addons') > options.lastIndexOf(ADDONS)) more.push(ADDONS);
+  const isLimited = options.includes('--permission') || options.includes('--experimental-permission');
+  if (isLimited && !options.includes(ALLOW_ADDONS)) more.push(ALLOW_ADDONS);
+  return more.length > 0 ? more : undefined;
 }
 
 /**
@@ -40,12 +87,29 @@ function isOurWorker() {
   const value = env[WORKER];
   if (value === undefined) return false;
   delete env[WORKER];
-  const options = env.NODE_OPTIONS ?? '';
-  if (options === OPTION) delete env.NODE_OPTIONS;
-  else if (options.startsWith(`${OPTION} `)) env.NODE_OPTIONS = options.slice(OPTION.length + 1);
+  const options = env.NODE_OPTIONS;
+  for (const { quoted } of options ? PRELOADS : []) {
+    // Usually it is the first. A tool may have put its own before.
+    const rest = `${options} `.replace(`${quoted} `, '').trimEnd();
+    if (rest === options) continue;
+    if (rest === '') delete env.NODE_OPTIONS;
+    else env.NODE_OPTIONS = rest;
+  }
   const [fd] = value.split(':', 1);
   inherited = { fd: Number(fd), binary: value.slice(fd.length + 1) };
   return true;
+}
+
+/** Removes our options from `process.execArgv`: of a worker, and of a thread, which inherits those of its process. */
+function hideOptions() {
+  const { execArgv } = process;
+  for (const { plain } of PRELOADS) {
+    const place = execArgv.indexOf(plain);
+    if (place < 0) continue;
+    execArgv.splice(place, 1);
+    if (plain === PRELOADS[0].plain) continue;
+    while (execArgv.at(-1) === ADDONS || execArgv.at(-1) === ALLOW_ADDONS) execArgv.pop();
+  }
 }
 
 /** The number of the descriptor that this worker inherited. */
@@ -66,10 +130,22 @@ function binaryFile() {
 function requireAsWorker() {
   process.env.NODE_UNIQUE_ID = '0';
   try {
-    return require('node:cluster');
+    return asWorker(require('node:cluster'));
   } finally {
     delete process.env.NODE_UNIQUE_ID;
   }
 }
 
-module.exports = { binaryFile, forWorker, isOurWorker, requireAsWorker, workerFd };
+/**
+ * A preload that came before ours (a tool's, or one of NODE_OPTIONS in an `--env-file`) may have loaded the module in
+ * the form that it has in a primary.
+ *
+ * @param {any} cluster
+ */
+function asWorker(cluster) {
+  if (cluster.isWorker) return cluster;
+  for (const name of OF_PRIMARY) delete cluster[name];
+  return Object.assign(cluster, { isWorker: true, isMaster: false, isPrimary: false });
+}
+
+module.exports = { PRELOAD, allowance, binaryFile, forWorker, hideOptions, isOurWorker, requireAsWorker, workerFd };

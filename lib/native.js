@@ -20,6 +20,9 @@ function unusable() {
   if (native) return undefined;
   if (process.platform !== 'linux') return `there is no native part for ${process.platform}`;
   const binary = binaryFile();
+  if (!environment.binaryFile() && !existsSync(environment.PRELOAD)) {
+    return `rcluster is part of a bundle, without its other files (${environment.PRELOAD}): leave it out of the bundle (external)`;
+  }
   if (!existsSync(binary)) return `the native part is missing (${binary}): run "npm rebuild rcluster"`;
   try {
     native = require(binary);

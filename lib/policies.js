@@ -27,6 +27,25 @@ function fromEnvironment(env) {
 }
 
 /**
+ * Defines `cluster.schedulingPolicy`. Node reads the environment when a program first loads the module. A preload loads it
+ * earlier, and the program may set the variable after that: until somebody sets the property, or the first worker is
+ * forked, it is what the environment says.
+ *
+ * @param {any} cluster
+ */
+function definePolicy(cluster) {
+  let policy = cluster.schedulingPolicy;
+  const set = (/** @type {any} */ value) => {
+    Object.defineProperty(cluster, 'schedulingPolicy', { value, writable: true, enumerable: true, configurable: true });
+    return value;
+  };
+  const get = () => (policy = fromEnvironment(process.env) ?? policy);
+  // With a main module it is the program that loads us.
+  if (require.main) set(get());
+  else Object.defineProperty(cluster, 'schedulingPolicy', { get, set, enumerable: true, configurable: true });
+}
+
+/**
  * Throws, as Node does, when there is no such policy.
  *
  * @param {unknown} policy
@@ -36,4 +55,4 @@ function assertPolicy(policy) {
   throw errors.coded(Error, 'ERR_INTERNAL_ASSERTION', `Bad cluster.schedulingPolicy: ${String(policy)}`);
 }
 
-module.exports = { POLICIES, assertPolicy, fromEnvironment };
+module.exports = { POLICIES, assertPolicy, definePolicy };

@@ -8,7 +8,7 @@ const { MessageChannel } = require('./channel.js');
 const { coded } = require('./errors.js');
 const { Listeners } = require('./listeners.js');
 const { load } = require('./native.js');
-const { POLICIES, assertPolicy, fromEnvironment } = require('./policies.js');
+const { POLICIES, assertPolicy, definePolicy } = require('./policies.js');
 const settings = require('./settings.js');
 const { spawnWorker } = require('./spawn.js');
 
@@ -74,14 +74,15 @@ function takeOver(cluster) {
   let policy = cluster.schedulingPolicy;
 
   Object.assign(cluster, POLICIES);
-  cluster.schedulingPolicy = fromEnvironment(process.env) ?? cluster.schedulingPolicy;
+  definePolicy(cluster);
 
   cluster.setupPrimary = function setupPrimary(/** @type {any} */ options) {
     const merged = settings.merge(cluster.settings, options);
     cluster.settings = merged;
     if (!initialized) {
       initialized = true;
-      policy = cluster.schedulingPolicy;
+      policy = cluster.schedulingPolicy; // As it is now, for good.
+      cluster.schedulingPolicy = policy;
       assertPolicy(policy);
       process.on('internalMessage', startDebugging);
     }
@@ -111,18 +112,10 @@ function takeOver(cluster) {
   function forkWorker(env, extra = {}) {
     cluster.setupPrimary();
     const id = ++lastId;
-    const link = new (load().Link)();
-    let child;
-    try {
-      child = spawnWorker(cluster.settings, env, link.workerFd);
-    } catch (error) {
-      link.close();
-      throw error;
-    } finally {
-      link.spawned();
-    }
+    const started = spawnWorker(cluster.settings, env, id, (opening, toIt, advanced) => openChannel(opening, toIt, id, advanced, extra));
+    const { link, process: child } = started;
     const worker = new Worker({ id, process: child });
-    tie(worker, link, extra);
+    tie(worker, started, extra);
     worker.on('message', (/** @type {any} */ message, /** @type {any} */ handle) => {
       cluster.emit('message', worker, message, handle);
     });
@@ -137,27 +130,46 @@ function takeOver(cluster) {
   }
 
   /**
-   * Opens the channel to a worker's process.
+   * Opens the channel to a process that has just been started. Whether it is a worker is known when `fork` returns.
    *
-   * @param {any} worker
+   * @param {any} child
    * @param {import('./native-types').Link} link
-   * @param {{ supervised?: object, held?: boolean }} extra
+   * @param {number} id
+   * @param {boolean} advanced
+   * @param {{ supervised?: object }} extra
    */
-  function tie(worker, link, { supervised, held = false }) {
-    const advanced = cluster.settings.serialization === 'advanced';
-    const hello = JSON.stringify({ id: worker.id, advanced, supervised });
-    const child = worker.process;
-    const channel = new MessageChannel(child, (onEvent) => link.channel(hello, onEvent), {
+  function openChannel(child, link, id, advanced, { supervised }) {
+    /** @type {{ channel: MessageChannel, worker: any }} */
+    const opened = { channel: /** @type {any} */ (undefined), worker: undefined };
+    const hello = JSON.stringify({ id, advanced, supervised });
+    opened.channel = new MessageChannel(child, (onEvent) => link.channel(hello, onEvent), {
       advanced,
       inWorker: false,
-      onControl: (message, fd) => onControl(worker, message, fd),
+      onControl(message, fd) {
+        if (opened.worker) onControl(opened.worker, message, fd);
+        else if (fd >= 0) load().closeFd(fd);
+      },
       deliver: (message, handle) => child.emit('message', message, handle),
       onClosed: () => {},
       onMalformed: (error) => {
-        if (worker.listenerCount('error') > 0) worker.emit('error', error);
-        else process.emitWarning(`Worker ${worker.id}: ${error.message}`, { code: 'ERR_RCLUSTER_MALFORMED_MESSAGE' });
+        const { worker } = opened;
+        if (worker?.listenerCount('error') > 0) worker.emit('error', error);
+        else process.emitWarning(`Worker ${id}: ${error.message}`, { code: 'ERR_RCLUSTER_MALFORMED_MESSAGE' });
       },
     });
+    return opened;
+  }
+
+  /**
+   * Makes a worker of a process.
+   *
+   * @param {any} worker
+   * @param {import('./spawn.js').Started<{ channel: MessageChannel, worker: any }>} started
+   * @param {{ held?: boolean }} extra
+   */
+  function tie(worker, { process: child, link, opened }, { held = false }) {
+    opened.worker = worker;
+    const { channel } = opened;
     /** @type {number | undefined} */
     let slot;
     const addToAcceptor = () => (slot ??= listeners.acceptor.addWorker(link));

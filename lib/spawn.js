@@ -1,73 +1,157 @@
 'use strict';
 
-// Starting a worker's process.
+// Starting a worker's process: by the `child_process.fork` of the moment, as tools replace it, and with what it is given
+// there. While it runs, the process that it starts gets our channel instead of Node's.
 
 const childProcess = require('node:child_process');
 
 const environment = require('./environment.js');
 const errors = require('./errors.js');
-const { binaryFile } = require('./native.js');
+const { binaryFile, load } = require('./native.js');
 const { workerExecArgv } = require('./settings.js');
 
 /**
- * Starts a worker that inherits `workerFd`. Bad settings throw what `child_process.fork` throws for them.
+ * A process that has been started for a worker.
  *
+ * @template T
+ * @typedef {object} Started
+ * @property {import('node:child_process').ChildProcess} process As `fork` has returned it.
+ * @property {import('./native-types').Link} link
+ * @property {T} opened What `open` has returned.
+ */
+
+/**
+ * Starts a worker. Bad settings throw what `child_process.fork` throws for them.
+ *
+ * @template T
  * @param {any} settings
  * @param {NodeJS.ProcessEnv | undefined} env
- * @param {number} workerFd
- * @returns {import('node:child_process').ChildProcess}
+ * @param {number} id
+ * @param {(child: any, link: import('./native-types').Link, advanced: boolean) => T} open Makes the channel: before
+ *   `fork` returns, so that a function in its place finds `send` and the events, as it would with Node's.
+ * @returns {Started<T>}
  */
-function spawnWorker(settings, env, workerFd) {
-  const execArgv = workerExecArgv({ settings });
-  const { cwd, gid, serialization, uid, windowsHide } = settings;
-  const options = { cwd, gid, serialization, uid, windowsHide, execArgv };
-  validate(settings, options);
-  const stdio = stdioWithChannel(settings);
-  const place = stdio.indexOf('ipc');
-  const workerEnv = environment.forWorker({ ...process.env, ...env }, place, binaryFile());
-  const args = [...withoutEval(execArgv), `${settings.exec}`, ...(settings.args ?? [])];
-  return childProcess.spawn(process.execPath, args, {
-    ...options,
-    shell: false,
-    env: workerEnv,
-    stdio: stdio.with(place, workerFd),
-  });
-}
-
-/**
- * @param {any} settings
- * @returns {any[]}
- */
-function stdioWithChannel({ silent, stdio }) {
-  if (Array.isArray(stdio)) return stdio;
-  const all = typeof stdio === 'string' ? stdio : silent ? 'pipe' : 'inherit';
-  return all === 'inherit' ? [0, 1, 2, 'ipc'] : [all, all, all, 'ipc'];
-}
-
-/** What `stdio` may be when it is a string. */
-const STDIO = ['ignore', 'inherit', 'overlapped', 'pipe'];
-
-/**
- * Lets Node itself complain about bad settings: a fork without a channel is refused after everything else has been
- * looked at, and before anything has been started.
- *
- * @param {any} settings
- * @param {any} options
- */
-function validate(settings, options) {
-  const { exec, args, stdio } = settings;
+function spawnWorker(settings, env, id, open) {
+  const { args, cwd, exec, gid, serialization, silent, stdio, uid, windowsHide } = settings;
+  const execArgv = withoutEval(workerExecArgv({ settings }));
   // `fork` would take it for its options.
   if (typeof args === 'object' && args !== null && !Array.isArray(args)) {
     throw errors.invalidArgument('args', 'an instance of Array', args);
   }
-  const channels = Array.isArray(stdio) ? stdio.filter((item) => item === 'ipc').length : 1;
-  const isBad = channels !== 1 || (typeof stdio === 'string' && !STDIO.includes(stdio));
+  /** @type {NodeJS.ProcessEnv} */
+  const workerEnv = { ...process.env, ...env, NODE_UNIQUE_ID: `${id}` };
+  const allowance = environment.allowance(execArgv, workerEnv.NODE_OPTIONS);
+  if (allowance) execArgv.push(...allowance);
+  /** @type {Map<any, { link: import('./native-types').Link, opened: T }>} */
+  const started = new Map();
+  const restore = replaceSpawn(`NODE_UNIQUE_ID=${id}`, allowance !== undefined, (child, link, advanced) => {
+    started.set(child, { link, opened: open(child, link, advanced) });
+  });
+  const options = { cwd, env: workerEnv, serialization, silent, windowsHide, execArgv, stdio, gid, uid };
   try {
-    childProcess.fork(exec, args, { ...options, stdio: isBad ? stdio : [0, 1, 2] });
+    const returned = childProcess.fork(exec, args, /** @type {any} */ (options));
+    return { process: returned, ...theOneOf(started, returned) };
   } catch (error) {
-    const refused = /** @type {NodeJS.ErrnoException} */ (error).code === 'ERR_CHILD_PROCESS_IPC_REQUIRED';
-    if (!refused || isBad) throw error;
+    for (const child of started.keys()) child.kill('SIGKILL');
+    throw error;
+  } finally {
+    restore();
   }
+}
+
+/**
+ * As long as `restore` is not called, a process that is started with a channel and the mark of the worker in its
+ * environment inherits our channel. Others, which a tool may start by the way, are none of our business.
+ *
+ * @param {string} mark
+ * @param {boolean} alone
+ * @param {(child: any, link: import('./native-types').Link, advanced: boolean) => void} onStarted
+ * @returns {() => void}
+ */
+function replaceSpawn(mark, alone, onStarted) {
+  // Where `fork` itself looks it up.
+  const prototype = /** @type {any} */ (childProcess.ChildProcess).prototype;
+  const { spawn: before } = prototype;
+  let active = true;
+  /** @this {any} @param {any} options */
+  function spawn(options) {
+    const isOurs = active && hasOneChannel(options?.stdio) && options.envPairs?.includes(mark);
+    if (!isOurs) return Reflect.apply(before, this, arguments);
+    const link = new (load().Link)();
+    let result;
+    try {
+      result = spawnWith(before, this, options, alone, link.workerFd);
+    } catch (error) {
+      link.close();
+      throw error;
+    } finally {
+      link.spawned();
+    }
+    onStarted(this, link, options.serialization === 'advanced');
+    return result;
+  }
+  prototype.spawn = spawn;
+  return () => {
+    active = false;
+    // What a tool has put in its place meanwhile stays, and leads to the one before by ours.
+    if (prototype.spawn === spawn) prototype.spawn = before;
+  };
+}
+
+/** @param {any} stdio Two channels are an error, which Node tells. */
+function hasOneChannel(stdio) {
+  return Array.isArray(stdio) && stdio.filter((item) => item === 'ipc').length === 1;
+}
+
+/**
+ * @param {(this: any, options: any) => unknown} before
+ * @param {any} child
+ * @param {any} options
+ * @param {boolean} alone
+ * @param {number} workerFd
+ */
+function spawnWith(before, child, options, alone, workerFd) {
+  const place = options.stdio.indexOf('ipc');
+  const stdio = [...options.stdio];
+  // A channel is never one of the three that every library writes to: it gets another number, and /dev/null that one.
+  const isStandard = place < 3;
+  if (isStandard) {
+    stdio[place] = 'ignore';
+    while (stdio.length < 3) stdio.push(undefined);
+    stdio.push(workerFd);
+  } else {
+    stdio[place] = workerFd;
+  }
+  const fd = isStandard ? stdio.length - 1 : place;
+  const changes = environment.forWorker(options, fd, binaryFile(), alone);
+  const result = before.call(child, { ...options, ...changes, stdio });
+  // What can be seen of it afterwards is what was asked for.
+  child.spawnargs = options.args;
+  if (isStandard) child.stdio?.pop();
+  return result;
+}
+
+/**
+ * Which of the processes that were started is the worker.
+ *
+ * @template V
+ * @param {Map<any, V>} started
+ * @param {any} returned By `fork`, or by what is in its place.
+ * @returns {V}
+ */
+function theOneOf(started, returned) {
+  // What is in its place may have put something before the process.
+  const only = started.size === 1 && typeof returned?.on === 'function' ? [...started.values()][0] : undefined;
+  const one = started.get(returned) ?? only;
+  if (one) return one;
+  // It is not a worker, and would be a primary that forks in its turn.
+  if (returned instanceof childProcess.ChildProcess && started.size === 0) returned.kill('SIGKILL');
+  throw errors.coded(
+    Error,
+    'ERR_RCLUSTER_FORK',
+    'What is in the place of child_process.fork must start the process with the environment and the "ipc" that it is given, ' +
+      `and return it. ${errors.received(returned)}`,
+  );
 }
 
 /**

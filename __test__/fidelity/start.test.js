@@ -8,10 +8,7 @@ const path = require('node:path');
 const { pathToFileURL } = require('node:url');
 const { ROOT, startScript } = require('../helpers/run');
 
-let folder;
-beforeAll(() => {
-  folder = fs.mkdtempSync(path.join(os.tmpdir(), "rcluster starts it's é-"));
-});
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), "rcluster starts it's é-"));
 afterAll(() => fs.rmSync(folder, { recursive: true }));
 
 const file = (name, text) => {
@@ -192,4 +189,175 @@ test('--permission: what the program may not do is an error that says so', async
   // Native addons are not allowed either: the built-in module stays as it is, and says why.
   expect(ours.lines).toEqual([{ native: false, reason: expect.stringContaining('native part does not load') }, denied]);
   expect(ours.exit).toEqual({ code: 0, signal: null });
+});
+
+describe('a tool has replaced child_process.fork', () => {
+  /** One worker, which counts its starts in a file and answers what it is told. */
+  const asked = file('asked.js', `
+    const cluster = require('node:cluster');
+    const fs = require('node:fs');
+    if (cluster.isPrimary) {
+      const worker = cluster.fork({ STARTS: process.argv[2] });
+      worker.on('message', (told) => {
+        if (told === 'ready') worker.send('tell');
+        else if (told !== 'heard') console.log(JSON.stringify([told, globalThis.seen ?? null, fs.readFileSync(process.argv[2], 'utf8')]));
+      });
+    } else {
+      fs.appendFileSync(process.env.STARTS, 'one ');
+      process.on('message', (message) => {
+        if (message !== 'tell') return process.send('heard');
+        process.send({ worker: cluster.worker.id, argv: process.argv.slice(3), execArgv: process.execArgv, tool: process.env.TOOL ?? null });
+        process.disconnect();
+      });
+      process.send('ready');
+    }
+  `);
+
+  /** With the tool before rcluster, and with rcluster before the tool. The built-in module sees only a tool that is first. */
+  async function withTool(text, { esm = false } = {}) {
+    const tool = file(`tool.${esm ? 'mjs' : 'cjs'}`, text);
+    const starts = path.join(folder, 'starts');
+    const execArgv = esm ? ['--import', pathToFileURL(tool).href] : ['--require', tool];
+    const run = async (...options) => {
+      fs.writeFileSync(starts, '');
+      const app = startScript(asked, { execArgv: options, args: [starts], cwd: folder });
+      const exit = await app.waitForExit();
+      expect({ exit, stderr: app.stderr }).toEqual({ exit: { code: 0, signal: null }, stderr: [] });
+      return app.stdout.map((line) => JSON.parse(line));
+    };
+    const none = file('nothing.js', '');
+    const builtin = await run(...execArgv, '--require', none);
+    const hidden = (lines, name) => JSON.parse(JSON.stringify(lines).replaceAll(name, none));
+    expect(hidden(await run(...execArgv, '--require', ROOT), ROOT)).toEqual(builtin);
+    const first = hidden(await run('--require', ROOT, ...execArgv), ROOT);
+    expect(first.map(([told, ...rest]) => [{ ...told, execArgv: null }, ...rest]))
+      .toEqual(builtin.map(([told, ...rest]) => [{ ...told, execArgv: null }, ...rest]));
+    return builtin[0];
+  }
+
+  const wrap = (body, before = '') => `
+    const cp = require('node:child_process');
+    const { fork } = cp;
+    ${before}
+    cp.fork = function (file, args, options) { ${body} };`;
+
+  test('by one that has its own stdio, arguments and variables', async () => {
+    const [told, , starts] = await withTool(wrap(`
+      const env = { ...options.env, TOOL: options.env.NODE_UNIQUE_ID };
+      return fork(file, [...args, 'more'], { ...options, env, stdio: ['ignore', 'inherit', 'inherit', 'pipe', 'ipc'] });`));
+    expect([told, starts]).toEqual([expect.objectContaining({ argv: ['more'], tool: '1', worker: 1 }), 'one ']);
+  });
+
+  test('by one that talks to the process at once', async () => {
+    const [, seen] = await withTool(wrap(`
+      const child = fork(file, args, options);
+      globalThis.seen = [child.connected, child.channel !== null, child.spawnargs.length > 1];
+      child.on('message', (message) => globalThis.seen.push(typeof message));
+      child.send('from the tool');
+      return child;`));
+    expect(seen).toEqual([true, true, true, 'string', 'string', 'object']);
+  });
+
+  test('by one that starts another process before', async () => {
+    const other = file('other.js', "process.once('message', (message) => { process.send(message); process.disconnect(); });");
+    const [told, , starts] = await withTool(wrap(`
+      const helper = fork(${JSON.stringify(other)}, [], { execArgv: [] });
+      helper.send('hello');
+      return fork(file, args, options);`));
+    expect([told.worker, starts]).toEqual([1, 'one ']);
+  });
+
+  test('by one that runs a program of its own, as the CoffeeScript command does', async () => {
+    const runner = file('runner.js', 'process.argv.splice(1, 1); process.env.TOOL = "run"; require(process.argv[1]);');
+    const [told] = await withTool(wrap(`return fork(${JSON.stringify(runner)}, [file, ...args], options);`));
+    expect(told).toMatchObject({ tool: 'run', worker: 1 });
+  });
+
+  test('by one that puts something before the process', async () => {
+    const [told] = await withTool(wrap(`
+      return new Proxy(fork(file, args, options), {
+        get: (child, name) => typeof child[name] === 'function' ? child[name].bind(child) : child[name],
+      });`));
+    expect(told.worker).toBe(1);
+  });
+
+  test('by an ES module', async () => {
+    const [told] = await withTool(`
+      import cp from 'node:child_process';
+      const { fork } = cp;
+      cp.fork = (file, args, options) => fork(file, args, { ...options, env: { ...options.env, TOOL: 'module' } });`, { esm: true });
+    expect(told.tool).toBe('module');
+  });
+
+  test('and one that has replaced ChildProcess.prototype.spawn', async () => {
+    const [told, seen] = await withTool(`
+      const { ChildProcess } = require('node:child_process');
+      const { spawn } = ChildProcess.prototype;
+      ChildProcess.prototype.spawn = function (options) {
+        globalThis.seen = options.stdio.length;
+        return spawn.call(this, { ...options, envPairs: [...options.envPairs, 'TOOL=spawn'] });
+      };`);
+    expect([told.tool, seen]).toEqual(['spawn', 4]);
+  });
+
+  /** With rcluster: the error of `fork`, after which no process of the worker's is left. */
+  async function withBadTool(body) {
+    const tool = file('bad tool.cjs', wrap(body, 'const call = (...all) => (globalThis.child = fork(...all));'));
+    const script = file('bad.js', `
+      const cluster = require('node:cluster');
+      if (cluster.isPrimary) {
+        const { spawn } = require('node:child_process').ChildProcess.prototype;
+        let thrown;
+        try {
+          cluster.fork();
+        } catch ({ code, message }) {
+          thrown = { code, message };
+        }
+        const { child } = globalThis;
+        const same = require('node:child_process').ChildProcess.prototype.spawn === spawn;
+        const tell = (...end) => console.log(JSON.stringify([thrown, end, same, Object.keys(cluster.workers)]));
+        if (child) child.on('exit', tell);
+        else tell();
+      } else {
+        setInterval(() => {}, 1000);
+      }
+    `);
+    const app = startScript(script, { execArgv: ['--require', tool, '--require', ROOT], cwd: folder });
+    expect(await app.waitForExit()).toEqual({ code: 0, signal: null });
+    expect(app.stderr).toEqual([]);
+    return JSON.parse(app.stdout[0]);
+  }
+
+  const refused = { code: 'ERR_RCLUSTER_FORK', message: expect.stringContaining('in the place of child_process.fork') };
+  test.each([
+    ['throws after it has started the process', 'call(file, args, options); throw Object.assign(new Error("no"), { code: "NO" });',
+      { code: 'NO', message: 'no' }, [null, 'SIGKILL']],
+    ['returns a promise', 'return Promise.resolve(call(file, args, options));', refused, [null, 'SIGKILL']],
+    ['returns nothing', 'call(file, args, options);', refused, [null, 'SIGKILL']],
+    ['starts nothing', '', refused, []],
+    ['drops the environment', 'return call(file, args, { ...options, env: {} });', refused, [null, 'SIGKILL']],
+  ])('one that %s: one error, and no process', async (_name, body, error, end) => {
+    expect(await withBadTool(body)).toEqual([error, end, true, []]);
+  });
+});
+
+test.each([
+  ['a URL', 'require("node:url").pathToFileURL(__filename)'],
+  ['a Buffer', 'Buffer.from(__filename)'],
+])('exec: %s', async (_name, exec) => {
+  const script = file('exec.js', `
+    const cluster = require('node:cluster');
+    if (cluster.isPrimary) {
+      cluster.setupPrimary({ exec: ${exec} });
+      try {
+        cluster.fork().on('message', (seen) => console.log(JSON.stringify(seen)));
+      } catch ({ code, message }) {
+        console.log(JSON.stringify([code, message]));
+      }
+    } else {
+      process.send(process.argv.slice(1));
+      process.disconnect();
+    }
+  `);
+  expect(await compare(script)).toHaveLength(2);
 });
