@@ -89,27 +89,26 @@ function isOurWorker() {
   delete env[WORKER];
   const options = env.NODE_OPTIONS;
   for (const { quoted } of options ? PRELOADS : []) {
-    // Usually it is the first. A tool may have put its own before.
-    const rest = `${options} `.replace(`${quoted} `, '').trimEnd();
-    if (rest === options) continue;
-    if (rest === '') delete env.NODE_OPTIONS;
-    else env.NODE_OPTIONS = rest;
+    if (options === quoted) delete env.NODE_OPTIONS;
+    else if (options?.startsWith(`${quoted} `)) env.NODE_OPTIONS = options.slice(quoted.length + 1);
+    // A tool has put its own before.
+    else if (options?.includes(` ${quoted}`)) env.NODE_OPTIONS = options.replace(` ${quoted}`, '');
   }
   const [fd] = value.split(':', 1);
   inherited = { fd: Number(fd), binary: value.slice(fd.length + 1) };
   return true;
 }
 
-/** Removes our options from `process.execArgv`: of a worker, and of a thread, which inherits those of its process. */
-function hideOptions() {
+/** Removes the preload from `process.execArgv`: of a worker, and of a thread, which inherits those of its process. */
+function hidePreload() {
   const { execArgv } = process;
-  for (const { plain } of PRELOADS) {
-    const place = execArgv.indexOf(plain);
-    if (place < 0) continue;
-    execArgv.splice(place, 1);
-    if (plain === PRELOADS[0].plain) continue;
-    while (execArgv.at(-1) === ADDONS || execArgv.at(-1) === ALLOW_ADDONS) execArgv.pop();
-  }
+  for (const { plain } of PRELOADS) if (execArgv.includes(plain)) execArgv.splice(execArgv.indexOf(plain), 1);
+}
+
+/** Removes what {@link allowance} has added. */
+function hideAllowance() {
+  const { execArgv } = process;
+  for (const option of [ALLOW_ADDONS, ADDONS]) if (execArgv.at(-1) === option) execArgv.pop();
 }
 
 /** The number of the descriptor that this worker inherited. */
@@ -148,4 +147,14 @@ function asWorker(cluster) {
   return Object.assign(cluster, { isWorker: true, isMaster: false, isPrimary: false });
 }
 
-module.exports = { PRELOAD, allowance, binaryFile, forWorker, hideOptions, isOurWorker, requireAsWorker, workerFd };
+module.exports = {
+  PRELOAD,
+  allowance,
+  binaryFile,
+  forWorker,
+  hideAllowance,
+  hidePreload,
+  isOurWorker,
+  requireAsWorker,
+  workerFd,
+};

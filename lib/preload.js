@@ -5,5 +5,5 @@
 
 const environment = require('./environment.js');
 
-environment.hideOptions();
+environment.hidePreload();
 if (environment.isOurWorker()) require('./load.js');

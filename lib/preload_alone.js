@@ -4,8 +4,10 @@
 // `--allow-addons`): ours has to be. So the worker is started as if it might, and what Node would refuse is refused here,
 // in its threads as well.
 
+const { hideAllowance } = require('./environment.js');
 const { coded } = require('./errors.js');
 
+hideAllowance();
 require('./preload.js');
 
 process.dlopen = function dlopen() {

@@ -111,8 +111,9 @@ function hasOneChannel(stdio) {
  * @param {number} workerFd
  */
 function spawnWith(before, child, options, alone, workerFd) {
-  const place = options.stdio.indexOf('ipc');
-  const stdio = [...options.stdio];
+  // Node leaves holes out, and so do the numbers.
+  const stdio = options.stdio.filter(() => true);
+  const place = stdio.indexOf('ipc');
   // A channel is never one of the three that every library writes to: it gets another number, and /dev/null that one.
   const isStandard = place < 3;
   if (isStandard) {

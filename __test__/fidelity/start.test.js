@@ -361,3 +361,134 @@ test.each([
   `);
   expect(await compare(script)).toHaveLength(2);
 });
+
+/** A program whose worker, and a thread of it, tell what they see of their options. */
+const options = file('options.js', `
+  const cluster = require('node:cluster');
+  const { Worker, isMainThread, parentPort } = require('node:worker_threads');
+  const load = () => {
+    try {
+      process.dlopen({ exports: {} }, '/no/such.node');
+    } catch ({ name, code }) {
+      return [name, code];
+    }
+  };
+  const see = () => ({
+    addon: load(), execArgv: process.execArgv, options: process.env.NODE_OPTIONS ?? null, from: process.env.FROM_FILE ?? null,
+    proto: typeof {}.__proto__, size: require('node:http').maxHeaderSize, rcluster: isMainThread ? undefined : cluster.rcluster ?? null,
+    ours: Object.keys(process.env).filter((name) => /RCLUSTER|UNIQUE_ID|CHANNEL/.test(name)),
+  });
+  if (!isMainThread) {
+    parentPort.postMessage(see());
+  } else if (cluster.isPrimary) {
+    const { execArgv, env } = JSON.parse(process.argv[2]);
+    cluster.setupPrimary({ execArgv, args: [] });
+    cluster.fork(env).on('message', (seen) => console.log(JSON.stringify(seen)));
+  } else if (process.execArgv.some((option) => option.endsWith('permission'))) {
+    process.send([see()]);
+    process.disconnect();
+  } else {
+    new Worker(__filename).once('message', (seen) => {
+      process.send([see(), seen]);
+      process.disconnect();
+    });
+  }
+`);
+const environmentFile = file('worker.env', 'NODE_OPTIONS="--max-http-header-size=4321"\nFROM_FILE=yes\n');
+const [permission] = ['--permission', '--experimental-permission'].filter((name) => process.allowedNodeEnvironmentFlags.has(name));
+
+test.each([
+  ['none', [], {}],
+  ['--env-file with NODE_OPTIONS', [`--env-file=${environmentFile}`], {}],
+  ['an empty NODE_OPTIONS', [], { NODE_OPTIONS: '' }],
+  ['a blank NODE_OPTIONS', [], { NODE_OPTIONS: ' ' }],
+  ['NODE_OPTIONS of the worker', [], { NODE_OPTIONS: '--max-http-header-size=4322' }],
+  ['--no-addons', ['--no-addons', '--no-warnings'], {}],
+  ['--no-addons in NODE_OPTIONS', ['--no-warnings'], { NODE_OPTIONS: '--no-addons' }],
+  ['--permission', [permission, '--allow-fs-read=*', '--no-warnings'], {}],
+  ['--disable-proto', ['--disable-proto=delete'], {}],
+  ['--frozen-intrinsics', ['--frozen-intrinsics', '--no-warnings'], {}],
+  ['--disallow-code-generation-from-strings', ['--disallow-code-generation-from-strings'], {}],
+  ['variables that tell Node of a channel', [], { NODE_UNIQUE_ID: '7' }],
+])('options of the worker alone: %s', async (_name, execArgv, env) => {
+  const [seen] = await compare(options, { args: [JSON.stringify({ execArgv, env })] });
+  expect(seen).toMatchObject({ execArgv, options: env.NODE_OPTIONS ?? (execArgv[0]?.includes('env-file') ? expect.anything() : null), ours: [] });
+});
+
+test('with another preload before ours, which has loaded the module already', async () => {
+  file('early.cjs', "require('node:cluster');");
+  const before = file('before.env', 'NODE_OPTIONS="--require ./early.cjs"\n');
+  const script = file('late.js', `
+    const cluster = require('node:cluster');
+    if (cluster.isPrimary) {
+      cluster.setupPrimary({ execArgv: ['--env-file=' + ${JSON.stringify(before)}] });
+      cluster.fork().on('message', (seen) => console.log(JSON.stringify(seen)));
+    } else {
+      const server = require('node:net').createServer().listen(0, () => {
+        process.send([cluster.isWorker, cluster.isMaster, cluster.worker.id, Object.hasOwn(cluster, 'fork')]);
+        process.disconnect();
+      });
+    }
+  `);
+  expect(await compare(script)).toEqual([true, false, 1, false]);
+});
+
+test('the policy of the environment, set by the program itself', async () => {
+  const script = (before, after) => file('policy.js', `
+    ${before}
+    const cluster = require('node:cluster');
+    ${after}
+    const policies = [cluster.schedulingPolicy];
+    cluster.setupPrimary({ exec: ${JSON.stringify(file('end.js', 'process.disconnect();'))} });
+    cluster.fork();
+    console.log(JSON.stringify([...policies, cluster.schedulingPolicy, Object.keys(cluster).includes('schedulingPolicy')]));
+  `);
+  expect(await compare(script("process.env.NODE_CLUSTER_SCHED_POLICY = 'none';", ''))).toEqual([1, 1, true]);
+  expect(await compare(script('', 'cluster.schedulingPolicy = cluster.SCHED_NONE;'))).toEqual([1, 1, true]);
+  expect(await compare(script('', ''), { env: { NODE_CLUSTER_SCHED_POLICY: 'none' } })).toEqual([1, 1, true]);
+  expect(await compare(script('', ''))).toEqual([2, 2, true]);
+});
+
+test('the channel at any place of stdio, with pipes, numbers, streams and holes beside it', async () => {
+  const script = file('stdio.js', `
+    const cluster = require('node:cluster');
+    const fs = require('node:fs');
+    const { once } = require('node:events');
+    if (cluster.isPrimary) (async () => {
+      const name = 'stdio.log.' + process.pid;
+      const log = fs.createWriteStream(name);
+      await once(log, 'open');
+      const seen = [];
+      for (const [stdio, pipe] of [
+        [['ipc', 'ignore', 'ignore'], 0],
+        [['ignore', 'ipc'], 0],
+        [[null, 'ignore', 'ipc', , 'pipe'], 3],
+        [['ignore', 'ignore', 'ignore', 'pipe', 'ipc'], 3],
+        [['ignore', 'ignore', 'ignore', 'ipc', 'overlapped', 'ignore', 'pipe'], 6],
+        [['ignore', log, log.fd, null, undefined, 'ipc'], 0],
+        [['ignore', 'inherit', 2, 'ipc'], 0],
+      ]) for (const serialization of ['json', 'advanced']) {
+        cluster.setupPrimary({ stdio, serialization, args: [pipe] });
+        const worker = cluster.fork();
+        const { stdio: streams, spawnargs } = worker.process;
+        const shape = streams.map((stream) => stream === null ? 0 : 1).join('');
+        const closed = once(worker.process, 'close');
+        const data = pipe ? once(streams[pipe], 'data') : ['nothing'];
+        const [told] = await once(worker, 'message');
+        seen.push(String((await data)[0]));
+        if (pipe) streams[pipe].resume();
+        worker.send('end');
+        await closed;
+        seen.push([shape, spawnargs.slice(1), told]);
+      }
+      fs.rmSync(name);
+      console.log(JSON.stringify(seen));
+    })();
+    else {
+      process.on('message', () => process.disconnect());
+      if (+process.argv[2]) fs.writeSync(+process.argv[2], 'through the pipe');
+      process.send('hello');
+    }
+  `);
+  expect(await compare(script)).toHaveLength(28);
+});
