@@ -20,6 +20,8 @@ const EVENT = Object.freeze({
   outOfDescriptors: 36,
 });
 
+/** What the kernel says of a handle that has no socket yet (EBADF). */
+const NO_DESCRIPTOR = -9;
 /** `send` says "please stop" when more bytes than this wait to be written. */
 const HIGH_WATER_MARK = 128 * 1024;
 /** How long (ms) a process that ends waits for a peer that does not read. */
@@ -148,6 +150,7 @@ class MessageChannel {
   #target;
   #advanced;
   #onControl;
+  #isHeard;
   #onClosed;
   #onMalformed;
 
@@ -182,10 +185,12 @@ class MessageChannel {
    * @param {boolean} options.inWorker
    * @param {(message: any, fd: number) => void} options.onControl Gets messages between the two sides of rcluster.
    * @param {(message: any, handle: any) => boolean} options.deliver Emits a message; `false` keeps it for later.
+   * @param {(isInternal: boolean) => boolean} [options.isHeard] Whether somebody listens for messages. If not, nothing is
+   *   made of a handle.
    * @param {() => void} options.onClosed
    * @param {(error: Error) => void} options.onMalformed The other side wrote what makes no sense; the channel ends.
    */
-  constructor(target, open, { advanced, inWorker, onControl, deliver, onClosed, onMalformed }) {
+  constructor(target, open, { advanced, inWorker, onControl, deliver, isHeard, onClosed, onMalformed }) {
     this.#native = open(receiver(this.#end));
     this.#end.receive = (kind, payload, fd) => this.#onCallback(kind, payload, fd);
     this.#target = target;
@@ -194,6 +199,7 @@ class MessageChannel {
     this.#onControl = onControl;
     this.#onClosed = onClosed;
     this.#onMalformed = onMalformed;
+    this.#isHeard = isHeard;
     this.inWorker = inWorker;
     this.deliver = deliver;
     this.control = new Control(this.#native, inWorker);
@@ -423,12 +429,16 @@ class MessageChannel {
   #sendHandle(message, handle, options, callback) {
     const { about, fd, release } = handles().prepare(this, handle, options);
     // A socket that was sent before has no descriptor any more: the message goes alone.
-    if (fd < 0) return this.send(message, undefined, options, callback);
-    const errno = this.#pushWithFd(about, message, fd);
-    release();
+    if (fd === undefined) return this.send(message, undefined, options, callback);
+    let errno;
+    try {
+      errno = fd < 0 ? NO_DESCRIPTOR : this.#pushWithFd(about, message, fd);
+    } finally {
+      release();
+    }
     if (errno < 0) {
       if (!options.swallowErrors) this.#fail(errors().system(errno, 'write'), callback);
-      return false;
+      return this.#queued < HIGH_WATER_MARK;
     }
     if (typeof callback === 'function') this.#gatheredCallbacks.push(callback);
     this.#queued++; // At least: what is gathered has to be flushed.
@@ -643,8 +653,7 @@ class MessageChannel {
       return;
     }
     discard(fd);
-    if (sound) this.socketLists.onControl(message);
-    else this.#malformed('a control message makes no sense');
+    if (!sound || !this.socketLists.onControl(message)) this.#malformed('a control message makes no sense');
   }
 
   /**
@@ -653,6 +662,10 @@ class MessageChannel {
    */
   #gotHandle(parts, fd) {
     const [about, message] = Array.isArray(parts) ? parts : [];
+    if (this.#isHeard?.(isInternal(message)) === false) {
+      handles().discardForeign(fd);
+      return;
+    }
     this.#understand(() => handles().receive(this, about, fd), (receive) => receive((handle) => this.#emit(message, handle)));
   }
 }

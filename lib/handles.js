@@ -8,14 +8,18 @@ const errors = () => require('./errors.js');
 
 const nothing = () => {};
 
+/** Classes of raw handles that can be sent. What is inside a TLS socket, or a terminal, would arrive as something else. */
+const STREAMS = new Set(['TCP', 'Pipe']);
+
 /**
- * What is to be sent for a handle: `about` goes with the message, `fd` is its descriptor (-1 when it has none any
- * more), and `release` is called when the descriptor has been duplicated.
+ * What is to be sent for a handle: `about` goes with the message, `fd` is its descriptor (negative when it cannot be sent
+ * now; `undefined` when there is nothing to send any more, and the message goes alone), and `release` is called when the
+ * descriptor has been duplicated.
  *
  * @param {import('./channel.js').MessageChannel} channel
  * @param {any} handle
  * @param {{ keepOpen?: boolean }} options
- * @returns {{ about: { type: string, key?: string, dgramType?: string }, fd: number, release: () => void }}
+ * @returns {{ about: { type: string, key?: string, dgramType?: string }, fd: number | undefined, release: () => void }}
  */
 function prepare(channel, handle, options) {
   if (handle instanceof net().Socket) return prepareSocket(channel, handle, options);
@@ -31,7 +35,7 @@ function prepare(channel, handle, options) {
 
 /** @param {any} raw */
 function fdOf(raw) {
-  if (!raw) return -1;
+  if (!raw) return undefined;
   // A server of a worker under round-robin has no socket of its own that could be sent.
   if (typeof raw.fd !== 'number') throw errors().invalidHandle();
   return raw.fd;
@@ -46,7 +50,8 @@ function prepareSocket(channel, socket, { keepOpen }) {
   const raw = socket._handle;
   /** @type {{ type: string, key?: string }} */
   const about = { type: 'net.Socket' };
-  if (!raw) return { about, fd: -1, release: nothing };
+  if (!raw) return { about, fd: undefined, release: nothing };
+  if (!STREAMS.has(raw.constructor.name)) throw errors().invalidHandle();
   if (socket.server) {
     about.key = socket.server._connectionKey;
     channel.socketLists.sent(socket.server);
@@ -83,7 +88,7 @@ function detach(socket, raw) {
 
 /**
  * Makes of a received descriptor what was sent; throws when it cannot be that. The result calls `emit` with it,
- * perhaps later.
+ * perhaps later, or never when it turns out to be of no use.
  *
  * @param {import('./channel.js').MessageChannel} channel
  * @param {any} about
@@ -96,25 +101,39 @@ function receive(channel, about, fd) {
   const [isServer, isSocket, isDatagram] = [type === 'net.Server', type === 'net.Socket', type === 'dgram.Socket'];
   const fits = isServer || isSocket ? kind !== 'udp' : !isDatagram || kind === 'udp';
   // A worker trusts its primary. The other way round the kernel is asked.
-  const isLie = (isServer || isSocket) && !channel.inWorker && load().isListening(fd) !== isServer;
+  const trusted = channel.inWorker;
+  const isLie = (isServer || isSocket) && !trusted && load().isListening(fd) !== isServer;
   if (!kind || !fits || isLie) {
-    load().closeFd(fd);
+    discardForeign(fd);
     throw errors().invalidHandle();
   }
   const raw = openRaw(kind, fd, isServer);
-  if (isServer) return (emit) => adoptServer(raw, kind, emit);
+  if (isServer) return (emit) => adoptServer(raw, kind, trusted, emit);
   if (isSocket) return (emit) => emit(adoptSocket(channel, raw, about.key));
-  if (isDatagram) return (emit) => adoptDatagram(raw, about.dgramType === 'udp6' ? 'udp6' : 'udp4', emit);
+  if (isDatagram) return (emit) => adoptDatagram(raw, about.dgramType === 'udp6' ? 'udp6' : 'udp4', trusted, emit);
   return (emit) => emit(raw);
+}
+
+/**
+ * Closes a descriptor that has come from another process. That may take as long as that process likes.
+ *
+ * @param {number} fd
+ */
+function discardForeign(fd) {
+  load().closeFd(fd);
 }
 
 /**
  * @param {any} raw
  * @param {'tcp' | 'pipe' | 'udp'} kind
+ * @param {boolean} trusted
  * @param {(server: any) => void} emit
  */
-function adoptServer(raw, kind, emit) {
+function adoptServer(raw, kind, trusted, emit) {
   const server = new (net().Server)();
+  // The sender may have ended it meanwhile, or end it later: it has the same socket. Then it must not accept in vain for ever,
+  // nor be an error that ends the primary.
+  if (!trusted) server.on('error', () => server.listenerCount('error') === 1 && server.close(nothing));
   server.once('listening', () => emit(server));
   if (kind === 'tcp') {
     server.listen(raw);
@@ -141,11 +160,14 @@ function adoptSocket(channel, raw, key) {
 /**
  * @param {any} raw
  * @param {'udp4' | 'udp6'} type
+ * @param {boolean} trusted
  * @param {(socket: any) => void} emit
  */
-function adoptDatagram(raw, type, emit) {
+function adoptDatagram(raw, type, trusted, emit) {
   const socket = dgram().createSocket(type);
+  // An error may be pending, or come at any time: its sender has the same socket.
+  if (!trusted) socket.on('error', nothing);
   socket.bind(raw, () => emit(socket));
 }
 
-module.exports = { detach, prepare, receive };
+module.exports = { detach, discardForeign, prepare, receive };

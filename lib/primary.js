@@ -6,6 +6,7 @@ const EventEmitter = require('node:events');
 
 const { MessageChannel } = require('./channel.js');
 const { coded } = require('./errors.js');
+const { hears } = require('./heard.js');
 const { Listeners } = require('./listeners.js');
 const { load } = require('./native.js');
 const { POLICIES, assertPolicy, definePolicy } = require('./policies.js');
@@ -22,6 +23,12 @@ const { spawnWorker } = require('./spawn.js');
  * @property {boolean} held Whether it is kept out of the rotation for the time being.
  * @property {(message: any) => void} onControl Gets what only a supervisor understands.
  * @property {number} lost Connections that were open in it when it ended.
+ */
+
+/**
+ * The primary's end of the channel to a process, and what is made of it.
+ *
+ * @typedef {{ channel: MessageChannel, worker: any, isHeard: (isInternal: boolean) => boolean }} Opened
  */
 
 /**
@@ -119,6 +126,7 @@ function takeOver(cluster) {
     worker.on('message', (/** @type {any} */ message, /** @type {any} */ handle) => {
       cluster.emit('message', worker, message, handle);
     });
+    started.opened.isHeard = hears(child, worker, cluster);
     if (child.pid !== undefined) pids.add(child.pid);
     child.once('exit', () => pids.delete(/** @type {number} */ (child.pid)));
     child.once('error', () => child.pid === undefined && link.close());
@@ -139,8 +147,8 @@ function takeOver(cluster) {
    * @param {{ supervised?: object }} extra
    */
   function openChannel(child, link, id, advanced, { supervised }) {
-    /** @type {{ channel: MessageChannel, worker: any }} */
-    const opened = { channel: /** @type {any} */ (undefined), worker: undefined };
+    /** @type {Opened} */
+    const opened = { channel: /** @type {any} */ (undefined), worker: undefined, isHeard: () => child.listenerCount('message') > 0 };
     const hello = JSON.stringify({ id, advanced, supervised });
     opened.channel = new MessageChannel(child, (onEvent) => link.channel(hello, onEvent), {
       advanced,
@@ -150,6 +158,7 @@ function takeOver(cluster) {
         else if (fd >= 0) load().closeFd(fd);
       },
       deliver: (message, handle) => child.emit('message', message, handle),
+      isHeard: (isInternal) => opened.isHeard(isInternal),
       onClosed: () => {},
       onMalformed: (error) => {
         const { worker } = opened;
@@ -164,7 +173,7 @@ function takeOver(cluster) {
    * Makes a worker of a process.
    *
    * @param {any} worker
-   * @param {import('./spawn.js').Started<{ channel: MessageChannel, worker: any }>} started
+   * @param {import('./spawn.js').Started<Opened>} started
    * @param {{ held?: boolean }} extra
    */
   function tie(worker, { process: child, link, opened }, { held = false }) {

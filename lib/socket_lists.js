@@ -28,17 +28,14 @@ class SentSockets extends EventEmitter {
   }
 }
 
-/** The receiver's side: counts the sockets that came from one server. */
-class GotSockets extends EventEmitter {
-  count = 0;
+/** How many questions a side may have that wait for sockets to be closed. An honest one asks once for each server. */
+const MOST_WAITING = 4096;
 
-  /** @param {import('node:net').Socket} socket */
-  add(socket) {
-    this.count++;
-    socket.once('close', () => {
-      if (--this.count === 0) this.emit('empty');
-    });
-  }
+/** The receiver's side: the sockets that came from one server. */
+class GotSockets {
+  count = 0;
+  /** Questions to be answered when all are closed. @type {number[]} */
+  waiting = [];
 }
 
 /** All that one channel has sent and got. */
@@ -50,6 +47,8 @@ class SocketLists {
   /** @type {Map<number, (answer: number) => void>} */
   #questions = new Map();
   #lastQuestion = 0;
+  /** How many questions wait for an answer of ours. */
+  #waiting = 0;
 
   /** @param {import('./channel.js').MessageChannel} channel */
   constructor(channel) {
@@ -76,9 +75,15 @@ class SocketLists {
    * @param {import('node:net').Socket} socket
    */
   got(key, socket) {
-    let list = this.#got.get(key);
-    if (!list) this.#got.set(key, (list = new GotSockets()));
-    list.add(socket);
+    const list = this.#got.get(key) ?? new GotSockets();
+    this.#got.set(key, list);
+    list.count++;
+    socket.once('close', () => {
+      if (--list.count > 0) return;
+      this.#got.delete(key);
+      this.#waiting -= list.waiting.length;
+      for (const question of list.waiting) this.#answer(question, 0);
+    });
   }
 
   /**
@@ -95,19 +100,22 @@ class SocketLists {
    * Handles what the other side says of socket lists.
    *
    * @param {any} message
+   * @returns {boolean} Whether it is one of the three that there are, and not one too many.
    */
-  onControl(message) {
-    const { act, key, question, answer } = message;
+  onControl({ act, key, question, answer }) {
+    if (typeof question !== 'number') return false;
+    const list = this.#got.get(key);
     if (act === 'socket-answer') {
-      this.#questions.get(question)?.(Number(answer) || 0);
+      // An answer that nobody has asked for is nobody's business.
+      this.#questions.get(question)?.(Number.isSafeInteger(answer) && answer > 0 ? answer : 0);
       this.#questions.delete(question);
-    } else if (act === 'count-sockets') {
-      this.#answer(question, this.#got.get(key)?.count ?? 0);
+    } else if (act === 'count-sockets' || !list) {
+      this.#answer(question, list?.count ?? 0);
     } else {
-      const list = this.#got.get(key);
-      if (list?.count) list.once('empty', () => this.#answer(question, 0));
-      else this.#answer(question, 0);
+      list.waiting.push(question);
+      return ++this.#waiting <= MOST_WAITING;
     }
+    return true;
   }
 
   /**
@@ -124,6 +132,8 @@ class SocketLists {
     this.#questions.clear();
     for (const list of this.#sent.values()) list.emit('exit', list);
     this.#sent.clear();
+    // The sockets that it has sent may stay for long; what it has asked need not.
+    for (const list of this.#got.values()) list.waiting = [];
   }
 }
 
