@@ -154,3 +154,32 @@ test('a TLS socket is refused, and stays what it was', async () => {
   });
   expect(primary).toEqual(['ERR_INVALID_HANDLE_TYPE', 'ERR_INVALID_HANDLE_TYPE', 'still encrypted']);
 });
+
+test('messages come in their order, with and without handles, in both directions', async () => {
+  const { primary, worker } = await compare({
+    async primary({ forkReady, once, report }) {
+      const { all } = require('./handles');
+      const child = await forkReady();
+      const heard = [];
+      child.on('message', (message) => heard.push(message));
+      for (const [name, handle] of await all()) child.send(name, handle);
+      await once(child, 'disconnect');
+      report(heard);
+      process.exit();
+    },
+    async worker({ report }) {
+      const { all } = require('./handles');
+      const heard = [];
+      process.on('message', async (message) => {
+        heard.push(message);
+        if (message !== 'end') return;
+        report(heard);
+        for (const [name, handle] of await all()) process.send(name, handle);
+        process.disconnect();
+      });
+      process.send('ready');
+    },
+  });
+  const order = ['server', 'alone', 'datagram socket', 'alone', 'raw', 'server', 'end'];
+  expect([primary, worker]).toEqual([[order], [order]]);
+});

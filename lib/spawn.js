@@ -50,13 +50,26 @@ function spawnWorker(settings, env, id, open) {
   const options = { cwd, env: workerEnv, serialization, silent, windowsHide, execArgv, stdio, gid, uid };
   try {
     const returned = childProcess.fork(exec, args, /** @type {any} */ (options));
-    return { process: returned, ...theOneOf(started, returned) };
+    const one = theOneOf(started, returned);
+    forget(started, one);
+    return { process: returned, ...one };
   } catch (error) {
+    forget(started);
     for (const child of started.keys()) child.kill('SIGKILL');
     throw error;
   } finally {
     restore();
   }
+}
+
+/**
+ * Nobody else will close what belongs to processes that are not the worker.
+ *
+ * @param {Map<any, { link: import('./native-types').Link }>} started
+ * @param {object} [one] That is.
+ */
+function forget(started, one) {
+  for (const [child, other] of started) if (other !== one) child.once('exit', () => other.link.close());
 }
 
 /**

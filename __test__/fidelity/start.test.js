@@ -267,6 +267,24 @@ describe('a tool has replaced child_process.fork', () => {
     expect([told.worker, starts]).toEqual([1, 'one ']);
   });
 
+  test('by one that starts two and returns the second: that is the worker, and the other can talk as well', async () => {
+    const [told, seen, starts] = await withTool(wrap(`
+      globalThis.seen = [];
+      const first = fork(file, args, options);
+      first.on('message', (message) => {
+        if (message === 'ready') first.send('tell');
+        else globalThis.seen.push(message.worker);
+        if (message !== 'ready') globalThis.go();
+      });
+      // Not before the first has ended.
+      const second = fork(file, args, options);
+      const { send } = second;
+      const ended = new Promise((resolve) => { globalThis.go = resolve; }).then(() => new Promise((resolve) => { first.on('exit', resolve); }));
+      second.send = function (...all) { void ended.then(() => send.apply(this, all)); };
+      return second;`));
+    expect([told.worker, seen, starts]).toEqual([1, [1], 'one one ']);
+  });
+
   test('by one that runs a program of its own, as the CoffeeScript command does', async () => {
     const runner = file('runner.js', 'process.argv.splice(1, 1); process.env.TOOL = "run"; require(process.argv[1]);');
     const [told] = await withTool(wrap(`return fork(${JSON.stringify(runner)}, [file, ...args], options);`));
