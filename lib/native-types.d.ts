@@ -75,8 +75,8 @@ export interface Acceptor {
 }
 
 export interface ConnectionQueue {
-  giveBack(fd: number, listener: number, full: boolean): boolean;
-  passOn(fd: number, listener: number): boolean;
+  giveBack(fd: number, listener: number, full: boolean, left?: number): boolean;
+  passOn(fd: number, listener: number, left: number): boolean;
   available(listener: number): boolean;
   readonly counts: Float64Array;
   accepted(fd: number): number;
@@ -88,7 +88,7 @@ export interface ConnectionQueue {
 export interface WorkerSide {
   readonly hello: string;
   channel(onEvent: OnEvent): Channel;
-  queue(onConnection: (fd: number, listener: number) => void): ConnectionQueue;
+  queue(onConnection: (fd: number, listener: number, left: number) => void): ConnectionQueue;
 }
 
 export interface Native {

@@ -134,7 +134,7 @@ impl Core {
         for index in 0..listener.sockets.len() {
             for _ in 0..MOST_AT_THE_END {
                 match socket::accept(listener.sockets[index].fd()) {
-                    Ok(fd) => listener.add(Connection { fd, listener: id }),
+                    Ok(fd) => listener.add(Connection::fresh(fd, id)),
                     Err(error) if error.raw_os_error() == Some(libc::ECONNABORTED) => {}
                     Err(_) => break,
                 }
@@ -271,7 +271,7 @@ impl Core {
         for accepted in 0..BURST {
             let Some(socket) = listener.sockets.get_mut(index) else { break };
             match socket::accept(socket.fd()) {
-                Ok(fd) => listener.add(Connection { fd, listener: id }),
+                Ok(fd) => listener.add(Connection::fresh(fd, id)),
                 Err(error) => match error.raw_os_error() {
                     Some(libc::EAGAIN) => break,
                     // The peer or the network has gone, or a signal came: the next one. See accept(2).
@@ -327,7 +327,8 @@ impl Core {
                     self.set_full(connection.listener, index, true);
                     self.homeless.push(connection);
                 }
-                Ok(Some(Notice::Closed(connection))) => {
+                // A worker that passes a connection on is leaving. It is not to get that one, nor others.
+                Ok(Some(Notice::Closed(connection) | Notice::Moved(connection))) => {
                     if let Some(listener) = self.listeners.get_mut(&connection.listener) {
                         listener.remove_member(index);
                     }

@@ -164,7 +164,7 @@ mod tests {
         fn send(&mut self, index: usize) {
             let worker = self.workers[index].as_mut().unwrap();
             let fd = descriptors::duplicate(self.ends[index].as_fd()).unwrap();
-            worker.enqueue(Connection { fd, listener: 1 });
+            worker.enqueue(Connection::fresh(fd, 1));
             self.lookout.watch(index, worker, self.now);
             assert!(worker.flush().is_ok());
         }

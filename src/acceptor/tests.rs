@@ -216,6 +216,30 @@ fn a_connection_that_comes_back_from_a_closed_server_goes_to_another() {
 }
 
 #[test]
+fn a_connection_that_is_passed_on_keeps_its_time_wherever_it_stays() {
+    let mut scene = Scene::new();
+    let mut leaving = scene.member();
+    scene.connect(1);
+    wait_for("a connection", || (leaving.take() == 1).then_some(()));
+    // Nobody else is there: it waits, and does not come back.
+    leaving.give_back(|connection| Notice::Moved(Connection { left: 5001, ..connection }));
+    let mut stuck = scene.member();
+    wait_for("it in a queue", || scm::peek(stuck.queue.as_fd(), &mut [0; 4]).ok());
+    assert_eq!(leaving.take(), 0);
+    // Taken back, as it is not taken, and given back, as that one is full.
+    scene.acceptor.remove_member(scene.listener, stuck.slot);
+    assert_eq!(stuck.take(), 0);
+    let mut full = scene.member();
+    wait_for("it at the next", || (full.take() == 1).then_some(()));
+    full.give_back(Notice::Full);
+    let mut last = scene.member();
+    wait_for("it at the last", || (last.take() == 1).then_some(()));
+    scene.connect(1);
+    wait_for("a fresh one", || (last.take() == 2).then_some(()));
+    assert_eq!(last.taken.iter().map(|(_, connection)| connection.left).collect::<Vec<_>>(), [5001, 0]);
+}
+
+#[test]
 fn a_full_worker_gets_nothing_until_it_says_that_it_has_room() {
     let mut scene = Scene::new();
     let mut full = scene.member();
@@ -374,9 +398,9 @@ fn what_is_no_connection_is_not_given_to_another() {
     let mut scene = Scene::new();
     let (liar, mut honest) = (scene.member(), scene.member());
     let file: OwnedFd = std::fs::File::open("/dev/null").unwrap().into();
-    liar.tell(&Notice::Full(Connection { fd: file, listener: scene.listener }));
+    liar.tell(&Notice::Full(Connection::fresh(file, scene.listener)));
     let listening: OwnedFd = TcpListener::bind(("127.0.0.1", 0)).unwrap().into();
-    liar.tell(&Notice::Closed(Connection { fd: listening, listener: scene.listener }));
+    liar.tell(&Notice::Closed(Connection::fresh(listening, scene.listener)));
     scene.connect(4);
     wait_for("all at the honest one", || (honest.take() == 4).then_some(()));
     expect_all_taken(&scene, &[&honest]);

@@ -274,7 +274,7 @@ mod tests {
         let mut worker = Worker::new(WorkerEnds { queue: primary, take_back, board: Arc::new(board) });
         let fd = descriptors::duplicate(worker_end.as_fd()).unwrap();
         let now = clock::monotonic_ns();
-        assert!(worker.enqueue(Connection { fd, listener: 1 }));
+        assert!(worker.enqueue(Connection::fresh(fd, 1)));
         assert!(worker.begin_watch(now));
         assert!(worker.flush().is_ok());
         let late = now + STUCK_AFTER.as_nanos() as u64;

@@ -41,8 +41,8 @@ struct Inner {
 
 /// Where connections come from.
 ///
-/// `onConnection(fd, listener)` is called for each, and owns the descriptor from then on; with `fd` -1 it says that
-/// descriptors have run out, and that `resume` is to be called after a while.
+/// `onConnection(fd, listener, left)` is called for each, and owns the descriptor from then on; `left` is as in `passOn`. With
+/// `fd` -1 it says that descriptors have run out, and that `resume` is to be called after a while.
 #[napi]
 pub struct ConnectionQueue {
     inner: Rc<Inner>,
@@ -87,20 +87,22 @@ impl ConnectionQueue {
 #[napi]
 impl ConnectionQueue {
     /// Gives a connection back: its server has closed or, when `full`, has as many as it may have. With `false` as the
-    /// result `resume` is to be called after a while.
+    /// result `resume` is to be called after a while. `left` is what came with it.
     #[napi(catch_unwind)]
-    pub fn give_back(&self, fd: i32, listener: u32, full: bool) -> bool {
+    pub fn give_back(&self, fd: i32, listener: u32, full: bool, left: Option<u32>) -> bool {
         self.inner.board.add_ended(1);
         let Ok(fd) = descriptors::adopt_number(fd) else { return true };
-        let connection = Connection { fd, listener };
+        let connection = Connection { fd, listener, left: left.unwrap_or(0) };
         self.inner.notify_surely(if full { Notice::Full(connection) } else { Notice::Closed(connection) })
     }
 
-    /// Passes a connection on to other workers; the descriptor stays open here. Returns whether it went.
+    /// Passes a connection that was served here on to other workers, as this one is leaving; the descriptor stays open here.
+    /// `left`: 0 for one that is as good as fresh, otherwise 1 more than the milliseconds for which it may stay idle, or
+    /// 0xffffffff without a limit. Returns whether it went.
     #[napi(catch_unwind)]
-    pub fn pass_on(&self, fd: i32, listener: u32) -> bool {
+    pub fn pass_on(&self, fd: i32, listener: u32, left: u32) -> bool {
         let Ok(fd) = descriptors::duplicate_number(fd) else { return false };
-        self.inner.notify(&Notice::Closed(Connection { fd, listener }))
+        self.inner.notify(&Notice::Moved(Connection { fd, listener, left }))
     }
 
     /// The server of this listener has room again. Returns as `giveBack` does.
@@ -175,13 +177,17 @@ fn on_ready(weak: &Weak<Inner>) {
             inner.board.add_taken(count as u64);
             inner.board.add_ended(lost as u64);
             inner.callback.call_each(taken.drain(..).map(|connection| {
-                [Argument::Int(connection.fd.into_raw_fd()), Argument::Int(connection.listener as i32)]
+                [
+                    Argument::Int(connection.fd.into_raw_fd()),
+                    Argument::Unsigned(connection.listener),
+                    Argument::Unsigned(connection.left),
+                ]
             }));
         }
         Ok(Batch::Empty) => {}
         Ok(Batch::NoRoom) => {
             inner.run_out();
-            inner.callback.call([Argument::Int(-1), Argument::Int(0)]);
+            inner.callback.call([Argument::Int(-1), Argument::Int(0), Argument::Int(0)]);
         }
         // The primary has gone; what that means is decided where the channel ends.
         Ok(Batch::Closed) | Err(_) => inner.watch(0),

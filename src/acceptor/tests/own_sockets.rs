@@ -37,7 +37,7 @@ impl Owner {
     /// Accepts whatever has come, and takes what is queued. Returns how many it has by then.
     fn serve(&mut self) -> usize {
         while let Ok((stream, _)) = self.socket.accept() {
-            let connection = Connection { fd: stream.into(), listener: 0 };
+            let connection = Connection::fresh(stream.into(), 0);
             self.worker.taken.push((client_of(&connection), connection));
         }
         self.worker.take()
