@@ -71,6 +71,7 @@ export interface Acceptor {
   address(listener: number): Address | null;
   addMember(listener: number, worker: number): void;
   removeMember(listener: number, worker: number): number;
+  succeed(old: number, heir: number): void;
   nudge(worker: number): void;
 }
 

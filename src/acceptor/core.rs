@@ -14,6 +14,7 @@ use crate::sys::{clock, descriptors, libc, socket};
 use super::listener::{Listener, Watch, listener_of};
 use super::lookout::{Lookout, crowding};
 use super::worker::{Worker, WorkerEnds};
+use super::workers::Workers;
 
 /// Connections accepted from one socket before the others have their turn.
 const BURST: usize = 32;
@@ -32,19 +33,25 @@ const EPISODE: Duration = Duration::from_secs(60);
 /// Called with a warning for the user: what has happened, once per episode.
 pub type Warn = Box<dyn Fn(&'static str) + Send>;
 
+/// A connection that has come back, and the number of the worker that is to have it, if any.
+struct Homeless {
+    connection: Connection,
+    heir: Option<u32>,
+}
+
 /// All that the acceptor knows. Guarded by one lock, so that a change is complete when the call that made it returns.
 pub struct Core {
     poller: Arc<Poller>,
     /// By an id that is never used again, as connections that carry it may come back late.
     listeners: BTreeMap<u32, Listener>,
-    workers: Vec<Option<Worker>>,
+    workers: Workers,
     processors: usize,
     /// By how much longer than usual workers may have to wait for a processor.
     crowding: u32,
     /// Workers with something to send at the end of this turn.
     dirty: Vec<usize>,
     /// Taken back, to be given to others.
-    homeless: Vec<Connection>,
+    homeless: Vec<Homeless>,
     /// Workers whose notices have to wait for room for a descriptor, until this time (ns).
     unread: Vec<usize>,
     unread_until: u64,
@@ -62,7 +69,7 @@ impl Core {
         Core {
             poller,
             listeners: BTreeMap::new(),
-            workers: Vec::new(),
+            workers: Workers::default(),
             processors: thread::available_parallelism().map_or(1, usize::from),
             crowding: 1,
             dirty: Vec::new(),
@@ -78,40 +85,54 @@ impl Core {
         }
     }
 
-    pub fn add_worker(&mut self, ends: WorkerEnds) -> io::Result<usize> {
-        let index = free_place(&mut self.workers);
-        self.poller.add(ends.queue.as_fd(), index as u64, Interest::Each)?;
-        self.workers[index] = Some(Worker::new(ends));
+    /// Returns the number by which it is named.
+    pub fn add_worker(&mut self, ends: WorkerEnds) -> io::Result<u32> {
+        let place = self.workers.add(ends)?;
+        let Some(worker) = self.workers.get(place) else { return Err(io::ErrorKind::NotFound.into()) };
+        let number = worker.number;
+        if let Err(error) = self.poller.add(worker.ends().queue.as_fd(), place as u64, Interest::Each) {
+            self.workers.remove(place);
+            return Err(error);
+        }
         self.adapt_to_crowd();
-        Ok(index)
+        Ok(number)
     }
 
     fn adapt_to_crowd(&mut self) {
-        self.crowding = crowding(self.workers.iter().flatten().count(), self.processors);
-        for worker in self.workers.iter_mut().flatten() {
+        self.crowding = crowding(self.workers.iter().count(), self.processors);
+        for worker in self.workers.iter_mut() {
             worker.set_crowding(self.crowding);
         }
     }
 
     /// The worker gets nothing any more; what it has not taken goes to others. Returns how many connections it has.
-    pub fn remove_worker(&mut self, index: usize) -> u64 {
-        let Some(mut worker) = self.workers.get_mut(index).and_then(Option::take) else { return 0 };
+    pub fn remove_worker(&mut self, number: u32) -> u64 {
+        let Some(place) = self.workers.place_of(number) else { return 0 };
+        let Some(mut worker) = self.workers.remove(place) else { return 0 };
+        for departed in &mut self.departed {
+            departed.lost_heir(&worker);
+        }
         let _ = self.poller.remove(worker.ends().queue.as_fd());
         for listener in self.listeners.values_mut() {
-            listener.remove_member(index);
+            listener.remove_member(place);
         }
         self.adapt_to_crowd();
-        self.dirty.retain(|dirty| *dirty != index);
-        self.lookout.forget(index);
+        self.dirty.retain(|dirty| *dirty != place);
+        self.lookout.forget(place);
         // What it gave back before it died is still to be read.
-        self.read_notices(&mut worker, index, ALL_NOTICES);
-        let emptied = worker.take_back(&mut self.homeless);
+        self.read_notices(&mut worker, place, ALL_NOTICES);
+        let emptied = take_back(&mut worker, &mut self.homeless);
         let open = worker.load();
         if !emptied {
             self.departed.push(worker);
         }
         self.settle();
         open
+    }
+
+    /// What comes back from `old` goes to `heir`.
+    pub fn succeed(&mut self, old: u32, heir: u32) {
+        self.workers.succeed(old, heir);
     }
 
     pub fn add_listener(&mut self, fd: OwnedFd, policy: Box<dyn Policy>) -> io::Result<u32> {
@@ -156,48 +177,51 @@ impl Core {
 
     /// The worker takes connections of that listener from now on. That it did not before may be said by notices that
     /// are still to be read.
-    pub fn add_member(&mut self, listener: u32, index: usize) {
-        let Some(mut worker) = self.workers.get_mut(index).and_then(Option::take) else { return };
-        self.read_notices(&mut worker, index, ALL_NOTICES);
-        self.workers[index] = Some(worker);
+    pub fn add_member(&mut self, listener: u32, number: u32) {
+        let Some(place) = self.workers.place_of(number) else { return };
+        let Some(mut worker) = self.workers.borrow(place) else { return };
+        self.read_notices(&mut worker, place, ALL_NOTICES);
+        self.workers.give_back(place, worker);
         if let Some(listener) = self.listeners.get_mut(&listener) {
-            listener.add_member(index);
+            listener.add_member(place);
         }
         self.settle();
     }
 
     /// Gives the worker a listening socket of its own.
-    pub fn own_socket(&mut self, listener: u32, worker: usize, backlog: i32) -> io::Result<OwnedFd> {
-        let known = self.workers.get(worker).is_some_and(Option::is_some);
-        let listener = self.listeners.get_mut(&listener).filter(|_| known).ok_or(io::ErrorKind::NotFound)?;
-        let fd = listener.own_socket(worker, backlog, &self.poller)?;
+    pub fn own_socket(&mut self, listener: u32, number: u32, backlog: i32) -> io::Result<OwnedFd> {
+        let place = self.workers.place_of(number).ok_or(io::ErrorKind::NotFound)?;
+        let listener = self.listeners.get_mut(&listener).ok_or(io::ErrorKind::NotFound)?;
+        let fd = listener.own_socket(place, backlog, &self.poller)?;
         self.settle();
         Ok(fd)
     }
 
     /// Takes the socket back that the worker has as its own.
-    pub fn disown(&mut self, listener: u32, worker: usize) {
+    pub fn disown(&mut self, listener: u32, number: u32) {
+        let Some(place) = self.workers.place_of(number) else { return };
         if let Some(listener) = self.listeners.get_mut(&listener) {
-            listener.disown(worker);
+            listener.disown(place);
         }
         self.settle();
     }
 
     /// The worker serves this listener no longer. Returns how many still do.
-    pub fn remove_member(&mut self, listener: u32, worker: usize) -> usize {
+    pub fn remove_member(&mut self, listener: u32, number: u32) -> usize {
         let Some(entry) = self.listeners.get_mut(&listener) else { return 0 };
-        let was_member = entry.remove_member(worker);
+        let Some(place) = self.workers.place_of(number) else { return entry.members().len() };
+        let was_member = entry.remove_member(place);
         let remaining = entry.members().len();
-        if was_member && let Some(worker) = self.workers.get_mut(worker).and_then(Option::as_mut) {
-            worker.take_back(&mut self.homeless);
+        if was_member && let Some(worker) = self.workers.get_mut(place) {
+            take_back(worker, &mut self.homeless);
         }
         self.settle();
         remaining
     }
 
     /// Makes an idle worker's event loop turn.
-    pub fn nudge(&self, worker: usize) {
-        if let Some(Some(worker)) = self.workers.get(worker) {
+    pub fn nudge(&self, number: u32) {
+        if let Some(worker) = self.workers.place_of(number).and_then(|place| self.workers.get(place)) {
             worker.nudge();
         }
     }
@@ -211,9 +235,9 @@ impl Core {
                 (_, Some((listener, socket))) => self.on_listener(listener, socket, now),
                 (token, None) => {
                     let index = token as usize;
-                    if let Some(mut worker) = self.workers.get_mut(index).and_then(Option::take) {
+                    if let Some(mut worker) = self.workers.borrow(index) {
                         self.read_notices(&mut worker, index, NOTICES);
-                        self.workers[index] = Some(worker);
+                        self.workers.give_back(index, worker);
                     }
                 }
             }
@@ -233,12 +257,12 @@ impl Core {
         self.read_again(now);
         let next_look = self.look_at_sockets(now);
         let homeless = &mut self.homeless;
-        self.departed.retain_mut(|worker| !worker.take_back(homeless));
-        self.place_homeless();
+        self.departed.retain_mut(|worker| !take_back(worker, homeless));
+        self.place_homeless(now);
         self.serve_parked(now);
         self.flush(now);
         if !self.homeless.is_empty() {
-            self.place_homeless();
+            self.place_homeless(now);
         }
         self.listeners.retain(|_, listener| !listener.is_over());
         let mut wait = next_look.map(|at| Duration::from_nanos(at.saturating_sub(now).max(1)));
@@ -258,7 +282,7 @@ impl Core {
         let Some(socket) = listener.sockets.get_mut(index) else { return };
         if socket.is_ours() {
             self.accept(id, index, now);
-        } else if let Some(Some(owner)) = socket.owner().and_then(|owner| self.workers.get(owner)) {
+        } else if let Some(owner) = socket.owner().and_then(|owner| self.workers.get(owner)) {
             socket.arrived(owner, now);
         }
     }
@@ -325,14 +349,14 @@ impl Core {
                 Ok(Some(Notice::Available(listener))) => self.set_full(listener, index, false),
                 Ok(Some(Notice::Full(connection))) => {
                     self.set_full(connection.listener, index, true);
-                    self.homeless.push(connection);
+                    self.homeless.push(Homeless { connection, heir: worker.heir });
                 }
                 // A worker that passes a connection on is leaving. It is not to get that one, nor others.
                 Ok(Some(Notice::Closed(connection) | Notice::Moved(connection))) => {
                     if let Some(listener) = self.listeners.get_mut(&connection.listener) {
                         listener.remove_member(index);
                     }
-                    self.homeless.push(connection);
+                    self.homeless.push(Homeless { connection, heir: worker.heir });
                 }
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => worker.set_broken(),
                 Err(_) => {
@@ -351,7 +375,7 @@ impl Core {
             return;
         }
         for index in mem::take(&mut self.unread) {
-            if let Some(Some(worker)) = self.workers.get(index) {
+            if let Some(worker) = self.workers.get(index) {
                 let _ = self.poller.set_interest(worker.ends().queue.as_fd(), index as u64, Interest::Each);
             }
         }
@@ -364,10 +388,10 @@ impl Core {
     }
 
     /// Connections that came back go to the head of their listener's line; without a listener they are closed.
-    fn place_homeless(&mut self) {
-        for connection in self.homeless.drain(..).rev() {
+    fn place_homeless(&mut self, now: u64) {
+        for Homeless { connection, heir } in self.homeless.drain(..).rev() {
             if let Some(listener) = self.listeners.get_mut(&connection.listener) {
-                listener.return_connection(connection);
+                listener.return_connection(connection, heir, &self.workers, now);
             }
         }
     }
@@ -379,7 +403,7 @@ impl Core {
             if !listener.may_accept(&self.workers, now) || listener.holds_any() {
                 // Ask first and look again afterwards, so that a turn that ends in between is not missed.
                 for member in listener.members() {
-                    if let Some(Some(worker)) = self.workers.get(member.worker) {
+                    if let Some(worker) = self.workers.get(member.worker) {
                         worker.ends().board.ask_to_be_told();
                     }
                 }
@@ -397,7 +421,7 @@ impl Core {
         let mut dirty = mem::take(&mut self.dirty);
         let (mut sent, mut ran_out) = (false, false);
         for index in dirty.drain(..) {
-            let Some(worker) = self.workers.get_mut(index).and_then(Option::as_mut) else { continue };
+            let Some(worker) = self.workers.get_mut(index) else { continue };
             self.lookout.watch(index, worker, now);
             let Err((error, unsent)) = worker.flush() else {
                 sent = true;
@@ -408,7 +432,8 @@ impl Core {
                     listener.was_not_taken(index);
                 }
             }
-            self.homeless.extend(unsent);
+            let heir = worker.heir;
+            self.homeless.extend(unsent.into_iter().map(|connection| Homeless { connection, heir }));
             ran_out |= descriptors::ran_out(&error);
         }
         self.dirty = dirty;
@@ -428,14 +453,14 @@ impl Core {
     /// Takes back what waits for workers that are stuck.
     fn watch_workers(&mut self, now: u64) {
         for index in self.lookout.look(&mut self.workers, self.crowding, now) {
-            let Some(worker) = self.workers.get_mut(index).and_then(Option::as_mut) else { continue };
+            let Some(worker) = self.workers.get_mut(index) else { continue };
             // At the end of it all it keeps what it has got: the others may be about to leave.
             if self.listeners.values().any(|listener| listener.is_finished() && listener.has_member(index)) {
                 continue;
             }
             let known = self.homeless.len();
-            worker.take_back(&mut self.homeless);
-            for connection in &self.homeless[known..] {
+            take_back(worker, &mut self.homeless);
+            for Homeless { connection, .. } in &self.homeless[known..] {
                 if let Some(listener) = self.listeners.get_mut(&connection.listener) {
                     listener.was_not_taken(index);
                 }
@@ -450,26 +475,28 @@ impl Core {
     }
 }
 
-fn serve(listener: &mut Listener, workers: &mut [Option<Worker>], dirty: &mut Vec<usize>, processors: usize, now: u64) {
+fn serve(listener: &mut Listener, workers: &mut Workers, dirty: &mut Vec<usize>, processors: usize, now: u64) {
     listener.share_out(processors);
     while let Some((worker, connection)) = listener.next_served(workers, now) {
         enqueue(workers, dirty, worker, connection);
     }
 }
 
-fn enqueue(workers: &mut [Option<Worker>], dirty: &mut Vec<usize>, index: usize, connection: Connection) {
-    if let Some(worker) = workers.get_mut(index).and_then(Option::as_mut)
+fn enqueue(workers: &mut Workers, dirty: &mut Vec<usize>, index: usize, connection: Connection) {
+    if let Some(worker) = workers.get_mut(index)
         && worker.enqueue(connection)
     {
         dirty.push(index);
     }
 }
 
-fn free_place<T>(places: &mut Vec<Option<T>>) -> usize {
-    places.iter().position(Option::is_none).unwrap_or_else(|| {
-        places.push(None);
-        places.len() - 1
-    })
+/// Takes back what waits for the worker. Returns whether nothing is left.
+fn take_back(worker: &mut Worker, homeless: &mut Vec<Homeless>) -> bool {
+    let mut connections = Vec::new();
+    let emptied = worker.take_back(&mut connections);
+    let heir = worker.heir;
+    homeless.extend(connections.into_iter().map(|connection| Homeless { connection, heir }));
+    emptied
 }
 
 fn shorter(left: Option<Duration>, right: Option<Duration>) -> Option<Duration> {

@@ -12,13 +12,17 @@ use crate::sys::poll::{Interest, Poller};
 
 use super::members::{Member, Members};
 use super::sockets::Socket;
-use super::worker::{QUEUE_DEPTH, Worker};
+use super::worker::QUEUE_DEPTH;
+use super::workers::Workers;
 
 /// Tokens of listening sockets have this bit, those of workers do not.
 const LISTENER: u64 = 1 << 32;
 
 /// The most connections that wait for one worker each while others are still accepted.
 const MAX_IN_LINES: usize = 256;
+
+/// The most connections that wait for one heir. What is more goes to others.
+const MAX_INHERITED: usize = 256;
 
 /// Of many members, so many per processor get something in one turn. More than one, as the kernel may have put both on the same
 /// processor, or the first may be busy.
@@ -107,9 +111,9 @@ impl Listener {
         }
         self.members.push(Member::new(worker));
         for member in &mut self.members {
+            self.in_lines -= member.line.len();
             self.parked.append(&mut member.line);
         }
-        self.in_lines = 0;
     }
 
     /// The worker has no socket of its own any more.
@@ -125,7 +129,8 @@ impl Listener {
         self.disown(worker);
         let Some(index) = self.members.iter().position(|member| member.worker == worker) else { return false };
         let mut gone = self.members.remove(index);
-        self.in_lines -= gone.line.len();
+        self.in_lines -= gone.line.len() + gone.inherited.len();
+        self.parked.append(&mut gone.inherited);
         self.parked.append(&mut gone.line);
         self.policy.member_left(index);
         true
@@ -141,9 +146,30 @@ impl Listener {
         }
     }
 
-    /// The connection has come back: it is the first to be given to somebody.
-    pub fn return_connection(&mut self, connection: Connection) {
-        self.parked.push_front(connection);
+    /// The connection has come back: it is the first to be given to the heir of the worker that it comes from, or to anybody.
+    pub fn return_connection(&mut self, connection: Connection, heir: Option<u32>, workers: &Workers, now: u64) {
+        let index = workers.heirs(heir).find_map(|heir| {
+            let index = self.members.iter().position(|member| member.worker == heir)?;
+            let member = &self.members[index];
+            (may_inherit(member, workers, now) && member.inherited.len() < MAX_INHERITED).then_some(index)
+        });
+        match index {
+            Some(index) => {
+                self.members[index].inherited.push_front(connection);
+                self.in_lines += 1;
+            }
+            None => self.parked.push_front(connection),
+        }
+    }
+
+    /// What waits for an heir that cannot take it soon any more goes to anybody.
+    fn disinherit(&mut self, workers: &Workers, now: u64) {
+        for member in self.members.iter_mut().filter(|member| !member.inherited.is_empty()) {
+            if !may_inherit(member, workers, now) {
+                self.in_lines -= member.inherited.len();
+                self.parked.append(&mut member.inherited);
+            }
+        }
     }
 
     /// A connection that was given to this worker is about to come back, as it was too busy to take it.
@@ -178,14 +204,15 @@ impl Listener {
     }
 
     /// The next of those who wait that somebody can take now.
-    pub fn next_served(&mut self, workers: &[Option<Worker>], now: u64) -> Option<(usize, Connection)> {
+    pub fn next_served(&mut self, workers: &Workers, now: u64) -> Option<(usize, Connection)> {
         if self.in_lines > 0 {
+            self.disinherit(workers, now);
             let members = Members::new(&self.members, workers, now, self.quantum, None);
-            let ready = |index: &usize| !self.members[*index].line.is_empty() && members.can_take(*index);
+            let ready = |index: &usize| self.members[*index].holds_any() && members.can_take(*index);
             if let Some(index) = (0..self.members.len()).find(ready) {
                 let member = &mut self.members[index];
                 self.in_lines -= 1;
-                return member.line.pop_front().map(|connection| (member.worker, connection));
+                return member.next().map(|connection| (member.worker, connection));
             }
         }
         while let Some(connection) = self.parked.pop_front() {
@@ -201,7 +228,7 @@ impl Listener {
         None
     }
 
-    fn pick(&mut self, connection: &Connection, workers: &[Option<Worker>], now: u64) -> Pick {
+    fn pick(&mut self, connection: &Connection, workers: &Workers, now: u64) -> Pick {
         let members = Members::new(&self.members, workers, now, self.quantum, Some(connection.fd.as_fd()));
         self.policy.pick(&members)
     }
@@ -217,7 +244,7 @@ impl Listener {
     }
 
     /// Whether the next connection may be accepted.
-    pub fn may_accept(&self, workers: &[Option<Worker>], now: u64) -> bool {
+    pub fn may_accept(&self, workers: &Workers, now: u64) -> bool {
         let members = Members::new(&self.members, workers, now, self.quantum, None);
         self.has_room() && (0..members.len()).any(|member| members.can_take(member))
     }
@@ -242,7 +269,7 @@ impl Listener {
     }
 
     /// Looks after the sockets that workers have as their own. Returns when (ns) the next look is due.
-    pub fn look_at_sockets(&mut self, workers: &mut [Option<Worker>], now: u64) -> Option<u64> {
+    pub fn look_at_sockets(&mut self, workers: &mut Workers, now: u64) -> Option<u64> {
         self.sockets.iter_mut().filter_map(|socket| socket.look(workers, now)).min()
     }
 
@@ -260,6 +287,11 @@ impl Listener {
             let _ = poller.remove(socket.fd());
         }
     }
+}
+
+/// Whether what comes back from its predecessor may wait for this member.
+fn may_inherit(member: &Member, workers: &Workers, now: u64) -> bool {
+    !member.full && workers.get(member.worker).is_some_and(|worker| worker.can_soon_take(now))
 }
 
 /// The poller's token of a listener's socket.

@@ -10,6 +10,7 @@ mod lookout;
 mod members;
 mod sockets;
 mod worker;
+mod workers;
 
 use std::io;
 use std::net::SocketAddr;
@@ -43,14 +44,15 @@ impl Acceptor {
         Ok(acceptor)
     }
 
-    /// Adds a worker; the number names it from now on, until it is removed.
-    pub fn add_worker(&self, ends: WorkerEnds) -> io::Result<usize> {
+    /// Adds a worker. The number names it from now on and no other worker ever: what is called with it when it has been removed
+    /// does nothing.
+    pub fn add_worker(&self, ends: WorkerEnds) -> io::Result<u32> {
         self.core.lock().add_worker(ends)
     }
 
     /// The worker has died or disconnected: what waits for it goes to others. Returns how many connections it had taken
     /// that were not over.
-    pub fn remove_worker(&self, worker: usize) -> u64 {
+    pub fn remove_worker(&self, worker: u32) -> u64 {
         self.core.lock().remove_worker(worker)
     }
 
@@ -80,29 +82,35 @@ impl Acceptor {
     }
 
     /// From now on the worker gets connections of that listener.
-    pub fn add_member(&self, listener: u32, worker: usize) {
+    pub fn add_member(&self, listener: u32, worker: u32) {
         self.core.lock().add_member(listener, worker);
     }
 
+    /// From now on what comes back from `old`, given back or not taken, goes to `heir` as long as that one is a member of the
+    /// same listener and its loop turns. It has the seat of `old`, so that clients that stick to it stay.
+    pub fn succeed(&self, old: u32, heir: u32) {
+        self.core.lock().succeed(old, heir);
+    }
+
     /// Makes an idle worker's event loop turn, so that its board shows that it can.
-    pub fn nudge(&self, worker: usize) {
+    pub fn nudge(&self, worker: u32) {
         self.core.lock().nudge(worker);
     }
 
     /// Gives the worker a listening socket of its own on that listener's address, which must have been bound with
     /// `reuse_port`; the kernel distributes connections over all of them. Returns a duplicate. The acceptor keeps the
     /// socket open: it accepts from it when the worker is stuck or gone, and gives it to the next worker that asks.
-    pub fn own_socket(&self, listener: u32, worker: usize, backlog: i32) -> io::Result<OwnedFd> {
+    pub fn own_socket(&self, listener: u32, worker: u32, backlog: i32) -> io::Result<OwnedFd> {
         self.core.lock().own_socket(listener, worker, backlog)
     }
 
     /// The worker cannot use the socket that it was given.
-    pub fn disown(&self, listener: u32, worker: usize) {
+    pub fn disown(&self, listener: u32, worker: u32) {
         self.core.lock().disown(listener, worker);
     }
 
     /// The worker gets no connections of that listener any more. Returns how many members are left.
-    pub fn remove_member(&self, listener: u32, worker: usize) -> usize {
+    pub fn remove_member(&self, listener: u32, worker: u32) -> usize {
         self.core.lock().remove_member(listener, worker)
     }
 }

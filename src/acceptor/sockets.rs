@@ -20,6 +20,7 @@ use crate::sys::descriptors;
 use crate::sys::poll::{self, Interest, Poller};
 
 use super::worker::Worker;
+use super::workers::Workers;
 
 /// Who accepts from a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,8 +122,8 @@ impl Socket {
     }
 
     /// Looks whether its owner accepts. Returns when (ns) it wants to be looked at again.
-    pub fn look(&mut self, workers: &mut [Option<Worker>], now: u64) -> Option<u64> {
-        let owner = workers.get_mut(self.owner()?)?.as_mut()?;
+    pub fn look(&mut self, workers: &mut Workers, now: u64) -> Option<u64> {
+        let owner = workers.get_mut(self.owner()?)?;
         let later = now + owner.patience();
         match self.keeper {
             Keeper::Arrived { look_at, .. } if now < look_at => Some(look_at),

@@ -2,6 +2,7 @@
 
 mod finish;
 mod own_sockets;
+mod succession;
 
 use std::io::{ErrorKind, IoSlice, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::{Acceptor, QUEUE_DEPTH, STUCK_AFTER, WorkerEnds};
 use crate::board::Board;
 use crate::connection_queue::{self, Batch, Connection, MAX_BATCH, Notice};
-use crate::policy::RoundRobin;
+use crate::policy::{Policy, RoundRobin};
 use crate::sys::{clock, descriptors, scm, socket};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,7 +32,7 @@ fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
 
 /// A worker's side of everything.
 struct Worker {
-    slot: usize,
+    slot: u32,
     queue: OwnedFd,
     board: Board,
     /// Its connections, in the order of arrival, with their clients' ports.
@@ -101,11 +102,15 @@ struct Scene {
 
 impl Scene {
     fn new() -> Scene {
+        Scene::with(Box::new(RoundRobin::default()))
+    }
+
+    fn with(policy: Box<dyn Policy>) -> Scene {
         let acceptor = Acceptor::start(Box::new(|_| {})).unwrap();
         let socket = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         socket.set_nonblocking(true).unwrap();
         let address = socket.local_addr().unwrap();
-        let listener = acceptor.add_listener(socket.into(), Box::new(RoundRobin::default())).unwrap();
+        let listener = acceptor.add_listener(socket.into(), policy).unwrap();
         Scene { acceptor, listener, address, clients: Vec::new() }
     }
 

@@ -43,6 +43,12 @@ pub enum Queue {
 /// A worker in the acceptor's books.
 pub struct Worker {
     ends: WorkerEnds,
+    /// Its name, which no other worker ever has.
+    pub number: u32,
+    /// Its place among the living, as `sticky` counts them.
+    pub seat: u64,
+    /// The number of the worker that gets what comes back from this one.
+    pub heir: Option<u32>,
     /// Picked for it in this turn, not yet sent.
     batch: Vec<Connection>,
     /// Sent and not taken back. The board says how many of them the worker has taken.
@@ -66,10 +72,13 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn new(ends: WorkerEnds) -> Worker {
+    pub fn new(ends: WorkerEnds, number: u32, seat: u64) -> Worker {
         let taken_seen = ends.board.taken();
         Worker {
             ends,
+            number,
+            seat,
+            heir: None,
             batch: Vec::with_capacity(MAX_BATCH),
             sent: 0,
             watched: false,
@@ -85,6 +94,13 @@ impl Worker {
 
     pub fn ends(&self) -> &WorkerEnds {
         &self.ends
+    }
+
+    /// This one is gone: if it was the heir, its heir is.
+    pub fn lost_heir(&mut self, gone: &Worker) {
+        if self.heir == Some(gone.number) {
+            self.heir = gone.heir;
+        }
     }
 
     /// Connections sent that the worker has not taken. A board that claims more than was sent counts as all taken.
@@ -110,6 +126,11 @@ impl Worker {
             return false;
         }
         self.has_room() && self.is_moving(now)
+    }
+
+    /// Whether it can take a connection now, or can as soon as there is room in its queue.
+    pub fn can_soon_take(&self, now: u64) -> bool {
+        !self.broken && !self.ends.board.out_of_descriptors() && self.is_moving(now)
     }
 
     /// Whether all that keeps it from taking a connection is that it is busy: its queue is full, or its loop has not turned
@@ -271,7 +292,7 @@ mod tests {
         let (primary, worker_end) = socket::packet_pair().unwrap();
         let take_back = descriptors::duplicate(worker_end.as_fd()).unwrap();
         let (_fd, board) = Board::create().unwrap();
-        let mut worker = Worker::new(WorkerEnds { queue: primary, take_back, board: Arc::new(board) });
+        let mut worker = Worker::new(WorkerEnds { queue: primary, take_back, board: Arc::new(board) }, 1, 0);
         let fd = descriptors::duplicate(worker_end.as_fd()).unwrap();
         let now = clock::monotonic_ns();
         assert!(worker.enqueue(Connection::fresh(fd, 1)));
