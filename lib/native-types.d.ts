@@ -107,5 +107,6 @@ export interface Native {
   endAfterParent(seconds: number): number;
   reapOrphans(children: number[]): number;
   closeFd(fd: number): void;
+  closeForeign(fd: number): void;
   duplicateFd(fd: number): number;
 }

@@ -14,6 +14,7 @@
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use crate::sys::foreign::{Fd, ForeignFd};
 use crate::sys::{descriptors, scm, socket};
 
 /// The most connections that one packet carries.
@@ -29,7 +30,7 @@ const NOTICE: usize = 12;
 /// An accepted connection, and the listener that it came from.
 pub struct Connection {
     /// The socket.
-    pub fd: OwnedFd,
+    pub fd: Fd,
     /// The listener's id.
     pub listener: u32,
     /// 0: fresh. Otherwise a worker had it, and it may stay idle for so many ms less 1; or for ever: [`NO_LIMIT`].
@@ -39,7 +40,7 @@ pub struct Connection {
 impl Connection {
     /// One that nobody has served yet.
     pub fn fresh(fd: OwnedFd, listener: u32) -> Connection {
-        Connection { fd, listener, left: 0 }
+        Connection { fd: fd.into(), listener, left: 0 }
     }
 }
 
@@ -52,7 +53,7 @@ pub fn send(queue: BorrowedFd, connections: &[Connection]) -> io::Result<()> {
         let entry = &mut payload[index * ENTRY..][..ENTRY];
         entry[..4].copy_from_slice(&connection.listener.to_le_bytes());
         entry[4..].copy_from_slice(&connection.left.to_le_bytes());
-        fds[index] = connection.fd.as_raw_fd();
+        fds[index] = connection.fd.as_fd().as_raw_fd();
     }
     scm::send(queue, &[IoSlice::new(&payload[..count * ENTRY])], &fds[..count]).map(drop)
 }
@@ -107,7 +108,8 @@ pub fn receive(queue: BorrowedFd, connections: &mut Vec<Connection>) -> io::Resu
     let entries = payload[..received.bytes].chunks_exact(ENTRY);
     let (count, lost) = (entries.len(), entries.len().saturating_sub(fds.len()));
     connections.extend(fds.into_iter().zip(entries).map(|(fd, entry)| Connection {
-        fd,
+        // Whoever can receive it can keep a copy of it.
+        fd: Fd::from(fd).shared(),
         listener: u32_at(entry, 0),
         left: u32_at(entry, 4),
     }));
@@ -144,7 +146,7 @@ pub fn send_notice(queue: BorrowedFd, notice: &Notice) -> io::Result<()> {
         Notice::TurnOver => (TURN_OVER, 0, None),
     };
     let left = connection.map_or(0, |connection| connection.left);
-    let fd = connection.map(|connection| connection.fd.as_raw_fd());
+    let fd = connection.map(|connection| connection.fd.as_fd().as_raw_fd());
     let mut payload = [0; NOTICE];
     for (word, value) in payload.chunks_exact_mut(4).zip([kind, listener, left]) {
         word.copy_from_slice(&value.to_le_bytes());
@@ -161,16 +163,21 @@ pub fn receive_notice(queue: BorrowedFd) -> io::Result<Option<Notice>> {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
         other => other?,
     };
+    let mut fds: Vec<ForeignFd> = fds.into_iter().map(ForeignFd::from).collect();
     let malformed = || io::Error::from(io::ErrorKind::InvalidData);
     if received.bytes != payload.len() || received.truncated || fds.len() > 1 {
         return Err(malformed());
     }
     let (listener, left) = (u32_at(&payload, 4), u32_at(&payload, 8));
     let fd = fds.pop();
-    // It would be given to another worker.
-    if fd.as_ref().is_some_and(|fd| !socket::is_connection(fd.as_fd())) {
-        return Err(malformed());
+    if let Some(fd) = &fd {
+        // It would be given to another worker, which closes it in the end, and is not to be held up then.
+        if !socket::is_connection(fd.as_fd()) {
+            return Err(malformed());
+        }
+        socket::never_linger(fd.as_fd());
     }
+    let fd = fd.map(Fd::Foreign);
     let notice = match (u32_at(&payload, 0), fd) {
         (CLOSED, Some(fd)) => Notice::Closed(Connection { fd, listener, left }),
         (MOVED, Some(fd)) => Notice::Moved(Connection { fd, listener, left }),
@@ -263,7 +270,7 @@ mod tests {
     fn garbage_from_a_worker_is_refused_packet_by_packet() {
         let (primary, worker) = socket::packet_pair().unwrap();
         let extra = connections(2);
-        let fds = [extra[0].fd.as_raw_fd(), extra[1].fd.as_raw_fd()];
+        let fds = [extra[0].fd.as_fd().as_raw_fd(), extra[1].fd.as_fd().as_raw_fd()];
         let mut full = [0; NOTICE];
         full[0] = FULL as u8;
         let packets: [(&[u8], &[i32]); 5] =

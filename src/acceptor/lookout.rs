@@ -160,7 +160,10 @@ mod tests {
                 let (queue, end) = socket::packet_pair().unwrap();
                 let take_back = descriptors::duplicate(end.as_fd()).unwrap();
                 let (fd, board) = Board::create().unwrap();
-                fixture.workers.add(WorkerEnds { queue, take_back, board: Arc::new(board) }).unwrap();
+                fixture
+                    .workers
+                    .add(WorkerEnds { queue: queue.into(), take_back: take_back.into(), board: Arc::new(board) })
+                    .unwrap();
                 fixture.boards.push(Board::open(fd.as_fd()).unwrap());
                 fixture.ends.push(end);
             }

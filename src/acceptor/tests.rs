@@ -47,7 +47,7 @@ impl Worker {
         let take_back = descriptors::duplicate(queue.as_fd()).unwrap();
         let (fd, board) = Board::create().unwrap();
         let worker_board = Board::open(fd.as_fd()).unwrap();
-        let ends = WorkerEnds { queue: primary, take_back, board: Arc::new(board) };
+        let ends = WorkerEnds { queue: primary.into(), take_back: take_back.into(), board: Arc::new(board) };
         let slot = acceptor.add_worker(ends).unwrap();
         Worker { slot, queue, board: worker_board, taken: Vec::new(), packets: Vec::new() }
     }

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::mem;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::board::Board;
 use crate::connection_queue::{self, Batch, Connection, MAX_BATCH};
 use crate::sys::descriptors;
+use crate::sys::foreign::ForeignFd;
 
 use super::lookout::STUCK_AFTER;
 
@@ -20,12 +21,12 @@ pub const QUEUE_DEPTH: u64 = 32;
 /// How many connections a worker whose descriptors ran out gets one by one.
 const SINGLES: u64 = 64;
 
-/// The primary's ends of one worker's resources.
+/// The primary's ends of one worker's resources. In its queue are descriptors of its choice, which are closed with it.
 pub struct WorkerEnds {
     /// Sends connections, receives notices.
-    pub queue: OwnedFd,
+    pub queue: ForeignFd,
     /// A duplicate of the worker's own end, to take back what it has not taken.
-    pub take_back: OwnedFd,
+    pub take_back: ForeignFd,
     /// The worker's board.
     pub board: Arc<Board>,
 }
@@ -292,7 +293,11 @@ mod tests {
         let (primary, worker_end) = socket::packet_pair().unwrap();
         let take_back = descriptors::duplicate(worker_end.as_fd()).unwrap();
         let (_fd, board) = Board::create().unwrap();
-        let mut worker = Worker::new(WorkerEnds { queue: primary, take_back, board: Arc::new(board) }, 1, 0);
+        let mut worker = Worker::new(
+            WorkerEnds { queue: primary.into(), take_back: take_back.into(), board: Arc::new(board) },
+            1,
+            0,
+        );
         let fd = descriptors::duplicate(worker_end.as_fd()).unwrap();
         let now = clock::monotonic_ns();
         assert!(worker.enqueue(Connection::fresh(fd, 1)));

@@ -118,7 +118,7 @@ impl Link {
             channel: Some(channel),
             worker_queue: Some(worker_queue),
             board_fd: Some(board_fd),
-            ends: Some(WorkerEnds { queue, take_back, board: Arc::clone(&board) }),
+            ends: Some(WorkerEnds { queue: queue.into(), take_back: take_back.into(), board: Arc::clone(&board) }),
             board,
         })
     }

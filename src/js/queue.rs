@@ -92,7 +92,7 @@ impl ConnectionQueue {
     pub fn give_back(&self, fd: i32, listener: u32, full: bool, left: Option<u32>) -> bool {
         self.inner.board.add_ended(1);
         let Ok(fd) = descriptors::adopt_number(fd) else { return true };
-        let connection = Connection { fd, listener, left: left.unwrap_or(0) };
+        let connection = Connection { fd: fd.into(), listener, left: left.unwrap_or(0) };
         self.inner.notify_surely(if full { Notice::Full(connection) } else { Notice::Closed(connection) })
     }
 
@@ -102,7 +102,7 @@ impl ConnectionQueue {
     #[napi(catch_unwind)]
     pub fn pass_on(&self, fd: i32, listener: u32, left: u32) -> bool {
         let Ok(fd) = descriptors::duplicate_number(fd) else { return false };
-        self.inner.notify(&Notice::Moved(Connection { fd, listener, left }))
+        self.inner.notify(&Notice::Moved(Connection { fd: fd.into(), listener, left }))
     }
 
     /// The server of this listener has room again. Returns as `giveBack` does.
@@ -178,7 +178,7 @@ fn on_ready(weak: &Weak<Inner>) {
             inner.board.add_ended(lost as u64);
             inner.callback.call_each(taken.drain(..).map(|connection| {
                 [
-                    Argument::Int(connection.fd.into_raw_fd()),
+                    Argument::Int(connection.fd.into_owned().into_raw_fd()),
                     Argument::Unsigned(connection.listener),
                     Argument::Unsigned(connection.left),
                 ]

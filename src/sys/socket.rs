@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrLike, SockaddrStorage, getpeername, getsockname, getsockopt, socketpair,
-    sockopt,
+    AddressFamily, SockFlag, SockType, SockaddrLike, SockaddrStorage, getpeername, getsockname, getsockopt, setsockopt,
+    socketpair, sockopt,
 };
 
 use super::{check, descriptors, libc};
@@ -65,6 +65,11 @@ pub fn kind(fd: BorrowedFd) -> io::Result<Kind> {
 pub fn local_path(fd: BorrowedFd) -> Option<String> {
     let address = getsockname::<nix::sys::socket::UnixAddr>(fd.as_raw_fd()).ok()?;
     address.path()?.to_str().map(str::to_owned)
+}
+
+/// Closing it does not wait until the peer has what was sent. What is no socket has nothing to wait for.
+pub fn never_linger(fd: BorrowedFd) {
+    let _ = setsockopt(&fd, sockopt::Linger, &libc::linger { l_onoff: 0, l_linger: 0 });
 }
 
 /// Whether `fd` is a socket that listens.
