@@ -15,7 +15,8 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use crate::sys::foreign::{Fd, ForeignFd};
-use crate::sys::{descriptors, scm, socket};
+use crate::sys::scm::Received;
+use crate::sys::{descriptors, libc, scm, socket};
 
 /// The most connections that one packet carries.
 pub const MAX_BATCH: usize = scm::MAX_FDS;
@@ -33,6 +34,8 @@ pub struct Connection {
     pub fd: Fd,
     /// The listener's id.
     pub listener: u32,
+    /// The number of the worker that gave it back, if one did.
+    pub from: Option<u32>,
     /// 0: fresh. Otherwise a worker had it, and it may stay idle for so many ms less 1; or for ever: [`NO_LIMIT`].
     pub left: u32,
 }
@@ -40,7 +43,7 @@ pub struct Connection {
 impl Connection {
     /// One that nobody has served yet.
     pub fn fresh(fd: OwnedFd, listener: u32) -> Connection {
-        Connection { fd: fd.into(), listener, left: 0 }
+        Connection { fd: fd.into(), listener, from: None, left: 0 }
     }
 }
 
@@ -97,9 +100,8 @@ pub fn receive(queue: BorrowedFd, connections: &mut Vec<Connection>) -> io::Resu
     }
     let mut payload = [0; MAX_BATCH * ENTRY];
     let mut fds = Vec::with_capacity(MAX_BATCH);
-    let received = match scm::receive(queue, &mut payload, &mut fds) {
+    let received = match receive_after_reset(queue, &mut payload, &mut fds) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Batch::Empty),
-        Err(error) if error.raw_os_error() == Some(crate::sys::libc::ECONNRESET) => return Ok(Batch::Closed),
         other => other?,
     };
     if received.bytes == 0 && fds.is_empty() {
@@ -111,9 +113,18 @@ pub fn receive(queue: BorrowedFd, connections: &mut Vec<Connection>) -> io::Resu
         // Whoever can receive it can keep a copy of it.
         fd: Fd::from(fd).shared(),
         listener: u32_at(entry, 0),
+        from: None,
         left: u32_at(entry, 4),
     }));
     Ok(Batch::Taken { count, lost })
+}
+
+/// An end that is closed with something unread in it is told once, as ECONNRESET, before what it had sent; then comes that.
+fn receive_after_reset(queue: BorrowedFd, payload: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Result<Received> {
+    match scm::receive(queue, payload, fds) {
+        Err(error) if error.raw_os_error() == Some(libc::ECONNRESET) => scm::receive(queue, payload, fds),
+        other => other,
+    }
 }
 
 /// What a worker tells the acceptor.
@@ -154,17 +165,20 @@ pub fn send_notice(queue: BorrowedFd, notice: &Notice) -> io::Result<()> {
     scm::send(queue, &[IoSlice::new(&payload)], fd.as_slice()).map(drop)
 }
 
-/// Primary: receives a notice. `Ok(None)` when there is none; an error of kind `InvalidData` when a packet makes no
-/// sense, in which case its descriptors have been closed.
-pub fn receive_notice(queue: BorrowedFd) -> io::Result<Option<Notice>> {
+/// Primary: receives a notice of the worker of this number. `Ok(None)` when there is none; an error of kind `InvalidData` when a
+/// packet makes no sense, in which case its descriptors have been closed, and of kind `UnexpectedEof` at the queue's end.
+pub fn receive_notice(queue: BorrowedFd, from: Option<u32>) -> io::Result<Option<Notice>> {
     let mut payload = [0; NOTICE];
     let mut fds = Vec::new();
-    let received = match scm::receive(queue, &mut payload, &mut fds) {
+    let received = match receive_after_reset(queue, &mut payload, &mut fds) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
         other => other?,
     };
     let mut fds: Vec<ForeignFd> = fds.into_iter().map(ForeignFd::from).collect();
     let malformed = || io::Error::from(io::ErrorKind::InvalidData);
+    if received.bytes == 0 && fds.is_empty() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     if received.bytes != payload.len() || received.truncated || fds.len() > 1 {
         return Err(malformed());
     }
@@ -179,9 +193,9 @@ pub fn receive_notice(queue: BorrowedFd) -> io::Result<Option<Notice>> {
     }
     let fd = fd.map(Fd::Foreign);
     let notice = match (u32_at(&payload, 0), fd) {
-        (CLOSED, Some(fd)) => Notice::Closed(Connection { fd, listener, left }),
-        (MOVED, Some(fd)) => Notice::Moved(Connection { fd, listener, left }),
-        (FULL, Some(fd)) => Notice::Full(Connection { fd, listener, left }),
+        (CLOSED, Some(fd)) => Notice::Closed(Connection { fd, listener, from, left }),
+        (MOVED, Some(fd)) => Notice::Moved(Connection { fd, listener, from, left }),
+        (FULL, Some(fd)) => Notice::Full(Connection { fd, listener, from, left }),
         (AVAILABLE, None) => Notice::Available(listener),
         (TURN_OVER, None) => Notice::TurnOver,
         _ => return Err(malformed()),
@@ -240,14 +254,27 @@ mod tests {
     }
 
     #[test]
+    fn what_a_primary_had_sent_outlives_it_though_it_had_not_read_everything() {
+        let (primary, worker) = socket::packet_pair().unwrap();
+        send_notice(worker.as_fd(), &Notice::TurnOver).unwrap();
+        send(primary.as_fd(), &connections(16)).unwrap();
+        send(primary.as_fd(), &connections(3)).unwrap();
+        drop(primary);
+        let mut taken = Vec::new();
+        assert_eq!(receive(worker.as_fd(), &mut taken).unwrap(), Batch::Taken { count: 16, lost: 0 });
+        assert_eq!(receive(worker.as_fd(), &mut taken).unwrap(), Batch::Taken { count: 3, lost: 0 });
+        assert_eq!(receive(worker.as_fd(), &mut taken).unwrap(), Batch::Closed);
+    }
+
+    #[test]
     fn notices_carry_their_connection() {
         let (primary, worker) = socket::packet_pair().unwrap();
         let connection = connections(8).pop().unwrap();
         send_notice(worker.as_fd(), &Notice::Full(connection)).unwrap();
         send_notice(worker.as_fd(), &Notice::Available(7)).unwrap();
-        assert!(matches!(receive_notice(primary.as_fd()).unwrap(), Some(Notice::Full(c)) if c.listener == 7));
-        assert!(matches!(receive_notice(primary.as_fd()).unwrap(), Some(Notice::Available(7))));
-        assert!(receive_notice(primary.as_fd()).unwrap().is_none());
+        assert!(matches!(receive_notice(primary.as_fd(), None).unwrap(), Some(Notice::Full(c)) if c.listener == 7));
+        assert!(matches!(receive_notice(primary.as_fd(), None).unwrap(), Some(Notice::Available(7))));
+        assert!(receive_notice(primary.as_fd(), None).unwrap().is_none());
     }
 
     #[test]
@@ -257,7 +284,9 @@ mod tests {
             let moved =
                 |listener| Connection { left, ..connections(1).pop().map(|c| Connection { listener, ..c }).unwrap() };
             send_notice(worker.as_fd(), &Notice::Moved(moved(7))).unwrap();
-            let Some(Notice::Moved(back)) = receive_notice(primary.as_fd()).unwrap() else { panic!("another notice") };
+            let Some(Notice::Moved(back)) = receive_notice(primary.as_fd(), None).unwrap() else {
+                panic!("another notice")
+            };
             assert_eq!((back.listener, back.left), (7, left));
             send(primary.as_fd(), &[back, connections(2).pop().unwrap()]).unwrap();
             let mut taken = Vec::new();
@@ -277,9 +306,9 @@ mod tests {
             [(b"x", &[]), (&[0xff; 64], &[]), (&full, &[]), (&full, &fds), (&[9; NOTICE], &fds[..1])];
         for (bytes, fds) in packets {
             scm::send(worker.as_fd(), &[IoSlice::new(bytes)], fds).unwrap();
-            let error = receive_notice(primary.as_fd()).err().unwrap();
+            let error = receive_notice(primary.as_fd(), None).err().unwrap();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         }
-        assert!(receive_notice(primary.as_fd()).unwrap().is_none());
+        assert!(receive_notice(primary.as_fd(), None).unwrap().is_none());
     }
 }

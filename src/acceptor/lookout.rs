@@ -175,7 +175,7 @@ mod tests {
             let fd = descriptors::duplicate(self.ends[index].as_fd()).unwrap();
             worker.enqueue(Connection::fresh(fd, 1));
             self.lookout.watch(index, worker, self.now);
-            assert!(worker.flush().is_ok());
+            assert!(worker.flush(self.now).is_ok());
         }
 
         /// Looks again and again, until so long after the beginning.

@@ -9,6 +9,7 @@ use crate::connection_queue::Connection;
 use crate::policy::View;
 use crate::sys::socket;
 
+use super::line::Line;
 use super::worker::Worker;
 use super::workers::Workers;
 
@@ -19,14 +20,14 @@ pub struct Member {
     /// Its server has reached `maxConnections`.
     pub full: bool,
     /// Connections that wait for this member and no other.
-    pub line: VecDeque<Connection>,
+    pub line: Line,
     /// What came back from the worker whose heir it is, for which its queue has no room at the moment.
     pub inherited: VecDeque<Connection>,
 }
 
 impl Member {
     pub fn new(worker: usize) -> Member {
-        Member { worker, full: false, line: VecDeque::new(), inherited: VecDeque::new() }
+        Member { worker, full: false, line: Line::default(), inherited: VecDeque::new() }
     }
 }
 
@@ -36,9 +37,14 @@ impl Member {
         !self.line.is_empty() || !self.inherited.is_empty()
     }
 
+    /// All that wait for it.
+    pub fn waiting(&self) -> impl Iterator<Item = &Connection> {
+        self.inherited.iter().chain(self.line.iter())
+    }
+
     /// The first of those.
     pub fn next(&mut self) -> Option<Connection> {
-        self.inherited.pop_front().or_else(|| self.line.pop_front())
+        self.inherited.pop_front().or_else(|| self.line.pop())
     }
 }
 

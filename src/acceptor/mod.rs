@@ -4,10 +4,14 @@
 //! the books under the same lock, held for microseconds, and wakes the thread when there is something new to do.
 //! When nothing happens, nobody makes a system call.
 
+mod account;
 mod core;
+mod line;
 mod listener;
 mod lookout;
 mod members;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod model;
 mod sockets;
 mod worker;
 mod workers;
@@ -22,7 +26,7 @@ use std::thread;
 use parking_lot::Mutex;
 
 use self::core::Core;
-pub use self::core::Warn;
+pub use self::core::{OnGivenUp, Warn};
 pub use self::lookout::STUCK_AFTER;
 pub use self::worker::{QUEUE_DEPTH, WorkerEnds};
 use crate::policy::Policy;
@@ -35,10 +39,10 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// Starts the thread.
-    pub fn start(warn: Warn) -> io::Result<Acceptor> {
+    /// Starts the thread. `on_given_up` is called when a worker gets nothing any more, though it has not been removed.
+    pub fn start(warn: Warn, on_given_up: OnGivenUp) -> io::Result<Acceptor> {
         let poller = Arc::new(Poller::new()?);
-        let core = Arc::new(Mutex::new(Core::new(Arc::clone(&poller), warn)));
+        let core = Arc::new(Mutex::new(Core::new(Arc::clone(&poller), warn, on_given_up)));
         let acceptor = Acceptor { core: Arc::clone(&core), poller: Arc::clone(&poller) };
         thread::Builder::new().name("rcluster-accept".into()).spawn(move || run(&core, &poller))?;
         Ok(acceptor)

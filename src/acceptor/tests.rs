@@ -106,7 +106,7 @@ impl Scene {
     }
 
     fn with(policy: Box<dyn Policy>) -> Scene {
-        let acceptor = Acceptor::start(Box::new(|_| {})).unwrap();
+        let acceptor = Acceptor::start(Box::new(|_| {}), Box::new(|_, _| {})).unwrap();
         let socket = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         socket.set_nonblocking(true).unwrap();
         let address = socket.local_addr().unwrap();

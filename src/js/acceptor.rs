@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
 
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
-use napi::{Result, bindgen_prelude::Function};
+use napi::{
+    Result,
+    bindgen_prelude::{FnArgs, Function},
+};
 use napi_derive::napi;
 
 use crate::acceptor::Acceptor as Core;
@@ -24,13 +27,26 @@ pub struct Acceptor {
 
 #[napi]
 impl Acceptor {
-    /// Starts the thread. `onWarning(text)` is called when something happens that the user should know.
+    /// Starts the thread. `onWarning(text)` is called when something happens that the user should know;
+    /// `onGivenUp(worker, reason)` when a worker gets nothing any more: what it says makes no sense or does not end, or its queue
+    /// does not work. Others have got what it had not taken; it is still to be removed.
     #[napi(constructor, catch_unwind)]
-    pub fn new(on_warning: Function<String, ()>) -> Result<Acceptor> {
+    pub fn new(
+        on_warning: Function<String, ()>,
+        on_given_up: Option<Function<FnArgs<(u32, String)>, ()>>,
+    ) -> Result<Acceptor> {
         let warn = on_warning.build_threadsafe_function().weak::<true>().build()?;
-        let core = Core::start(Box::new(move |text| {
-            warn.call(text.to_string(), ThreadsafeFunctionCallMode::NonBlocking);
-        }));
+        let told = on_given_up.map(|tell| tell.build_threadsafe_function().weak::<true>().build()).transpose()?;
+        let core = Core::start(
+            Box::new(move |text| {
+                warn.call(text.to_string(), ThreadsafeFunctionCallMode::NonBlocking);
+            }),
+            Box::new(move |worker, why| {
+                if let Some(told) = &told {
+                    told.call((worker, why.to_string()).into(), ThreadsafeFunctionCallMode::NonBlocking);
+                }
+            }),
+        );
         Ok(Acceptor { core: core.map_err(|error| exception(&error))? })
     }
 

@@ -92,7 +92,7 @@ impl ConnectionQueue {
     pub fn give_back(&self, fd: i32, listener: u32, full: bool, left: Option<u32>) -> bool {
         self.inner.board.add_ended(1);
         let Ok(fd) = descriptors::adopt_number(fd) else { return true };
-        let connection = Connection { fd: fd.into(), listener, left: left.unwrap_or(0) };
+        let connection = Connection { left: left.unwrap_or(0), ..Connection::fresh(fd, listener) };
         self.inner.notify_surely(if full { Notice::Full(connection) } else { Notice::Closed(connection) })
     }
 
@@ -102,7 +102,7 @@ impl ConnectionQueue {
     #[napi(catch_unwind)]
     pub fn pass_on(&self, fd: i32, listener: u32, left: u32) -> bool {
         let Ok(fd) = descriptors::duplicate_number(fd) else { return false };
-        self.inner.notify(&Notice::Moved(Connection { fd: fd.into(), listener, left }))
+        self.inner.notify(&Notice::Moved(Connection { left, ..Connection::fresh(fd, listener) }))
     }
 
     /// The server of this listener has room again. Returns as `giveBack` does.
@@ -185,12 +185,13 @@ fn on_ready(weak: &Weak<Inner>) {
             }));
         }
         Ok(Batch::Empty) => {}
-        Ok(Batch::NoRoom) => {
+        // An error passes, or it does not: then others get what comes meanwhile.
+        Ok(Batch::NoRoom) | Err(_) => {
             inner.run_out();
             inner.callback.call([Argument::Int(-1), Argument::Int(0), Argument::Int(0)]);
         }
         // The primary has gone; what that means is decided where the channel ends.
-        Ok(Batch::Closed) | Err(_) => inner.watch(0),
+        Ok(Batch::Closed) => inner.watch(0),
     }
     taken.clear();
     inner.taken.replace(taken);

@@ -54,6 +54,34 @@ impl Drop for ForeignFd {
     }
 }
 
+/// A listening socket, which other processes may have. Dropping it does not block, and frees its address at once as long as it does
+/// listen: such a socket has nothing to wait for.
+pub struct ListeningFd(ManuallyDrop<OwnedFd>);
+
+impl From<OwnedFd> for ListeningFd {
+    fn from(fd: OwnedFd) -> ListeningFd {
+        ListeningFd(ManuallyDrop::new(fd))
+    }
+}
+
+impl AsFd for ListeningFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Drop for ListeningFd {
+    fn drop(&mut self) {
+        // SAFETY: this is the end of `self`: nothing takes it again.
+        let fd = unsafe { ManuallyDrop::take(&mut self.0) };
+        if socket::is_listening(fd.as_fd()) {
+            drop(fd);
+        } else {
+            close(fd);
+        }
+    }
+}
+
 /// A descriptor, and whether it may be closed on the spot.
 pub enum Fd {
     /// Nobody else has ever had it.

@@ -4,6 +4,7 @@ use std::io;
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use super::fault::may_fail;
 use super::{check_size, descriptors, libc};
 
 /// The most descriptors that one message carries.
@@ -65,6 +66,7 @@ pub fn send(socket: BorrowedFd, slices: &[io::IoSlice], fds: &[RawFd]) -> io::Re
             std::ptr::copy_nonoverlapping(fds.as_ptr().cast::<u8>(), libc::CMSG_DATA(first), payload);
         }
     }
+    may_fail("sendmsg")?;
     // SAFETY: `header` points to `slices` and `control`, which outlive the call.
     check_size(unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) })
 }
@@ -115,6 +117,7 @@ pub fn peek(socket: BorrowedFd, buffer: &mut [u8]) -> io::Result<Peeked> {
     let mut header: libc::msghdr = unsafe { mem::zeroed() };
     header.msg_iov = &raw mut slice;
     header.msg_iovlen = 1;
+    may_fail("recvmsg")?;
     // SAFETY: `header` points to `buffer`, writable for the length given. Without room for control data no descriptor is
     // installed.
     let bytes =
@@ -131,6 +134,7 @@ fn receive_uninit(socket: BorrowedFd, buffer: &mut [MaybeUninit<u8>], fds: &mut 
     header.msg_iovlen = 1;
     header.msg_control = control.0.as_mut_ptr().cast();
     header.msg_controllen = RECEIVED_BYTES as _;
+    may_fail("recvmsg")?;
     // SAFETY: `header` points to `buffer` and `control`, both writable for the lengths given.
     let bytes = check_size(unsafe {
         libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC)

@@ -13,7 +13,7 @@ use crate::sys::{listen, poll};
 const MANY: usize = 40;
 
 fn scene() -> Scene {
-    let acceptor = Acceptor::start(Box::new(|_| {})).unwrap();
+    let acceptor = Acceptor::start(Box::new(|_| {}), Box::new(|_, _| {})).unwrap();
     let fd = listen::bind_internet(SocketAddr::from(([127, 0, 0, 1], 0)), false, false, true, true).unwrap();
     listen::listen(fd.as_fd(), 511).unwrap();
     let address = socket::local_address(fd.as_fd()).unwrap().unwrap();
