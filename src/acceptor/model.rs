@@ -169,6 +169,11 @@ impl World {
         }
     }
 
+    /// The listener is closed as soon as what has come has been accepted.
+    pub fn finish_listener(&mut self, listener: usize) {
+        self.core.finish_listener(self.listeners[listener % LISTENERS].0);
+    }
+
     /// It does so no longer.
     pub fn remove_member(&mut self, worker: usize, listener: usize) {
         if let Some(worker) = self.workers.get(worker) {
@@ -186,6 +191,11 @@ impl World {
             drop(worker.queue);
             self.core.remove_worker(worker.number);
         }
+    }
+
+    /// The numbers of those that the acceptor has given up.
+    pub fn given_up(&self) -> Vec<u32> {
+        self.given_up.lock().unwrap().clone()
     }
 
     /// Those that the acceptor has given up are killed by whoever is told.

@@ -1,6 +1,8 @@
 //! The acceptor with real sockets: connections of this process, and workers that do what they are told to.
 
+mod faults;
 mod finish;
+mod hostile;
 mod own_sockets;
 mod succession;
 
@@ -14,7 +16,7 @@ use super::{Acceptor, QUEUE_DEPTH, STUCK_AFTER, WorkerEnds};
 use crate::board::Board;
 use crate::connection_queue::{self, Batch, Connection, MAX_BATCH, Notice};
 use crate::policy::{Policy, RoundRobin};
-use crate::sys::{clock, descriptors, scm, socket};
+use crate::sys::{clock, descriptors, libc, scm, socket};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -123,6 +123,8 @@ pub struct Worker {
     given_up: bool,
     /// What it has said and given back.
     pub account: Account,
+    /// So much of what it has given back waits that it is not listened to.
+    pub holds_too_many: bool,
     /// Whether it has been asked to tell when a turn is over, and has not told yet.
     asked: bool,
 }
@@ -148,6 +150,7 @@ impl Worker {
             receiving: Failures::default(),
             given_up: false,
             account: Account::new(clock::monotonic_ns()),
+            holds_too_many: false,
             asked: false,
         }
     }

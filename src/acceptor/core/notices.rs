@@ -52,7 +52,8 @@ impl Core {
             return;
         }
         let now = clock::monotonic_ns();
-        let mut room = None;
+        let held_up = mem::take(&mut worker.holds_too_many);
+        let mut room = held_up.then(|| most_held.saturating_sub(self.held_from(worker.number)));
         for _ in 0..limit {
             let queue = worker.ends().queue.as_fd();
             if !descriptors::room_for(1, queue) {
@@ -60,6 +61,7 @@ impl Core {
                 return self.shortage(now);
             }
             if room == Some(0) {
+                worker.holds_too_many = true;
                 return self.read_later(worker, place, now + RETRY_SOON.as_nanos() as u64);
             }
             let notice = match connection_queue::receive_notice(queue, Some(worker.number)) {
