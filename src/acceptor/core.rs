@@ -17,6 +17,7 @@ use crate::sys::poll::{Interest, Poller, WAKE};
 
 use super::listener::{Listener, listener_of};
 use super::lookout::{Lookout, crowding};
+use super::sockets::Socket;
 use super::worker::{Worker, WorkerEnds};
 use super::workers::Workers;
 
@@ -144,9 +145,9 @@ impl Core {
         self.workers.succeed(old, heir);
     }
 
-    pub fn add_listener(&mut self, fd: OwnedFd, policy: Box<dyn Policy>) -> io::Result<u32> {
+    pub fn add_listener(&mut self, fd: OwnedFd, shared: bool, policy: Box<dyn Policy>) -> io::Result<u32> {
         let id = self.last_listener.checked_add(1).ok_or(io::ErrorKind::OutOfMemory)?;
-        self.listeners.insert(id, Listener::new(id, fd, policy, &self.poller)?);
+        self.listeners.insert(id, Listener::new(id, Socket::new(fd, shared), policy, &self.poller)?);
         self.last_listener = id;
         Ok(id)
     }

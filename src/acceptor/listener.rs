@@ -71,7 +71,7 @@ pub struct Listener {
 
 impl Listener {
     /// A listener with its first socket, which listens already.
-    pub fn new(id: u32, fd: OwnedFd, policy: Box<dyn Policy>, poller: &Poller) -> io::Result<Listener> {
+    pub fn new(id: u32, socket: Socket, policy: Box<dyn Policy>, poller: &Poller) -> io::Result<Listener> {
         let mut listener = Listener {
             id,
             sockets: Vec::new(),
@@ -83,14 +83,14 @@ impl Listener {
             watch: Watch::Waiting,
             finished: false,
         };
-        listener.add_socket(fd, poller)?;
+        listener.add_socket(socket, poller)?;
         Ok(listener)
     }
 
-    fn add_socket(&mut self, fd: OwnedFd, poller: &Poller) -> io::Result<usize> {
+    fn add_socket(&mut self, socket: Socket, poller: &Poller) -> io::Result<usize> {
         let index = self.sockets.len();
-        poller.add(fd.as_fd(), token(self.id, index), Interest::None)?;
-        self.sockets.push(Socket::new(fd));
+        poller.add(socket.fd(), token(self.id, index), Interest::None)?;
+        self.sockets.push(socket);
         Ok(index)
     }
 
@@ -108,15 +108,13 @@ impl Listener {
     /// One more on this address, in the place of one that is of no use any more if there is one.
     fn another_socket(&mut self, backlog: i32, poller: &Poller) -> io::Result<usize> {
         let first = self.sockets.first().ok_or(io::ErrorKind::NotFound)?;
-        let fd = listen::another(first.fd(), backlog)?;
+        let mut socket = Socket::new(listen::another(first.fd(), backlog)?, false);
         let Some(useless) = self.sockets.iter().position(Socket::is_useless) else {
-            return self.add_socket(fd, poller);
+            return self.add_socket(socket, poller);
         };
-        let _ = poller.remove(self.sockets[useless].fd());
-        let mut socket = Socket::new(fd);
+        poller.add(socket.fd(), token(self.id, useless), Interest::None)?;
         mem::swap(&mut self.sockets[useless], &mut socket);
-        let fd = self.sockets[useless].fd();
-        poller.add(fd, token(self.id, useless), Interest::None)?;
+        let _ = poller.remove(socket.fd());
         Ok(useless)
     }
 

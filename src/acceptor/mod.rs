@@ -60,9 +60,9 @@ impl Acceptor {
         self.core.lock().remove_worker(worker)
     }
 
-    /// Accepts from `fd`, which listens already, as soon as it has a member.
-    pub fn add_listener(&self, fd: OwnedFd, policy: Box<dyn Policy>) -> io::Result<u32> {
-        self.core.lock().add_listener(fd, policy)
+    /// Accepts from `fd`, which listens already, as soon as it has a member. `shared`: other processes may have it.
+    pub fn add_listener(&self, fd: OwnedFd, shared: bool, policy: Box<dyn Policy>) -> io::Result<u32> {
+        self.core.lock().add_listener(fd, shared, policy)
     }
 
     /// Closes the listening socket, at once: the port is free when this returns.

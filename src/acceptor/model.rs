@@ -102,7 +102,7 @@ impl World {
             let address = SocketAddr::from_abstract_name(name).unwrap();
             let socket = UnixListener::bind_addr(&address).unwrap();
             socket.set_nonblocking(true).unwrap();
-            (core.add_listener(socket.into(), policy::by_number(policy).unwrap()).unwrap(), address)
+            (core.add_listener(socket.into(), false, policy::by_number(policy).unwrap()).unwrap(), address)
         });
         let listeners = listeners.collect();
         World { core, poller, listeners, workers: Vec::new(), clients: BTreeMap::new(), last_client: 0, given_up }

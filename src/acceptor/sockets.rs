@@ -61,9 +61,9 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// A socket from which the acceptor accepts. The poller must know it, with [`Interest::None`].
-    pub fn new(fd: OwnedFd) -> Socket {
-        Socket { fd: fd.into(), shared: false, keeper: Keeper::Acceptor, interest: Interest::None }
+    /// A socket from which the acceptor accepts; `shared`: other processes may have it. The poller must know it, with [`Interest::None`].
+    pub fn new(fd: OwnedFd, shared: bool) -> Socket {
+        Socket { fd: fd.into(), shared, keeper: Keeper::Acceptor, interest: Interest::None }
     }
 
     pub fn fd(&self) -> BorrowedFd<'_> {

@@ -112,7 +112,7 @@ impl Scene {
         let socket = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         socket.set_nonblocking(true).unwrap();
         let address = socket.local_addr().unwrap();
-        let listener = acceptor.add_listener(socket.into(), policy).unwrap();
+        let listener = acceptor.add_listener(socket.into(), false, policy).unwrap();
         Scene { acceptor, listener, address, clients: Vec::new() }
     }
 

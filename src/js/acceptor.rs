@@ -140,7 +140,7 @@ impl Acceptor {
         let policy = policy::by_number(policy).ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
         let fd: OwnedFd = binding.bind()?;
         listen::listen(fd.as_fd(), binding.backlog.unwrap_or(0))?;
-        let id = self.core.add_listener(fd, policy)?;
+        let id = self.core.add_listener(fd, binding.fd.is_some(), policy)?;
         i32::try_from(id).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))
     }
 }

@@ -21,6 +21,9 @@ use super::exception;
 /// How often a worker waits for room for a full packet before it is content with less.
 const PATIENCE: u32 = 3;
 
+/// How often a notice is tried to be sent that the kernel refuses for a reason of its own.
+const MOST_REFUSALS: u32 = 50;
+
 /// With every how many connections from a socket of its own a worker looks for room, when descriptors are plenty.
 const LOOK_EVERY: u32 = 16;
 
@@ -35,6 +38,8 @@ struct Inner {
     /// Notices that the kernel would not take.
     unsent: RefCell<VecDeque<Notice>>,
     out_of_descriptors: Cell<bool>,
+    /// How often in a row the kernel has refused a notice for a reason of its own.
+    refused: Cell<u32>,
     /// How often it has tried again since.
     tries: Cell<u32>,
 }
@@ -66,6 +71,7 @@ impl ConnectionQueue {
             taken: RefCell::new(Vec::with_capacity(connection_queue::MAX_BATCH)),
             unsent: RefCell::default(),
             out_of_descriptors: Cell::new(false),
+            refused: Cell::new(0),
             tries: Cell::new(0),
         });
         let failed = |error: std::io::Error| exception(&error);
@@ -254,10 +260,15 @@ impl Inner {
         let fd = self.fd.borrow();
         while let (Some(notice), Some(fd)) = (unsent.front(), fd.as_ref()) {
             match connection_queue::send_notice(fd.as_fd(), notice) {
+                Ok(()) => self.refused.set(0),
+                // The primary is gone.
+                Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock || descriptors::ran_out(&error) => return false,
-                // Sent, or the primary is gone.
-                _ => unsent.pop_front(),
-            };
+                Err(_) if self.refused.replace(self.refused.get() + 1) < MOST_REFUSALS => return false,
+                // This one the kernel never lets through.
+                Err(_) => self.refused.set(0),
+            }
+            unsent.pop_front();
         }
         true
     }

@@ -48,7 +48,7 @@ impl Core {
             return;
         }
         let end = accept_from(listener, id, index, BURST);
-        let has_some = listener.holds_any() || !self.dirty.is_empty();
+        let has_some = !listener.has_room() || !self.dirty.is_empty();
         match end {
             End::Enough | End::Empty => {}
             // There will be room when what has been accepted in this turn has been sent.

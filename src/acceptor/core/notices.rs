@@ -29,31 +29,31 @@ pub(super) const DEFECT: &str = "its connection queue does not work";
 impl Core {
     /// What it has said by now, or a part of that.
     pub(super) fn read_some_notices(&mut self, worker: &mut Worker, place: usize) {
-        self.read_notices(worker, place, NOTICES, descriptors::fair_share().clamp(1, MOST_HELD));
+        self.read_notices(worker, place, NOTICES, true);
     }
 
     /// All that it has said by now.
     pub(super) fn read_all_notices(&mut self, worker: &mut Worker, place: usize) {
-        self.read_notices(worker, place, ALL_NOTICES, descriptors::fair_share().clamp(1, MOST_HELD));
+        self.read_notices(worker, place, ALL_NOTICES, true);
     }
 
     /// All that it has ever said: it is gone.
     pub(super) fn read_last_notices(&mut self, worker: &mut Worker, place: usize) {
         // What fails need not fail again, and it is the last chance.
         for _ in 0..LAST_TRIES {
-            self.read_notices(worker, place, ALL_NOTICES, usize::MAX);
+            self.read_notices(worker, place, ALL_NOTICES, false);
         }
         self.unread.retain(|(unread, _)| *unread != place);
     }
 
-    /// At most `limit` notices, and none when so many connections from this worker are `held`.
-    fn read_notices(&mut self, worker: &mut Worker, place: usize, limit: usize, most_held: usize) {
+    /// At most `limit` notices. `bounded`: no more when a fair number of connections from this worker are held here.
+    fn read_notices(&mut self, worker: &mut Worker, place: usize, limit: usize, bounded: bool) {
         if !worker.is_sound() {
             return;
         }
         let now = clock::monotonic_ns();
         let held_up = mem::take(&mut worker.holds_too_many);
-        let mut room = held_up.then(|| most_held.saturating_sub(self.held_from(worker.number)));
+        let mut room = (held_up && bounded).then(|| self.room_for(worker.number));
         for _ in 0..limit {
             let queue = worker.ends().queue.as_fd();
             if !descriptors::room_for(1, queue) {
@@ -80,14 +80,14 @@ impl Core {
                 Notice::Available(listener) => self.set_full(listener, place, false) || worker.account.say(now),
                 Notice::Full(connection) => {
                     self.set_full(connection.listener, place, true);
-                    self.take(worker, connection, &mut room, most_held, now)
+                    self.take(worker, connection, &mut room, bounded, now)
                 }
                 // A worker that passes a connection on is leaving. It is not to get that one, nor others.
                 Notice::Closed(connection) | Notice::Moved(connection) => {
                     if let Some(listener) = self.listeners.get_mut(&connection.listener) {
                         listener.remove_member(place);
                     }
-                    self.take(worker, connection, &mut room, most_held, now)
+                    self.take(worker, connection, &mut room, bounded, now)
                 }
             };
             if !may {
@@ -102,19 +102,20 @@ impl Core {
         worker: &mut Worker,
         connection: Connection,
         room: &mut Option<usize>,
-        most_held: usize,
+        bounded: bool,
         now: u64,
     ) -> bool {
-        let known = room.unwrap_or_else(|| most_held.saturating_sub(self.held_from(worker.number)));
+        let known = room.unwrap_or_else(|| if bounded { self.room_for(worker.number) } else { usize::MAX });
         *room = Some(known.saturating_sub(1));
         self.homeless.push(Homeless { connection, heir: worker.heir });
         worker.returns_one(now)
     }
 
-    /// How many connections wait here that this worker has given back.
-    fn held_from(&self, worker: u32) -> usize {
+    /// How many more connections may wait here that this worker gives back.
+    fn room_for(&self, worker: u32) -> usize {
         let homeless = self.homeless.iter().filter(|homeless| homeless.connection.from == Some(worker)).count();
-        self.listeners.values().map(|listener| listener.held_from(worker)).sum::<usize>() + homeless
+        let held = self.listeners.values().map(|listener| listener.held_from(worker)).sum::<usize>() + homeless;
+        descriptors::fair_share().clamp(1, MOST_HELD).saturating_sub(held)
     }
 
     /// The kernel has refused to receive from the worker.

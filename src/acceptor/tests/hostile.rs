@@ -20,7 +20,7 @@ fn watched() -> (Scene, mpsc::Receiver<(u32, &'static str)>) {
     let socket = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     socket.set_nonblocking(true).unwrap();
     let address = socket.local_addr().unwrap();
-    let listener = acceptor.add_listener(socket.into(), Box::new(RoundRobin::default())).unwrap();
+    let listener = acceptor.add_listener(socket.into(), false, Box::new(RoundRobin::default())).unwrap();
     (Scene { acceptor, listener, address, clients: Vec::new() }, told)
 }
 

@@ -17,7 +17,7 @@ fn scene() -> Scene {
     let fd = listen::bind_internet(SocketAddr::from(([127, 0, 0, 1], 0)), false, false, true, true).unwrap();
     listen::listen(fd.as_fd(), 511).unwrap();
     let address = socket::local_address(fd.as_fd()).unwrap().unwrap();
-    let listener = acceptor.add_listener(fd, Box::new(RoundRobin::default())).unwrap();
+    let listener = acceptor.add_listener(fd, false, Box::new(RoundRobin::default())).unwrap();
     Scene { acceptor, listener, address, clients: Vec::new() }
 }
 
