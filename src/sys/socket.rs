@@ -6,8 +6,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrLike, SockaddrStorage, getpeername, getsockname, getsockopt, setsockopt,
-    socketpair, sockopt,
+    AddressFamily, Shutdown, SockFlag, SockType, SockaddrLike, SockaddrStorage, getpeername, getsockname, getsockopt,
+    setsockopt, shutdown, socketpair, sockopt,
 };
 
 use super::fault::may_fail;
@@ -139,6 +139,12 @@ pub fn local_path(fd: BorrowedFd) -> Option<String> {
 pub fn never_linger(fd: BorrowedFd) {
     let _ = may_fail("setsockopt")
         .and_then(|()| Ok(setsockopt(&fd, sockopt::Linger, &libc::linger { l_onoff: 0, l_linger: 0 })?));
+}
+
+/// Nothing can be sent to it or from it any more. What has been sent can still be received.
+pub fn shut_down(fd: BorrowedFd) {
+    // A socket that is not connected any more has nothing to shut down.
+    let _ = shutdown(fd.as_raw_fd(), Shutdown::Both);
 }
 
 /// Whether `fd` is a socket that listens.

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 
 use crate::connection_queue::{self, Connection, Notice};
 use crate::sys::poll::Interest;
-use crate::sys::{clock, descriptors};
+use crate::sys::{clock, descriptors, socket};
 
 use super::super::worker::Worker;
 use super::{Core, Homeless, RETRY, RETRY_SOON, take_back};
@@ -154,7 +154,10 @@ impl Core {
         if !worker.give_up() {
             return;
         }
-        let _ = self.poller.remove(worker.ends().queue.as_fd());
+        let queue = worker.ends().queue.as_fd();
+        let _ = self.poller.remove(queue);
+        // It need not wait for somebody to read what it says.
+        socket::shut_down(queue);
         self.unread.retain(|(unread, _)| *unread != place);
         for listener in self.listeners.values_mut() {
             listener.remove_member(place);

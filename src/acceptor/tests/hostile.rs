@@ -73,6 +73,9 @@ fn nonsense_is_told_of() {
     let other = scene.member();
     scm::send(other.queue.as_fd(), &[IoSlice::new(b"nonsense")], &[]).unwrap();
     assert!(expect_given_up(&told, &other).contains("nonsense"));
+    // Nobody reads what it says: it cannot wait for that.
+    let error = scm::send(other.queue.as_fd(), &[IoSlice::new(b"more of it")], &[]).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EPIPE));
     expect_served(&mut scene, &mut honest);
 }
 
