@@ -363,7 +363,9 @@ class Servers {
    */
   #onConnection(fd, listener, left) {
     if (fd < 0) {
-      this.#onShortage();
+      // Why it is tried again later is of interest only where something can be done about it.
+      if (fd === -1) this.#onShortage();
+      else this.#retryLater();
       return;
     }
     const accepting = this.#accepting.get(listener);

@@ -14,7 +14,7 @@ use crate::board::Board;
 use crate::connection_queue::{self, Batch, Connection, Notice};
 use crate::sys::js::{Argument, Callback, event_loop, shared_doubles};
 use crate::sys::uv::{EventLoop, Hook, Poll, READABLE};
-use crate::sys::{clock, descriptors};
+use crate::sys::{clock, descriptors, libc};
 
 use super::exception;
 
@@ -47,7 +47,8 @@ struct Inner {
 /// Where connections come from.
 ///
 /// `onConnection(fd, listener, left)` is called for each, and owns the descriptor from then on; `left` is as in `passOn`. With
-/// `fd` -1 it says that descriptors have run out, and that `resume` is to be called after a while.
+/// `fd` -1 it says that descriptors have run out, with -2 that the kernel has refused for another reason, and that `resume` is to be
+/// called after a while.
 #[napi]
 pub struct ConnectionQueue {
     inner: Rc<Inner>,
@@ -191,11 +192,11 @@ fn on_ready(weak: &Weak<Inner>) {
             }));
         }
         Ok(Batch::Empty) => {}
-        // An error passes, or it does not: then others get what comes meanwhile.
-        Ok(Batch::NoRoom) | Err(_) => {
-            inner.run_out();
-            inner.callback.call([Argument::Int(-1), Argument::Int(0), Argument::Int(0)]);
-        }
+        Ok(Batch::NoRoom) => inner.try_later(-1),
+        // The program has closed it.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EBADF | libc::ENOTSOCK)) => inner.watch(0),
+        // That passes, or it does not: then others get what comes meanwhile.
+        Err(_) => inner.try_later(-2),
         // The primary has gone; what that means is decided where the channel ends.
         Ok(Batch::Closed) => inner.watch(0),
     }
@@ -241,6 +242,12 @@ impl Inner {
         self.board.set_out_of_descriptors(true);
         self.board.set_paused(true);
         self.watch(0);
+    }
+
+    /// The same, and JavaScript is told to call `resume`.
+    fn try_later(&self, why: i32) {
+        self.run_out();
+        self.callback.call([Argument::Int(why), Argument::Int(0), Argument::Int(0)]);
     }
 
     /// Returns whether it went. If not it is lost: the primary looks by itself after a while.
