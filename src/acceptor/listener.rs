@@ -27,8 +27,9 @@ const MAX_LINE: usize = 1024;
 /// Where descriptors are few, a line may at least be so long.
 const MIN_LINE: usize = 16;
 
-/// The most connections that wait for one heir. What is more goes to others.
-const MAX_INHERITED: usize = 256;
+/// The most connections that wait for one heir: as many as one worker may give back before somebody has them. What is more goes to
+/// others.
+const MAX_INHERITED: usize = 1024;
 
 /// Of many members, so many per processor get something in one turn. More than one, as the kernel may have put both on the same
 /// processor, or the first may be busy.
