@@ -71,12 +71,13 @@ export interface Acceptor {
   address(listener: number): Address | null;
   addMember(listener: number, worker: number): void;
   removeMember(listener: number, worker: number): number;
+  succeed(old: number, heir: number): void;
   nudge(worker: number): void;
 }
 
 export interface ConnectionQueue {
-  giveBack(fd: number, listener: number, full: boolean): boolean;
-  passOn(fd: number, listener: number): boolean;
+  giveBack(fd: number, listener: number, full: boolean, left?: number): boolean;
+  passOn(fd: number, listener: number, left: number): boolean;
   available(listener: number): boolean;
   readonly counts: Float64Array;
   accepted(fd: number): number;
@@ -88,12 +89,15 @@ export interface ConnectionQueue {
 export interface WorkerSide {
   readonly hello: string;
   channel(onEvent: OnEvent): Channel;
-  queue(onConnection: (fd: number, listener: number) => void): ConnectionQueue;
+  queue(onConnection: (fd: number, listener: number, left: number) => void): ConnectionQueue;
 }
 
 export interface Native {
   Link: new () => Link;
-  Acceptor: new (onWarning: (text: string) => void) => Acceptor;
+  Acceptor: new (
+    onWarning: (text: string) => void,
+    onGivenUp?: (worker: number, reason: string) => void,
+  ) => Acceptor;
   WorkerSide: new (fd: number) => WorkerSide;
   version(): string;
   bindShared(binding: Binding): number;
@@ -106,5 +110,6 @@ export interface Native {
   endAfterParent(seconds: number): number;
   reapOrphans(children: number[]): number;
   closeFd(fd: number): void;
+  closeForeign(fd: number): void;
   duplicateFd(fd: number): number;
 }

@@ -78,12 +78,12 @@ class Servers {
   #tell;
 
   /**
-   * @param {(onConnection: (fd: number, listener: number) => void) => import('./native-types').ConnectionQueue} openQueue
+   * @param {(onConnection: (fd: number, listener: number, left: number) => void) => import('./native-types').ConnectionQueue} openQueue
    * @param {(key: string) => void} onClose Called when a server has closed.
    * @param {(message: object, fd: number) => boolean} tell Sends a message to the primary.
    */
   constructor(openQueue, onClose, tell) {
-    this.#queue = openQueue((fd, listener) => this.#onConnection(fd, listener));
+    this.#queue = openQueue((fd, listener, left) => this.#onConnection(fd, listener, left));
     this.#counts = this.#queue.counts;
     this.#onClose = onClose;
     this.#tell = tell;
@@ -359,18 +359,21 @@ class Servers {
   /**
    * @param {number} fd
    * @param {number} listener
+   * @param {number} left
    */
-  #onConnection(fd, listener) {
+  #onConnection(fd, listener, left) {
     if (fd < 0) {
-      this.#onShortage();
+      // Why it is tried again later is of interest only where something can be done about it.
+      if (fd === -1) this.#onShortage();
+      else this.#retryLater();
       return;
     }
     const accepting = this.#accepting.get(listener);
     if (!accepting?.handle.onconnection || !this.#taking) {
-      this.#giveBack(fd, listener, false);
+      this.#giveBack(fd, listener, false, left);
     } else if (mustGoOn(accepting.server)) {
       this.#setFull(accepting);
-      this.#giveBack(fd, listener, true);
+      this.#giveBack(fd, listener, true, left);
     } else {
       const { handle, server } = accepting;
       this.#begin(server, TAKEN, () => handle.onconnection(0, openRaw(handle.getsockname ? 'tcp' : 'pipe', fd)));
@@ -418,9 +421,10 @@ class Servers {
    * @param {number} fd
    * @param {number} listener
    * @param {boolean} full
+   * @param {number} [left]
    */
-  #giveBack(fd, listener, full) {
-    if (!this.#queue.giveBack(fd, listener, full)) this.#retryLater();
+  #giveBack(fd, listener, full, left = 0) {
+    if (!this.#queue.giveBack(fd, listener, full, left)) this.#retryLater();
   }
 
   /** Descriptors have run out: nothing is taken until there are some. */
@@ -510,7 +514,7 @@ class Servers {
    * @returns {boolean} Whether it went.
    */
   passOn(server, fd) {
-    for (const [listener, one] of this.#accepting) if (one.server === server) return this.#queue.passOn(fd, listener);
+    for (const [listener, one] of this.#accepting) if (one.server === server) return this.#queue.passOn(fd, listener, 0);
     for (const one of this.#shared.values()) if (one.server === server) return this.#tell({ act: 'move', key: one.key }, fd);
     return false;
   }

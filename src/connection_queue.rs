@@ -1,9 +1,12 @@
 //! The connection queue: a SEQPACKET socket pair per worker.
 //!
 //! ```text
-//!  primary → worker   one u32 (little-endian) per connection: the listener's id;   the descriptors, in that order
-//!  worker → primary   u32 notice, u32 listener;                                    the descriptor that it returns, if any
+//!  primary → worker   per connection u32 (little-endian) listener, u32 left;   the descriptors, in that order
+//!  worker → primary   u32 notice, u32 listener, u32 left;                      the descriptor that it returns, if any
 //! ```
+//!
+//! `left` is 0 for a connection on which nobody has served anything yet, and of one that a worker has passed on how long it may
+//! stay idle: 1 more than that in ms, or [`NO_LIMIT`].
 //!
 //! The primary keeps a duplicate of the worker's end. What the worker has not received can be received there, by
 //! exactly one of the two: a queued connection belongs to no process.
@@ -11,29 +14,51 @@
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use crate::sys::{descriptors, scm, socket};
+use crate::sys::foreign::{Fd, ForeignFd};
+use crate::sys::scm::Received;
+use crate::sys::{descriptors, libc, scm, socket};
 
 /// The most connections that one packet carries.
 pub const MAX_BATCH: usize = scm::MAX_FDS;
 
+/// What [`Connection::left`] says of one that may stay idle for ever.
+pub const NO_LIMIT: u32 = u32::MAX;
+
+/// Bytes that a packet has for each of its connections, and bytes of a notice.
+const ENTRY: usize = 8;
+const NOTICE: usize = 12;
+
 /// An accepted connection, and the listener that it came from.
 pub struct Connection {
     /// The socket.
-    pub fd: OwnedFd,
+    pub fd: Fd,
     /// The listener's id.
     pub listener: u32,
+    /// The number of the worker that gave it back, if one did.
+    pub from: Option<u32>,
+    /// 0: fresh. Otherwise a worker had it, and it may stay idle for so many ms less 1; or for ever: [`NO_LIMIT`].
+    pub left: u32,
+}
+
+impl Connection {
+    /// One that nobody has served yet.
+    pub fn fresh(fd: OwnedFd, listener: u32) -> Connection {
+        Connection { fd: fd.into(), listener, from: None, left: 0 }
+    }
 }
 
 /// Sends up to [`MAX_BATCH`] connections as one packet. The caller still owns them; on success it may close them.
 pub fn send(queue: BorrowedFd, connections: &[Connection]) -> io::Result<()> {
-    let mut payload = [0; MAX_BATCH * 4];
+    let mut payload = [0; MAX_BATCH * ENTRY];
     let mut fds = [0; MAX_BATCH];
     let count = connections.len().min(MAX_BATCH);
     for (index, connection) in connections.iter().take(count).enumerate() {
-        payload[index * 4..][..4].copy_from_slice(&connection.listener.to_le_bytes());
-        fds[index] = connection.fd.as_raw_fd();
+        let entry = &mut payload[index * ENTRY..][..ENTRY];
+        entry[..4].copy_from_slice(&connection.listener.to_le_bytes());
+        entry[4..].copy_from_slice(&connection.left.to_le_bytes());
+        fds[index] = connection.fd.as_fd().as_raw_fd();
     }
-    scm::send(queue, &[IoSlice::new(&payload[..count * 4])], &fds[..count]).map(drop)
+    scm::send(queue, &[IoSlice::new(&payload[..count * ENTRY])], &fds[..count]).map(drop)
 }
 
 /// Sends a packet without a connection, of which the receiver only notices that its loop turns.
@@ -62,8 +87,8 @@ pub enum Batch {
 
 /// Whether there is room for the next packet's descriptors, or nothing to be received.
 fn next_fits(queue: BorrowedFd) -> bool {
-    match scm::peek(queue, &mut [0; MAX_BATCH * 4]) {
-        Ok(next) => !next.descriptors || descriptors::room_for(next.bytes / 4, queue),
+    match scm::peek(queue, &mut [0; MAX_BATCH * ENTRY]) {
+        Ok(next) => !next.descriptors || descriptors::room_for(next.bytes / ENTRY, queue),
         Err(_) => true,
     }
 }
@@ -73,26 +98,41 @@ pub fn receive(queue: BorrowedFd, connections: &mut Vec<Connection>) -> io::Resu
     if !descriptors::room_for(MAX_BATCH, queue) && !next_fits(queue) {
         return Ok(Batch::NoRoom);
     }
-    let mut payload = [0; MAX_BATCH * 4];
+    let mut payload = [0; MAX_BATCH * ENTRY];
     let mut fds = Vec::with_capacity(MAX_BATCH);
-    let received = match scm::receive(queue, &mut payload, &mut fds) {
+    let received = match receive_after_reset(queue, &mut payload, &mut fds) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Batch::Empty),
-        Err(error) if error.raw_os_error() == Some(crate::sys::libc::ECONNRESET) => return Ok(Batch::Closed),
         other => other?,
     };
     if received.bytes == 0 && fds.is_empty() {
         return Ok(Batch::Closed);
     }
-    let ids = payload[..received.bytes].chunks_exact(4);
-    let (count, lost) = (ids.len(), ids.len().saturating_sub(fds.len()));
-    connections.extend(fds.into_iter().zip(ids).map(|(fd, id)| Connection { fd, listener: u32_at(id, 0) }));
+    let entries = payload[..received.bytes].chunks_exact(ENTRY);
+    let (count, lost) = (entries.len(), entries.len().saturating_sub(fds.len()));
+    connections.extend(fds.into_iter().zip(entries).map(|(fd, entry)| Connection {
+        // Whoever can receive it can keep a copy of it.
+        fd: Fd::from(fd).shared(),
+        listener: u32_at(entry, 0),
+        from: None,
+        left: u32_at(entry, 4),
+    }));
     Ok(Batch::Taken { count, lost })
+}
+
+/// An end that is closed with something unread in it is told once, as ECONNRESET, before what it had sent; then comes that.
+fn receive_after_reset(queue: BorrowedFd, payload: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Result<Received> {
+    match scm::receive(queue, payload, fds) {
+        Err(error) if error.raw_os_error() == Some(libc::ECONNRESET) => scm::receive(queue, payload, fds),
+        other => other,
+    }
 }
 
 /// What a worker tells the acceptor.
 pub enum Notice {
     /// It has closed its server and gives the connection back.
     Closed(Connection),
+    /// It is leaving and passes on a connection that it has served.
+    Moved(Connection),
     /// Its server has as many connections as it may have, and gives this one back.
     Full(Connection),
     /// The server of this listener has room again.
@@ -105,43 +145,57 @@ const CLOSED: u32 = 1;
 const FULL: u32 = 2;
 const AVAILABLE: u32 = 3;
 const TURN_OVER: u32 = 4;
+const MOVED: u32 = 5;
 
 /// Worker: sends a notice; a connection in it is given away with it.
 pub fn send_notice(queue: BorrowedFd, notice: &Notice) -> io::Result<()> {
-    let (kind, listener, fd) = match notice {
-        Notice::Closed(connection) => (CLOSED, connection.listener, Some(connection.fd.as_raw_fd())),
-        Notice::Full(connection) => (FULL, connection.listener, Some(connection.fd.as_raw_fd())),
+    let (kind, listener, connection) = match notice {
+        Notice::Closed(connection) => (CLOSED, connection.listener, Some(connection)),
+        Notice::Moved(connection) => (MOVED, connection.listener, Some(connection)),
+        Notice::Full(connection) => (FULL, connection.listener, Some(connection)),
         Notice::Available(listener) => (AVAILABLE, *listener, None),
         Notice::TurnOver => (TURN_OVER, 0, None),
     };
-    let mut payload = [0; 8];
-    payload[..4].copy_from_slice(&kind.to_le_bytes());
-    payload[4..].copy_from_slice(&listener.to_le_bytes());
+    let left = connection.map_or(0, |connection| connection.left);
+    let fd = connection.map(|connection| connection.fd.as_fd().as_raw_fd());
+    let mut payload = [0; NOTICE];
+    for (word, value) in payload.chunks_exact_mut(4).zip([kind, listener, left]) {
+        word.copy_from_slice(&value.to_le_bytes());
+    }
     scm::send(queue, &[IoSlice::new(&payload)], fd.as_slice()).map(drop)
 }
 
-/// Primary: receives a notice. `Ok(None)` when there is none; an error of kind `InvalidData` when a packet makes no
-/// sense, in which case its descriptors have been closed.
-pub fn receive_notice(queue: BorrowedFd) -> io::Result<Option<Notice>> {
-    let mut payload = [0; 8];
+/// Primary: receives a notice of the worker of this number. `Ok(None)` when there is none; an error of kind `InvalidData` when a
+/// packet makes no sense, in which case its descriptors have been closed, and of kind `UnexpectedEof` at the queue's end.
+pub fn receive_notice(queue: BorrowedFd, from: Option<u32>) -> io::Result<Option<Notice>> {
+    let mut payload = [0; NOTICE];
     let mut fds = Vec::new();
-    let received = match scm::receive(queue, &mut payload, &mut fds) {
+    let received = match receive_after_reset(queue, &mut payload, &mut fds) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
         other => other?,
     };
+    let mut fds: Vec<ForeignFd> = fds.into_iter().map(ForeignFd::from).collect();
     let malformed = || io::Error::from(io::ErrorKind::InvalidData);
+    if received.bytes == 0 && fds.is_empty() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     if received.bytes != payload.len() || received.truncated || fds.len() > 1 {
         return Err(malformed());
     }
-    let listener = u32_at(&payload, 4);
+    let (listener, left) = (u32_at(&payload, 4), u32_at(&payload, 8));
     let fd = fds.pop();
-    // It would be given to another worker.
-    if fd.as_ref().is_some_and(|fd| !socket::is_connection(fd.as_fd())) {
-        return Err(malformed());
+    if let Some(fd) = &fd {
+        // It would be given to another worker, which closes it in the end, and is not to be held up then.
+        if !socket::is_connection(fd.as_fd()) {
+            return Err(malformed());
+        }
+        socket::never_linger(fd.as_fd());
     }
+    let fd = fd.map(Fd::Foreign);
     let notice = match (u32_at(&payload, 0), fd) {
-        (CLOSED, Some(fd)) => Notice::Closed(Connection { fd, listener }),
-        (FULL, Some(fd)) => Notice::Full(Connection { fd, listener }),
+        (CLOSED, Some(fd)) => Notice::Closed(Connection { fd, listener, from, left }),
+        (MOVED, Some(fd)) => Notice::Moved(Connection { fd, listener, from, left }),
+        (FULL, Some(fd)) => Notice::Full(Connection { fd, listener, from, left }),
         (AVAILABLE, None) => Notice::Available(listener),
         (TURN_OVER, None) => Notice::TurnOver,
         _ => return Err(malformed()),
@@ -160,7 +214,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     fn connections(count: u32) -> Vec<Connection> {
-        (0..count).map(|listener| Connection { fd: socket::stream_pair().unwrap().0, listener }).collect()
+        (0..count).map(|listener| Connection::fresh(socket::stream_pair().unwrap().0, listener)).collect()
     }
 
     #[test]
@@ -200,30 +254,61 @@ mod tests {
     }
 
     #[test]
+    fn what_a_primary_had_sent_outlives_it_though_it_had_not_read_everything() {
+        let (primary, worker) = socket::packet_pair().unwrap();
+        send_notice(worker.as_fd(), &Notice::TurnOver).unwrap();
+        send(primary.as_fd(), &connections(16)).unwrap();
+        send(primary.as_fd(), &connections(3)).unwrap();
+        drop(primary);
+        let mut taken = Vec::new();
+        assert_eq!(receive(worker.as_fd(), &mut taken).unwrap(), Batch::Taken { count: 16, lost: 0 });
+        assert_eq!(receive(worker.as_fd(), &mut taken).unwrap(), Batch::Taken { count: 3, lost: 0 });
+        assert_eq!(receive(worker.as_fd(), &mut taken).unwrap(), Batch::Closed);
+    }
+
+    #[test]
     fn notices_carry_their_connection() {
         let (primary, worker) = socket::packet_pair().unwrap();
         let connection = connections(8).pop().unwrap();
         send_notice(worker.as_fd(), &Notice::Full(connection)).unwrap();
         send_notice(worker.as_fd(), &Notice::Available(7)).unwrap();
-        assert!(matches!(receive_notice(primary.as_fd()).unwrap(), Some(Notice::Full(c)) if c.listener == 7));
-        assert!(matches!(receive_notice(primary.as_fd()).unwrap(), Some(Notice::Available(7))));
-        assert!(receive_notice(primary.as_fd()).unwrap().is_none());
+        assert!(matches!(receive_notice(primary.as_fd(), None).unwrap(), Some(Notice::Full(c)) if c.listener == 7));
+        assert!(matches!(receive_notice(primary.as_fd(), None).unwrap(), Some(Notice::Available(7))));
+        assert!(receive_notice(primary.as_fd(), None).unwrap().is_none());
+    }
+
+    #[test]
+    fn how_long_a_connection_may_stay_idle_goes_with_it_both_ways() {
+        let (primary, worker) = socket::packet_pair().unwrap();
+        for left in [0, 1, 5001, NO_LIMIT - 1, NO_LIMIT] {
+            let moved =
+                |listener| Connection { left, ..connections(1).pop().map(|c| Connection { listener, ..c }).unwrap() };
+            send_notice(worker.as_fd(), &Notice::Moved(moved(7))).unwrap();
+            let Some(Notice::Moved(back)) = receive_notice(primary.as_fd(), None).unwrap() else {
+                panic!("another notice")
+            };
+            assert_eq!((back.listener, back.left), (7, left));
+            send(primary.as_fd(), &[back, connections(2).pop().unwrap()]).unwrap();
+            let mut taken = Vec::new();
+            receive(worker.as_fd(), &mut taken).unwrap();
+            assert_eq!(taken.iter().map(|c| (c.listener, c.left)).collect::<Vec<_>>(), [(7, left), (1, 0)]);
+        }
     }
 
     #[test]
     fn garbage_from_a_worker_is_refused_packet_by_packet() {
         let (primary, worker) = socket::packet_pair().unwrap();
         let extra = connections(2);
-        let fds = [extra[0].fd.as_raw_fd(), extra[1].fd.as_raw_fd()];
-        let mut full = [0; 8];
+        let fds = [extra[0].fd.as_fd().as_raw_fd(), extra[1].fd.as_fd().as_raw_fd()];
+        let mut full = [0; NOTICE];
         full[0] = FULL as u8;
         let packets: [(&[u8], &[i32]); 5] =
-            [(b"x", &[]), (&[0xff; 64], &[]), (&full, &[]), (&full, &fds), (&[9; 8], &fds[..1])];
+            [(b"x", &[]), (&[0xff; 64], &[]), (&full, &[]), (&full, &fds), (&[9; NOTICE], &fds[..1])];
         for (bytes, fds) in packets {
             scm::send(worker.as_fd(), &[IoSlice::new(bytes)], fds).unwrap();
-            let error = receive_notice(primary.as_fd()).err().unwrap();
+            let error = receive_notice(primary.as_fd(), None).err().unwrap();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         }
-        assert!(receive_notice(primary.as_fd()).unwrap().is_none());
+        assert!(receive_notice(primary.as_fd(), None).unwrap().is_none());
     }
 }

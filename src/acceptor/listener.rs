@@ -2,23 +2,34 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::mem;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use crate::connection_queue::Connection;
 use crate::policy::{Pick, Policy, View};
-use crate::sys::listen;
 use crate::sys::poll::{Interest, Poller};
+use crate::sys::{descriptors, listen};
 
 use super::members::{Member, Members};
 use super::sockets::Socket;
-use super::worker::{QUEUE_DEPTH, Worker};
+use super::worker::QUEUE_DEPTH;
+use super::workers::Workers;
 
 /// Tokens of listening sockets have this bit, those of workers do not.
 const LISTENER: u64 = 1 << 32;
 
-/// The most connections that wait for one worker each while others are still accepted.
-const MAX_IN_LINES: usize = 256;
+/// The most connections that wait for one worker while others could take them, unless descriptors are few. What waits is no longer
+/// counted by the kernel's backlog, and this is twice that of Node.
+const MAX_LINE: usize = 1024;
+
+/// Where descriptors are few, a line may at least be so long.
+const MIN_LINE: usize = 16;
+
+/// The most connections that wait for one heir: as many as one worker may give back before somebody has them. What is more goes to
+/// others.
+const MAX_INHERITED: usize = 1024;
 
 /// Of many members, so many per processor get something in one turn. More than one, as the kernel may have put both on the same
 /// processor, or the first may be busy.
@@ -37,8 +48,8 @@ pub enum Watch {
     Accepting,
     /// Nobody can take one; the kernel's backlog holds them until somebody can.
     Waiting,
-    /// Descriptors have run out; tried again at this time (ns).
-    OutOfDescriptors(u64),
+    /// Descriptors have run out, or the kernel refuses for another reason; tried again at this time (ns).
+    Paused(u64),
 }
 
 /// A listener in the acceptor's books.
@@ -55,11 +66,13 @@ pub struct Listener {
     /// How many wait in the lines of members.
     in_lines: usize,
     pub watch: Watch,
+    /// It is closed as soon as what has come has been accepted.
+    finished: bool,
 }
 
 impl Listener {
     /// A listener with its first socket, which listens already.
-    pub fn new(id: u32, fd: OwnedFd, policy: Box<dyn Policy>, poller: &Poller) -> io::Result<Listener> {
+    pub fn new(id: u32, socket: Socket, policy: Box<dyn Policy>, poller: &Poller) -> io::Result<Listener> {
         let mut listener = Listener {
             id,
             sockets: Vec::new(),
@@ -69,15 +82,16 @@ impl Listener {
             parked: VecDeque::new(),
             in_lines: 0,
             watch: Watch::Waiting,
+            finished: false,
         };
-        listener.add_socket(fd, poller)?;
+        listener.add_socket(socket, poller)?;
         Ok(listener)
     }
 
-    fn add_socket(&mut self, fd: OwnedFd, poller: &Poller) -> io::Result<usize> {
+    fn add_socket(&mut self, socket: Socket, poller: &Poller) -> io::Result<usize> {
         let index = self.sockets.len();
-        poller.add(fd.as_fd(), token(self.id, index), Interest::None)?;
-        self.sockets.push(Socket::new(fd));
+        poller.add(socket.fd(), token(self.id, index), Interest::None)?;
+        self.sockets.push(socket);
         Ok(index)
     }
 
@@ -85,15 +99,24 @@ impl Listener {
     pub fn own_socket(&mut self, worker: usize, backlog: i32, poller: &Poller) -> io::Result<OwnedFd> {
         let free = self.sockets.iter().position(|socket| socket.owner() == Some(worker));
         let free = free.or_else(|| self.sockets.iter().position(Socket::is_free));
-        let index = match (free, self.sockets.first()) {
-            (Some(index), _) => index,
-            (None, Some(first)) => {
-                let fd = listen::another(first.fd(), backlog)?;
-                self.add_socket(fd, poller)?
-            }
-            (None, None) => return Err(io::Error::from(io::ErrorKind::NotFound)),
+        let index = match free {
+            Some(index) => index,
+            None => self.another_socket(backlog, poller)?,
         };
         self.sockets[index].give(worker)
+    }
+
+    /// One more on this address, in the place of one that is of no use any more if there is one.
+    fn another_socket(&mut self, backlog: i32, poller: &Poller) -> io::Result<usize> {
+        let first = self.sockets.first().ok_or(io::ErrorKind::NotFound)?;
+        let mut socket = Socket::new(listen::another(first.fd(), backlog)?, false);
+        let Some(useless) = self.sockets.iter().position(Socket::is_useless) else {
+            return self.add_socket(socket, poller);
+        };
+        poller.add(socket.fd(), token(self.id, useless), Interest::None)?;
+        mem::swap(&mut self.sockets[useless], &mut socket);
+        let _ = poller.remove(socket.fd());
+        Ok(useless)
     }
 
     pub fn members(&self) -> &[Member] {
@@ -107,9 +130,9 @@ impl Listener {
         }
         self.members.push(Member::new(worker));
         for member in &mut self.members {
-            self.parked.append(&mut member.line);
+            self.in_lines -= member.line.len();
+            self.parked.extend(member.line.drain());
         }
-        self.in_lines = 0;
     }
 
     /// The worker has no socket of its own any more.
@@ -125,25 +148,48 @@ impl Listener {
         self.disown(worker);
         let Some(index) = self.members.iter().position(|member| member.worker == worker) else { return false };
         let mut gone = self.members.remove(index);
-        self.in_lines -= gone.line.len();
-        self.parked.append(&mut gone.line);
+        self.in_lines -= gone.line.len() + gone.inherited.len();
+        self.parked.append(&mut gone.inherited);
+        self.parked.extend(gone.line.drain());
         self.policy.member_left(index);
         true
     }
 
     /// The worker's server has as many connections as it may have, or has room again.
-    pub fn set_full(&mut self, worker: usize, full: bool) {
-        if let Some(member) = self.members.iter_mut().find(|member| member.worker == worker) {
-            member.full = full;
-        }
+    /// Returns whether that is news.
+    pub fn set_full(&mut self, worker: usize, full: bool) -> bool {
+        let member = self.members.iter_mut().find(|member| member.worker == worker);
+        let news = member.is_some_and(|member| mem::replace(&mut member.full, full) != full);
         for socket in self.sockets.iter_mut().filter(|socket| socket.owner() == Some(worker)) {
             socket.set_full(full);
         }
+        news
     }
 
-    /// The connection has come back: it is the first to be given to somebody.
-    pub fn return_connection(&mut self, connection: Connection) {
-        self.parked.push_front(connection);
+    /// The connection has come back: it is the first to be given to the heir of the worker that it comes from, or to anybody.
+    pub fn return_connection(&mut self, connection: Connection, heir: Option<u32>, workers: &Workers, now: u64) {
+        let index = workers.heirs(heir).find_map(|heir| {
+            let index = self.members.iter().position(|member| member.worker == heir)?;
+            let member = &self.members[index];
+            (may_inherit(member, workers, now) && member.inherited.len() < MAX_INHERITED).then_some(index)
+        });
+        match index {
+            Some(index) => {
+                self.members[index].inherited.push_front(connection);
+                self.in_lines += 1;
+            }
+            None => self.parked.push_front(connection),
+        }
+    }
+
+    /// What waits for an heir that cannot take it soon any more goes to anybody.
+    fn disinherit(&mut self, workers: &Workers, now: u64) {
+        for member in self.members.iter_mut().filter(|member| !member.inherited.is_empty()) {
+            if !may_inherit(member, workers, now) {
+                self.in_lines -= member.inherited.len();
+                self.parked.append(&mut member.inherited);
+            }
+        }
     }
 
     /// A connection that was given to this worker is about to come back, as it was too busy to take it.
@@ -158,14 +204,31 @@ impl Listener {
         self.parked.push_back(connection);
     }
 
-    /// Whether nothing comes any more.
+    /// Nothing that comes from now on is accepted, but what has come is.
+    pub fn finish(&mut self) {
+        self.finished = true;
+    }
+
+    /// Whether it is about to be closed.
     pub fn is_finished(&self) -> bool {
-        self.sockets.is_empty()
+        self.finished
+    }
+
+    /// How many wait here that this worker has given back.
+    pub fn held_from(&self, worker: u32) -> usize {
+        let waiting = self.parked.iter().chain(self.members.iter().flat_map(Member::waiting));
+        waiting.filter(|connection| connection.from == Some(worker)).count()
     }
 
     /// Whether, besides, nobody is left who could serve what has come.
     pub fn is_over(&self) -> bool {
         self.is_finished() && self.members.is_empty()
+    }
+
+    /// Whether it is about to be closed, but what has come could not all be accepted yet.
+    pub fn is_to_drain(&self, now: u64) -> bool {
+        let paused = matches!(self.watch, Watch::Paused(at) if now < at);
+        self.finished && !self.sockets.is_empty() && !paused
     }
 
     pub fn has_member(&self, worker: usize) -> bool {
@@ -178,20 +241,22 @@ impl Listener {
     }
 
     /// The next of those who wait that somebody can take now.
-    pub fn next_served(&mut self, workers: &[Option<Worker>], now: u64) -> Option<(usize, Connection)> {
+    pub fn next_served(&mut self, workers: &Workers, now: u64) -> Option<(usize, Connection)> {
         if self.in_lines > 0 {
+            self.disinherit(workers, now);
             let members = Members::new(&self.members, workers, now, self.quantum, None);
-            let ready = |index: &usize| !self.members[*index].line.is_empty() && members.can_take(*index);
+            let ready = |index: &usize| self.members[*index].holds_any() && members.can_take(*index);
             if let Some(index) = (0..self.members.len()).find(ready) {
                 let member = &mut self.members[index];
                 self.in_lines -= 1;
-                return member.line.pop_front().map(|connection| (member.worker, connection));
+                return member.next().map(|connection| (member.worker, connection));
             }
         }
         while let Some(connection) = self.parked.pop_front() {
-            match self.pick(&connection, workers, now) {
+            let (pick, client) = self.pick(&connection, workers, now);
+            match pick {
                 Pick::Give(member) => return Some((self.members.get(member)?.worker, connection)),
-                Pick::WaitFor(member) => self.line_up(member, connection),
+                Pick::WaitFor(member) => self.line_up(member, client, connection),
                 Pick::WaitForAny => {
                     self.parked.push_front(connection);
                     break;
@@ -201,23 +266,30 @@ impl Listener {
         None
     }
 
-    fn pick(&mut self, connection: &Connection, workers: &[Option<Worker>], now: u64) -> Pick {
+    fn pick(&mut self, connection: &Connection, workers: &Workers, now: u64) -> (Pick, Option<IpAddr>) {
         let members = Members::new(&self.members, workers, now, self.quantum, Some(connection.fd.as_fd()));
-        self.policy.pick(&members)
+        let pick = self.policy.pick(&members);
+        // Known already to whoever says so.
+        let client = if matches!(pick, Pick::WaitFor(_)) { members.client() } else { None };
+        (pick, client)
     }
 
-    fn line_up(&mut self, member: usize, connection: Connection) {
-        self.members[member].line.push_back(connection);
-        self.in_lines += 1;
+    /// One too many is closed: what waits for one member neither keeps others from being accepted nor takes all descriptors.
+    fn line_up(&mut self, member: usize, client: Option<IpAddr>, connection: Connection) {
+        let share = descriptors::fair_share() * 2 / self.members.len().max(1);
+        let most = if self.finished { usize::MAX } else { share.clamp(MIN_LINE, MAX_LINE) };
+        if self.members[member].line.push(client, connection, most).is_none() {
+            self.in_lines += 1;
+        }
     }
 
-    /// Whether so few wait that one more may be accepted, if somebody could take it.
+    /// Whether nobody waits whom anybody could serve, so that one more may be accepted if somebody could take it.
     pub fn has_room(&self) -> bool {
-        self.parked.is_empty() && self.in_lines < MAX_IN_LINES
+        self.parked.is_empty()
     }
 
     /// Whether the next connection may be accepted.
-    pub fn may_accept(&self, workers: &[Option<Worker>], now: u64) -> bool {
+    pub fn may_accept(&self, workers: &Workers, now: u64) -> bool {
         let members = Members::new(&self.members, workers, now, self.quantum, None);
         self.has_room() && (0..members.len()).any(|member| members.can_take(member))
     }
@@ -236,22 +308,22 @@ impl Listener {
     pub fn patience(&self, now: u64) -> Option<Duration> {
         match self.watch {
             _ if self.members.is_empty() || self.is_settled() => None,
-            Watch::OutOfDescriptors(at) => Some(Duration::from_nanos(at.saturating_sub(now).max(1))),
+            Watch::Paused(at) => Some(Duration::from_nanos(at.saturating_sub(now).max(1))),
             Watch::Accepting | Watch::Waiting => Some(LOOK),
         }
     }
 
     /// Looks after the sockets that workers have as their own. Returns when (ns) the next look is due.
-    pub fn look_at_sockets(&mut self, workers: &mut [Option<Worker>], now: u64) -> Option<u64> {
+    pub fn look_at_sockets(&mut self, workers: &mut Workers, now: u64) -> Option<u64> {
         self.sockets.iter_mut().filter_map(|socket| socket.look(workers, now)).min()
     }
 
-    /// Brings the poller up to date.
-    pub fn sync(&mut self, poller: &Poller) {
+    /// Brings the poller up to date. Returns whether that was possible.
+    pub fn sync(&mut self, poller: &Poller) -> bool {
         let accepting = self.watch == Watch::Accepting;
-        for (index, socket) in self.sockets.iter_mut().enumerate() {
-            socket.sync(poller, token(self.id, index), accepting);
-        }
+        let id = self.id;
+        let sockets = self.sockets.iter_mut().enumerate();
+        sockets.fold(true, |done, (index, socket)| socket.sync(poller, token(id, index), accepting) && done)
     }
 
     /// Forgets the sockets before they are closed.
@@ -260,6 +332,11 @@ impl Listener {
             let _ = poller.remove(socket.fd());
         }
     }
+}
+
+/// Whether what comes back from its predecessor may wait for this member.
+fn may_inherit(member: &Member, workers: &Workers, now: u64) -> bool {
+    !member.full && workers.get(member.worker).is_some_and(|worker| worker.can_soon_take(now))
 }
 
 /// The poller's token of a listener's socket.

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::worker::{Queue, Worker};
+use super::workers::Workers;
 
 /// A worker that has taken nothing for so long, though something was queued for it, is stuck; so is one whose board
 /// says that it has been running for so long. What waits for it goes to others. On a busy machine a sound worker may
@@ -72,7 +73,7 @@ impl Lookout {
     }
 
     /// Those who have just been found stuck.
-    pub fn look(&mut self, workers: &mut [Option<Worker>], crowding: u32, now: u64) -> Vec<usize> {
+    pub fn look(&mut self, workers: &mut Workers, crowding: u32, now: u64) -> Vec<usize> {
         let mut stuck = Vec::new();
         if self.watched.is_empty() || now.saturating_sub(self.looked_at) < (LOOK_EVERY * crowding).as_nanos() as u64 {
             return stuck;
@@ -80,7 +81,7 @@ impl Lookout {
         self.looked_at = now;
         let limit = self.limit(workers, now) * crowding;
         self.watched.retain(|index| {
-            let Some(worker) = workers.get_mut(*index).and_then(Option::as_mut) else { return false };
+            let Some(worker) = workers.get_mut(*index) else { return false };
             match worker.look(now, limit) {
                 Queue::Empty => return false,
                 Queue::Waiting => {}
@@ -92,8 +93,8 @@ impl Lookout {
     }
 
     /// How long somebody may leave something waiting now.
-    fn limit(&mut self, workers: &[Option<Worker>], now: u64) -> Duration {
-        let some_idle = workers.iter().flatten().any(|worker| worker.is_idle(now));
+    fn limit(&mut self, workers: &Workers, now: u64) -> Duration {
+        let some_idle = workers.iter().any(|worker| worker.is_idle(now));
         match (some_idle, some_idle && self.some_unemployed(workers, now)) {
             (_, true) => STUCK_BESIDE_UNEMPLOYED,
             (true, _) => STUCK_BESIDE_IDLE,
@@ -102,8 +103,8 @@ impl Lookout {
     }
 
     /// Whether a worker has had no connection and nothing to do since the last look.
-    fn some_unemployed(&mut self, workers: &[Option<Worker>], now: u64) -> bool {
-        let state = |index: usize| Some((index, workers.get(index)?.as_ref()?.unemployed(now)?));
+    fn some_unemployed(&mut self, workers: &Workers, now: u64) -> bool {
+        let state = |index: usize| Some((index, workers.get(index)?.unemployed(now)?));
         let last = self.unemployed.take();
         if last.is_some_and(|last| state(last.0) == Some(last)) {
             self.unemployed = last;
@@ -138,7 +139,7 @@ mod tests {
     }
 
     struct Fixture {
-        workers: Vec<Option<Worker>>,
+        workers: Workers,
         boards: Vec<Board>,
         ends: Vec<OwnedFd>,
         lookout: Lookout,
@@ -148,13 +149,21 @@ mod tests {
     impl Fixture {
         fn new(count: usize) -> Fixture {
             let now = clock::monotonic_ns();
-            let mut fixture =
-                Fixture { workers: Vec::new(), boards: Vec::new(), ends: Vec::new(), lookout: Lookout::default(), now };
+            let mut fixture = Fixture {
+                workers: Workers::default(),
+                boards: Vec::new(),
+                ends: Vec::new(),
+                lookout: Lookout::default(),
+                now,
+            };
             for _ in 0..count {
                 let (queue, end) = socket::packet_pair().unwrap();
                 let take_back = descriptors::duplicate(end.as_fd()).unwrap();
                 let (fd, board) = Board::create().unwrap();
-                fixture.workers.push(Some(Worker::new(WorkerEnds { queue, take_back, board: Arc::new(board) })));
+                fixture
+                    .workers
+                    .add(WorkerEnds { queue: queue.into(), take_back: take_back.into(), board: Arc::new(board) })
+                    .unwrap();
                 fixture.boards.push(Board::open(fd.as_fd()).unwrap());
                 fixture.ends.push(end);
             }
@@ -162,11 +171,11 @@ mod tests {
         }
 
         fn send(&mut self, index: usize) {
-            let worker = self.workers[index].as_mut().unwrap();
+            let worker = self.workers.get_mut(index).unwrap();
             let fd = descriptors::duplicate(self.ends[index].as_fd()).unwrap();
-            worker.enqueue(Connection { fd, listener: 1 });
+            worker.enqueue(Connection::fresh(fd, 1));
             self.lookout.watch(index, worker, self.now);
-            assert!(worker.flush().is_ok());
+            assert!(worker.flush(self.now).is_ok());
         }
 
         /// Looks again and again, until so long after the beginning.

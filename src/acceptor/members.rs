@@ -9,7 +9,9 @@ use crate::connection_queue::Connection;
 use crate::policy::View;
 use crate::sys::socket;
 
+use super::line::Line;
 use super::worker::Worker;
+use super::workers::Workers;
 
 /// A worker that listens.
 pub struct Member {
@@ -18,19 +20,38 @@ pub struct Member {
     /// Its server has reached `maxConnections`.
     pub full: bool,
     /// Connections that wait for this member and no other.
-    pub line: VecDeque<Connection>,
+    pub line: Line,
+    /// What came back from the worker whose heir it is, for which its queue has no room at the moment.
+    pub inherited: VecDeque<Connection>,
 }
 
 impl Member {
     pub fn new(worker: usize) -> Member {
-        Member { worker, full: false, line: VecDeque::new() }
+        Member { worker, full: false, line: Line::default(), inherited: VecDeque::new() }
+    }
+}
+
+impl Member {
+    /// Whether connections wait for it.
+    pub fn holds_any(&self) -> bool {
+        !self.line.is_empty() || !self.inherited.is_empty()
+    }
+
+    /// All that wait for it.
+    pub fn waiting(&self) -> impl Iterator<Item = &Connection> {
+        self.inherited.iter().chain(self.line.iter())
+    }
+
+    /// The first of those.
+    pub fn next(&mut self) -> Option<Connection> {
+        self.inherited.pop_front().or_else(|| self.line.pop())
     }
 }
 
 /// All members of a listener, at one moment, for one connection.
 pub struct Members<'a> {
     members: &'a [Member],
-    workers: &'a [Option<Worker>],
+    workers: &'a Workers,
     now: u64,
     quantum: usize,
     connection: Option<BorrowedFd<'a>>,
@@ -40,7 +61,7 @@ pub struct Members<'a> {
 impl<'a> Members<'a> {
     pub fn new(
         members: &'a [Member],
-        workers: &'a [Option<Worker>],
+        workers: &'a Workers,
         now: u64,
         quantum: usize,
         connection: Option<BorrowedFd<'a>>,
@@ -49,7 +70,7 @@ impl<'a> Members<'a> {
     }
 
     fn worker(&self, member: usize) -> Option<&Worker> {
-        self.workers.get(self.members.get(member)?.worker)?.as_ref()
+        self.workers.get(self.members.get(member)?.worker)
     }
 }
 
@@ -77,8 +98,7 @@ impl View for Members<'_> {
     }
 
     fn seat(&self, member: usize) -> u64 {
-        // The table of workers is filled from its beginning.
-        self.members.get(member).map_or(u64::MAX, |member| member.worker as u64)
+        self.worker(member).map_or(u64::MAX, |worker| worker.seat)
     }
 
     fn quantum(&self) -> usize {

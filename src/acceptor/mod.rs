@@ -4,12 +4,17 @@
 //! the books under the same lock, held for microseconds, and wakes the thread when there is something new to do.
 //! When nothing happens, nobody makes a system call.
 
+mod account;
 mod core;
+mod line;
 mod listener;
 mod lookout;
 mod members;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod model;
 mod sockets;
 mod worker;
+mod workers;
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,7 +26,7 @@ use std::thread;
 use parking_lot::Mutex;
 
 use self::core::Core;
-pub use self::core::Warn;
+pub use self::core::{OnGivenUp, Warn};
 pub use self::lookout::STUCK_AFTER;
 pub use self::worker::{QUEUE_DEPTH, WorkerEnds};
 use crate::policy::Policy;
@@ -34,29 +39,30 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// Starts the thread.
-    pub fn start(warn: Warn) -> io::Result<Acceptor> {
+    /// Starts the thread. `on_given_up` is called when a worker gets nothing any more, though it has not been removed.
+    pub fn start(warn: Warn, on_given_up: OnGivenUp) -> io::Result<Acceptor> {
         let poller = Arc::new(Poller::new()?);
-        let core = Arc::new(Mutex::new(Core::new(Arc::clone(&poller), warn)));
+        let core = Arc::new(Mutex::new(Core::new(Arc::clone(&poller), warn, on_given_up)));
         let acceptor = Acceptor { core: Arc::clone(&core), poller: Arc::clone(&poller) };
         thread::Builder::new().name("rcluster-accept".into()).spawn(move || run(&core, &poller))?;
         Ok(acceptor)
     }
 
-    /// Adds a worker; the number names it from now on, until it is removed.
-    pub fn add_worker(&self, ends: WorkerEnds) -> io::Result<usize> {
+    /// Adds a worker. The number names it from now on and no other worker ever: what is called with it when it has been removed
+    /// does nothing.
+    pub fn add_worker(&self, ends: WorkerEnds) -> io::Result<u32> {
         self.core.lock().add_worker(ends)
     }
 
     /// The worker has died or disconnected: what waits for it goes to others. Returns how many connections it had taken
     /// that were not over.
-    pub fn remove_worker(&self, worker: usize) -> u64 {
+    pub fn remove_worker(&self, worker: u32) -> u64 {
         self.core.lock().remove_worker(worker)
     }
 
-    /// Accepts from `fd`, which listens already, as soon as it has a member.
-    pub fn add_listener(&self, fd: OwnedFd, policy: Box<dyn Policy>) -> io::Result<u32> {
-        self.core.lock().add_listener(fd, policy)
+    /// Accepts from `fd`, which listens already, as soon as it has a member. `shared`: other processes may have it.
+    pub fn add_listener(&self, fd: OwnedFd, shared: bool, policy: Box<dyn Policy>) -> io::Result<u32> {
+        self.core.lock().add_listener(fd, shared, policy)
     }
 
     /// Closes the listening socket, at once: the port is free when this returns.
@@ -80,29 +86,35 @@ impl Acceptor {
     }
 
     /// From now on the worker gets connections of that listener.
-    pub fn add_member(&self, listener: u32, worker: usize) {
+    pub fn add_member(&self, listener: u32, worker: u32) {
         self.core.lock().add_member(listener, worker);
     }
 
+    /// From now on what comes back from `old`, given back or not taken, goes to `heir` as long as that one is a member of the
+    /// same listener and its loop turns. It has the seat of `old`, so that clients that stick to it stay.
+    pub fn succeed(&self, old: u32, heir: u32) {
+        self.core.lock().succeed(old, heir);
+    }
+
     /// Makes an idle worker's event loop turn, so that its board shows that it can.
-    pub fn nudge(&self, worker: usize) {
+    pub fn nudge(&self, worker: u32) {
         self.core.lock().nudge(worker);
     }
 
     /// Gives the worker a listening socket of its own on that listener's address, which must have been bound with
     /// `reuse_port`; the kernel distributes connections over all of them. Returns a duplicate. The acceptor keeps the
     /// socket open: it accepts from it when the worker is stuck or gone, and gives it to the next worker that asks.
-    pub fn own_socket(&self, listener: u32, worker: usize, backlog: i32) -> io::Result<OwnedFd> {
+    pub fn own_socket(&self, listener: u32, worker: u32, backlog: i32) -> io::Result<OwnedFd> {
         self.core.lock().own_socket(listener, worker, backlog)
     }
 
     /// The worker cannot use the socket that it was given.
-    pub fn disown(&self, listener: u32, worker: usize) {
+    pub fn disown(&self, listener: u32, worker: u32) {
         self.core.lock().disown(listener, worker);
     }
 
     /// The worker gets no connections of that listener any more. Returns how many members are left.
-    pub fn remove_member(&self, listener: u32, worker: usize) -> usize {
+    pub fn remove_member(&self, listener: u32, worker: u32) -> usize {
         self.core.lock().remove_member(listener, worker)
     }
 }

@@ -17,9 +17,12 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::sys::descriptors;
+use crate::sys::foreign::ListeningFd;
 use crate::sys::poll::{self, Interest, Poller};
+use crate::sys::socket::{self, Accepted};
 
 use super::worker::Worker;
+use super::workers::Workers;
 
 /// Who accepts from a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,20 +52,27 @@ enum Why {
 
 /// A listening socket.
 pub struct Socket {
-    fd: OwnedFd,
+    fd: ListeningFd,
+    /// Whether other processes have it, which can change whatever belongs to a socket.
+    shared: bool,
     keeper: Keeper,
     /// What the poller has been told.
     interest: Interest,
 }
 
 impl Socket {
-    /// A socket from which the acceptor accepts. The poller must know it, with [`Interest::None`].
-    pub fn new(fd: OwnedFd) -> Socket {
-        Socket { fd, keeper: Keeper::Acceptor, interest: Interest::None }
+    /// A socket from which the acceptor accepts; `shared`: other processes may have it. The poller must know it, with [`Interest::None`].
+    pub fn new(fd: OwnedFd, shared: bool) -> Socket {
+        Socket { fd: fd.into(), shared, keeper: Keeper::Acceptor, interest: Interest::None }
     }
 
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+
+    /// The next connection.
+    pub fn accept(&self) -> Accepted {
+        socket::accept(self.fd(), self.shared)
     }
 
     /// Whether the acceptor accepts from it.
@@ -87,7 +97,13 @@ impl Socket {
     pub fn give(&mut self, worker: usize) -> io::Result<OwnedFd> {
         let copy = descriptors::duplicate(self.fd())?;
         self.keeper = Keeper::Worker(worker);
+        self.shared = true;
         Ok(copy)
+    }
+
+    /// Whether it does not listen any more.
+    pub fn is_useless(&self) -> bool {
+        self.keeper == Keeper::Nobody
     }
 
     /// Its worker has it no longer.
@@ -121,8 +137,8 @@ impl Socket {
     }
 
     /// Looks whether its owner accepts. Returns when (ns) it wants to be looked at again.
-    pub fn look(&mut self, workers: &mut [Option<Worker>], now: u64) -> Option<u64> {
-        let owner = workers.get_mut(self.owner()?)?.as_mut()?;
+    pub fn look(&mut self, workers: &mut Workers, now: u64) -> Option<u64> {
+        let owner = workers.get_mut(self.owner()?)?;
         let later = now + owner.patience();
         match self.keeper {
             Keeper::Arrived { look_at, .. } if now < look_at => Some(look_at),
@@ -155,14 +171,19 @@ impl Socket {
     }
 
     /// Tells the poller what is to be reported, if that has changed. `accepting`: whether the acceptor wants connections.
-    pub fn sync(&mut self, poller: &Poller, token: u64, accepting: bool) {
+    /// Returns whether it knows.
+    pub fn sync(&mut self, poller: &Poller, token: u64, accepting: bool) -> bool {
         let wanted = match self.keeper {
             Keeper::Acceptor | Keeper::Lent { .. } if accepting => Interest::Each,
             Keeper::Worker(_) => Interest::Once,
             _ => Interest::None,
         };
-        if wanted != self.interest && poller.set_interest(self.fd(), token, wanted).is_ok() {
+        if wanted != self.interest {
+            if poller.set_interest(self.fd(), token, wanted).is_err() {
+                return false;
+            }
             self.interest = wanted;
         }
+        true
     }
 }

@@ -1,7 +1,10 @@
 //! The acceptor with real sockets: connections of this process, and workers that do what they are told to.
 
+mod faults;
 mod finish;
+mod hostile;
 mod own_sockets;
+mod succession;
 
 use std::io::{ErrorKind, IoSlice, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,8 +15,8 @@ use std::time::{Duration, Instant};
 use super::{Acceptor, QUEUE_DEPTH, STUCK_AFTER, WorkerEnds};
 use crate::board::Board;
 use crate::connection_queue::{self, Batch, Connection, MAX_BATCH, Notice};
-use crate::policy::RoundRobin;
-use crate::sys::{clock, descriptors, scm, socket};
+use crate::policy::{Policy, RoundRobin};
+use crate::sys::{clock, descriptors, libc, scm, socket};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -31,7 +34,7 @@ fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
 
 /// A worker's side of everything.
 struct Worker {
-    slot: usize,
+    slot: u32,
     queue: OwnedFd,
     board: Board,
     /// Its connections, in the order of arrival, with their clients' ports.
@@ -46,7 +49,7 @@ impl Worker {
         let take_back = descriptors::duplicate(queue.as_fd()).unwrap();
         let (fd, board) = Board::create().unwrap();
         let worker_board = Board::open(fd.as_fd()).unwrap();
-        let ends = WorkerEnds { queue: primary, take_back, board: Arc::new(board) };
+        let ends = WorkerEnds { queue: primary.into(), take_back: take_back.into(), board: Arc::new(board) };
         let slot = acceptor.add_worker(ends).unwrap();
         Worker { slot, queue, board: worker_board, taken: Vec::new(), packets: Vec::new() }
     }
@@ -101,11 +104,15 @@ struct Scene {
 
 impl Scene {
     fn new() -> Scene {
-        let acceptor = Acceptor::start(Box::new(|_| {})).unwrap();
+        Scene::with(Box::new(RoundRobin::default()))
+    }
+
+    fn with(policy: Box<dyn Policy>) -> Scene {
+        let acceptor = Acceptor::start(Box::new(|_| {}), Box::new(|_, _| {})).unwrap();
         let socket = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         socket.set_nonblocking(true).unwrap();
         let address = socket.local_addr().unwrap();
-        let listener = acceptor.add_listener(socket.into(), Box::new(RoundRobin::default())).unwrap();
+        let listener = acceptor.add_listener(socket.into(), false, policy).unwrap();
         Scene { acceptor, listener, address, clients: Vec::new() }
     }
 
@@ -213,6 +220,30 @@ fn a_connection_that_comes_back_from_a_closed_server_goes_to_another() {
     scene.connect(5);
     wait_for("all further ones", || (other.take() == 6).then_some(()));
     expect_all_taken(&scene, &[&other]);
+}
+
+#[test]
+fn a_connection_that_is_passed_on_keeps_its_time_wherever_it_stays() {
+    let mut scene = Scene::new();
+    let mut leaving = scene.member();
+    scene.connect(1);
+    wait_for("a connection", || (leaving.take() == 1).then_some(()));
+    // Nobody else is there: it waits, and does not come back.
+    leaving.give_back(|connection| Notice::Moved(Connection { left: 5001, ..connection }));
+    let mut stuck = scene.member();
+    wait_for("it in a queue", || scm::peek(stuck.queue.as_fd(), &mut [0; 4]).ok());
+    assert_eq!(leaving.take(), 0);
+    // Taken back, as it is not taken, and given back, as that one is full.
+    scene.acceptor.remove_member(scene.listener, stuck.slot);
+    assert_eq!(stuck.take(), 0);
+    let mut full = scene.member();
+    wait_for("it at the next", || (full.take() == 1).then_some(()));
+    full.give_back(Notice::Full);
+    let mut last = scene.member();
+    wait_for("it at the last", || (last.take() == 1).then_some(()));
+    scene.connect(1);
+    wait_for("a fresh one", || (last.take() == 2).then_some(()));
+    assert_eq!(last.taken.iter().map(|(_, connection)| connection.left).collect::<Vec<_>>(), [5001, 0]);
 }
 
 #[test]
@@ -374,9 +405,9 @@ fn what_is_no_connection_is_not_given_to_another() {
     let mut scene = Scene::new();
     let (liar, mut honest) = (scene.member(), scene.member());
     let file: OwnedFd = std::fs::File::open("/dev/null").unwrap().into();
-    liar.tell(&Notice::Full(Connection { fd: file, listener: scene.listener }));
+    liar.tell(&Notice::Full(Connection::fresh(file, scene.listener)));
     let listening: OwnedFd = TcpListener::bind(("127.0.0.1", 0)).unwrap().into();
-    liar.tell(&Notice::Closed(Connection { fd: listening, listener: scene.listener }));
+    liar.tell(&Notice::Closed(Connection::fresh(listening, scene.listener)));
     scene.connect(4);
     wait_for("all at the honest one", || (honest.take() == 4).then_some(()));
     expect_all_taken(&scene, &[&honest]);

@@ -2,14 +2,16 @@
 
 use std::io;
 use std::mem;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::board::Board;
 use crate::connection_queue::{self, Batch, Connection, MAX_BATCH};
-use crate::sys::descriptors;
+use crate::sys::foreign::ForeignFd;
+use crate::sys::{clock, descriptors};
 
+use super::account::Account;
 use super::lookout::STUCK_AFTER;
 
 /// The most connections that wait in one worker's queue. With half as many, 64 clients and two workers on a busy machine
@@ -17,15 +19,42 @@ use super::lookout::STUCK_AFTER;
 /// limited by time.
 pub const QUEUE_DEPTH: u64 = 32;
 
+/// How long a queue that was full counts as full though nothing was taken from it.
+const REFUSED: u64 = 50_000_000;
+
+/// So many failures in a row are the last, and so long (ns) after the first it is tried again, then after twice as long.
+const MOST_FAILURES: u32 = 8;
+const FIRST_PAUSE: u64 = 2_000_000;
+
+/// Refusals of the kernel in a row.
+#[derive(Default)]
+struct Failures {
+    times: u32,
+    /// When (ns) it is tried again.
+    until: u64,
+}
+
+impl Failures {
+    /// One more. Returns until when to wait, or nothing when they are too many.
+    fn again(&mut self, now: u64) -> Option<u64> {
+        self.until = now + (FIRST_PAUSE << self.times.min(MOST_FAILURES));
+        self.times += 1;
+        (self.times < MOST_FAILURES).then_some(self.until)
+    }
+}
+
+/// How often it is tried at once to receive what waits for it.
+const TRIES: u32 = 3;
+
 /// How many connections a worker whose descriptors ran out gets one by one.
 const SINGLES: u64 = 64;
 
-/// The primary's ends of one worker's resources.
+/// The primary's ends of one worker's resources. In its queue are descriptors of its choice, which are closed with it.
 pub struct WorkerEnds {
     /// Sends connections, receives notices.
-    pub queue: OwnedFd,
+    pub queue: ForeignFd,
     /// A duplicate of the worker's own end, to take back what it has not taken.
-    pub take_back: OwnedFd,
+    pub take_back: ForeignFd,
     /// The worker's board.
     pub board: Arc<Board>,
 }
@@ -40,9 +69,35 @@ pub enum Queue {
     Stuck,
 }
 
+/// That the kernel would not take more.
+struct Refused {
+    /// What had been taken by then.
+    taken: u64,
+    /// When (ns) it is tried again in any case.
+    until: u64,
+}
+
+/// Why not all could be sent.
+pub enum Unsent {
+    /// Its queue is full.
+    Full,
+    /// Descriptors have run out.
+    OutOfDescriptors,
+    /// Another reason, which may pass.
+    Failed,
+    /// The same, once too often.
+    FailedForGood,
+}
+
 /// A worker in the acceptor's books.
 pub struct Worker {
     ends: WorkerEnds,
+    /// Its name, which no other worker ever has.
+    pub number: u32,
+    /// Its place among the living, as `sticky` counts them.
+    pub seat: u64,
+    /// The number of the worker that gets what comes back from this one.
+    pub heir: Option<u32>,
     /// Picked for it in this turn, not yet sent.
     batch: Vec<Connection>,
     /// Sent and not taken back. The board says how many of them the worker has taken.
@@ -56,20 +111,32 @@ pub struct Worker {
     patience: u64,
     /// The turn of its loop in which it was found stuck.
     stuck_in_turn: Option<u64>,
-    /// The kernel would not take more. Until it has taken some.
-    refused_at: Option<u64>,
+    /// The kernel would not take more. Until it has taken some, or for a while: what fills the queue need not be connections.
+    refused: Option<Refused>,
     /// Its descriptors have run out: until it has taken so many, each goes in a packet of its own, for which there may
     /// be room.
     single_until: u64,
-    /// It wrote something that makes no sense; it gets nothing any more.
-    broken: bool,
+    /// How the kernel refuses to send to it, and to receive from it.
+    sending: Failures,
+    receiving: Failures,
+    /// It gets nothing any more, and is not listened to.
+    given_up: bool,
+    /// What it has said and given back.
+    pub account: Account,
+    /// So much of what it has given back waits that it is not listened to.
+    pub holds_too_many: bool,
+    /// Whether it has been asked to tell when a turn is over, and has not told yet.
+    asked: bool,
 }
 
 impl Worker {
-    pub fn new(ends: WorkerEnds) -> Worker {
+    pub fn new(ends: WorkerEnds, number: u32, seat: u64) -> Worker {
         let taken_seen = ends.board.taken();
         Worker {
             ends,
+            number,
+            seat,
+            heir: None,
             batch: Vec::with_capacity(MAX_BATCH),
             sent: 0,
             watched: false,
@@ -77,14 +144,26 @@ impl Worker {
             progress_at: 0,
             patience: STUCK_AFTER.as_nanos() as u64,
             stuck_in_turn: None,
-            refused_at: None,
+            refused: None,
             single_until: 0,
-            broken: false,
+            sending: Failures::default(),
+            receiving: Failures::default(),
+            given_up: false,
+            account: Account::new(clock::monotonic_ns()),
+            holds_too_many: false,
+            asked: false,
         }
     }
 
     pub fn ends(&self) -> &WorkerEnds {
         &self.ends
+    }
+
+    /// This one is gone: if it was the heir, its heir is.
+    pub fn lost_heir(&mut self, gone: &Worker) {
+        if self.heir == Some(gone.number) {
+            self.heir = gone.heir;
+        }
     }
 
     /// Connections sent that the worker has not taken. A board that claims more than was sent counts as all taken.
@@ -101,28 +180,53 @@ impl Worker {
 
     /// Whether it may get connections at all, now or later.
     pub fn is_sound(&self) -> bool {
-        !self.broken
+        !self.given_up
+    }
+
+    /// Receiving from it has failed. Returns until when (ns) to wait, or nothing when it has failed too often.
+    pub fn receiving_failed(&mut self, now: u64) -> Option<u64> {
+        self.receiving.again(now)
+    }
+
+    /// Receiving from it has succeeded.
+    pub fn received(&mut self) {
+        self.receiving = Failures::default();
+    }
+
+    /// It gets nothing any more. Returns whether it might have, before.
+    pub fn give_up(&mut self) -> bool {
+        !mem::replace(&mut self.given_up, true)
+    }
+
+    /// Whether it is to be left alone, now or for ever.
+    fn is_off(&self, now: u64) -> bool {
+        self.given_up || now < self.sending.until
     }
 
     /// Whether the next connection may go to it. Reads memory, makes no system call.
     pub fn can_take(&self, now: u64) -> bool {
-        if self.broken || self.ends.board.out_of_descriptors() {
+        if self.is_off(now) || self.ends.board.out_of_descriptors() {
             return false;
         }
-        self.has_room() && self.is_moving(now)
+        self.has_room(now) && self.is_moving(now)
+    }
+
+    /// Whether it can take a connection now, or can as soon as there is room in its queue.
+    pub fn can_soon_take(&self, now: u64) -> bool {
+        self.is_sound() && !self.ends.board.out_of_descriptors() && self.is_moving(now)
     }
 
     /// Whether all that keeps it from taking a connection is that it is busy: its queue is full, or its loop has not turned
     /// for a while. That passes.
     pub fn is_busy(&self, now: u64) -> bool {
-        let takes_none = self.broken || self.ends.board.out_of_descriptors();
-        !takes_none && (!self.has_room() || !self.is_moving(now))
+        let takes_none = !self.is_sound() || self.ends.board.out_of_descriptors();
+        !takes_none && (self.is_off(now) || !self.has_room(now) || !self.is_moving(now))
     }
 
-    fn has_room(&self) -> bool {
+    fn has_room(&self, now: u64) -> bool {
         let taken = self.ends.board.taken();
         self.sent.saturating_sub(taken) + (self.batch.len() as u64) < QUEUE_DEPTH
-            && self.refused_at.is_none_or(|at| at != taken)
+            && self.refused.as_ref().is_none_or(|refused| refused.taken != taken || now >= refused.until)
     }
 
     fn is_moving(&self, now: u64) -> bool {
@@ -146,23 +250,43 @@ impl Worker {
     }
 
     /// Sends what was enqueued and closes our copies. What could not be sent comes back.
-    pub fn flush(&mut self) -> Result<(), (io::Error, Vec<Connection>)> {
+    pub fn flush(&mut self, now: u64) -> Result<(), (Unsent, Vec<Connection>)> {
         while !self.batch.is_empty() {
             let most = if self.ends.board.taken() < self.single_until { 1 } else { MAX_BATCH };
             let count = self.batch.len().min(most);
             if let Err(error) = connection_queue::send(self.ends.queue.as_fd(), &self.batch[..count]) {
-                if error.kind() == io::ErrorKind::WouldBlock {
-                    self.refused_at = Some(self.ends.board.taken());
-                } else if !descriptors::ran_out(&error) {
-                    self.broken = true;
-                }
-                return Err((error, mem::take(&mut self.batch)));
+                let why = if error.kind() == io::ErrorKind::WouldBlock {
+                    self.refused = Some(Refused { taken: self.ends.board.taken(), until: now + REFUSED });
+                    Unsent::Full
+                } else if descriptors::ran_out(&error) {
+                    Unsent::OutOfDescriptors
+                } else {
+                    self.sending.again(now).map_or(Unsent::FailedForGood, |_| Unsent::Failed)
+                };
+                return Err((why, mem::take(&mut self.batch)));
             }
             self.sent += count as u64;
             self.batch.drain(..count);
         }
-        self.refused_at = None;
+        self.refused = None;
+        self.sending = Failures::default();
         Ok(())
+    }
+
+    /// Asks it to tell when a turn of its loop is over.
+    pub fn ask_to_be_told(&mut self) {
+        self.asked = true;
+        self.ends.board.ask_to_be_told();
+    }
+
+    /// It has told that a turn is over. Returns whether it may.
+    pub fn told(&mut self, now: u64) -> bool {
+        mem::take(&mut self.asked) || self.account.say(now)
+    }
+
+    /// It gives a connection back. Returns whether it can have got it.
+    pub fn returns_one(&mut self, now: u64) -> bool {
+        self.account.give_back(self.sent, now)
     }
 
     /// Makes an idle event loop turn: an empty packet.
@@ -240,43 +364,49 @@ impl Worker {
         if self.is_out_of_descriptors() {
             self.single_until = self.ends.board.taken().saturating_add(SINGLES);
         }
+        self.refused = None;
+        let mut failures = 0;
         // Bounded by what the kernel holds.
         let emptied = loop {
             match connection_queue::receive(self.ends.take_back.as_fd(), connections) {
                 Ok(Batch::Taken { count, .. }) => self.sent = self.sent.saturating_sub(count as u64),
                 Ok(Batch::NoRoom) => break false,
-                Ok(Batch::Empty | Batch::Closed) | Err(_) => break true,
+                // It may have taken what it has not told of, but it need not be so.
+                Ok(Batch::Empty) if failures < TRIES && self.waiting() > 0 => failures += 1,
+                Ok(Batch::Empty | Batch::Closed) => break true,
+                Err(_) if failures < TRIES => failures += 1,
+                Err(_) => break false,
             }
         };
+        self.account.took_back(self.sent);
         // A worker that was just about to take them finds nothing and sleeps on, in the turn in which it is stuck.
         if self.stuck_in_turn == Some(self.ends.board.turns()) {
             self.nudge();
         }
         emptied
     }
-
-    /// It has written nonsense.
-    pub fn set_broken(&mut self) {
-        self.broken = true;
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::{clock, socket};
+    use crate::sys::socket;
 
     #[test]
     fn a_worker_that_is_found_stuck_is_woken_although_nothing_is_left_for_it() {
         let (primary, worker_end) = socket::packet_pair().unwrap();
         let take_back = descriptors::duplicate(worker_end.as_fd()).unwrap();
         let (_fd, board) = Board::create().unwrap();
-        let mut worker = Worker::new(WorkerEnds { queue: primary, take_back, board: Arc::new(board) });
+        let mut worker = Worker::new(
+            WorkerEnds { queue: primary.into(), take_back: take_back.into(), board: Arc::new(board) },
+            1,
+            0,
+        );
         let fd = descriptors::duplicate(worker_end.as_fd()).unwrap();
         let now = clock::monotonic_ns();
-        assert!(worker.enqueue(Connection { fd, listener: 1 }));
+        assert!(worker.enqueue(Connection::fresh(fd, 1)));
         assert!(worker.begin_watch(now));
-        assert!(worker.flush().is_ok());
+        assert!(worker.flush(now).is_ok());
         let late = now + STUCK_AFTER.as_nanos() as u64;
         assert!(matches!(worker.look(late, STUCK_AFTER), Queue::Stuck));
         let mut taken_back = Vec::new();

@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
 
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
-use napi::{Result, bindgen_prelude::Function};
+use napi::{
+    Result,
+    bindgen_prelude::{FnArgs, Function},
+};
 use napi_derive::napi;
 
 use crate::acceptor::Acceptor as Core;
@@ -24,28 +27,42 @@ pub struct Acceptor {
 
 #[napi]
 impl Acceptor {
-    /// Starts the thread. `onWarning(text)` is called when something happens that the user should know.
+    /// Starts the thread. `onWarning(text)` is called when something happens that the user should know;
+    /// `onGivenUp(worker, reason)` when a worker gets nothing any more: what it says makes no sense or does not end, or its queue
+    /// does not work. Others have got what it had not taken; it is still to be removed.
     #[napi(constructor, catch_unwind)]
-    pub fn new(on_warning: Function<String, ()>) -> Result<Acceptor> {
+    pub fn new(
+        on_warning: Function<String, ()>,
+        on_given_up: Option<Function<FnArgs<(u32, String)>, ()>>,
+    ) -> Result<Acceptor> {
         let warn = on_warning.build_threadsafe_function().weak::<true>().build()?;
-        let core = Core::start(Box::new(move |text| {
-            warn.call(text.to_string(), ThreadsafeFunctionCallMode::NonBlocking);
-        }));
+        let told = on_given_up.map(|tell| tell.build_threadsafe_function().weak::<true>().build()).transpose()?;
+        let core = Core::start(
+            Box::new(move |text| {
+                warn.call(text.to_string(), ThreadsafeFunctionCallMode::NonBlocking);
+            }),
+            Box::new(move |worker, why| {
+                if let Some(told) = &told {
+                    told.call((worker, why.to_string()).into(), ThreadsafeFunctionCallMode::NonBlocking);
+                }
+            }),
+        );
         Ok(Acceptor { core: core.map_err(|error| exception(&error))? })
     }
 
-    /// Adds a worker by its link. Returns the number that names it until it is removed.
+    /// Adds a worker by its link. Returns the number that names it, and never another one: with the number of a worker that has
+    /// been removed, everything here does nothing.
     #[napi(catch_unwind)]
     pub fn add_worker(&self, link: &mut Link) -> Result<u32> {
         let ends = link.take_ends().ok_or_else(|| napi::Error::from_reason("the worker has been added already"))?;
-        self.core.add_worker(ends).map(|worker| worker as u32).map_err(|error| exception(&error))
+        self.core.add_worker(ends).map_err(|error| exception(&error))
     }
 
     /// The worker has died or disconnected; what it has not taken goes to others. Returns how many connections it had
     /// taken that were not over.
     #[napi(catch_unwind)]
     pub fn remove_worker(&self, worker: u32) -> f64 {
-        self.core.remove_worker(worker as usize) as f64
+        self.core.remove_worker(worker) as f64
     }
 
     /// Binds, listens, and returns the listener's id (1 or more), or a negative errno. `policy` is the number of one of
@@ -59,7 +76,7 @@ impl Acceptor {
     /// descriptor that the caller must pass to `closeFd`, or a negative errno.
     #[napi(catch_unwind)]
     pub fn own_socket(&self, listener: u32, worker: u32, backlog: i32) -> i32 {
-        number(self.core.own_socket(listener, worker as usize, backlog).map(IntoRawFd::into_raw_fd))
+        number(self.core.own_socket(listener, worker, backlog).map(IntoRawFd::into_raw_fd))
     }
 
     /// Closes the listening socket at once.
@@ -89,25 +106,32 @@ impl Acceptor {
     /// The worker gets connections of that listener from now on.
     #[napi(catch_unwind)]
     pub fn add_member(&self, listener: u32, worker: u32) {
-        self.core.add_member(listener, worker as usize);
+        self.core.add_member(listener, worker);
+    }
+
+    /// From now on what comes back from the worker `old` goes to `heir`, as long as that one serves the same listener and its
+    /// loop turns; clients that stick to `old` stick to `heir`.
+    #[napi(catch_unwind)]
+    pub fn succeed(&self, old: u32, heir: u32) {
+        self.core.succeed(old, heir);
     }
 
     /// Makes an idle worker's event loop turn.
     #[napi(catch_unwind)]
     pub fn nudge(&self, worker: u32) {
-        self.core.nudge(worker as usize);
+        self.core.nudge(worker);
     }
 
     /// The worker cannot use the socket of its own.
     #[napi(catch_unwind)]
     pub fn disown(&self, listener: u32, worker: u32) {
-        self.core.disown(listener, worker as usize);
+        self.core.disown(listener, worker);
     }
 
     /// It gets none any more. Returns how many workers still do.
     #[napi(catch_unwind)]
     pub fn remove_member(&self, listener: u32, worker: u32) -> u32 {
-        self.core.remove_member(listener, worker as usize) as u32
+        self.core.remove_member(listener, worker) as u32
     }
 }
 
@@ -116,7 +140,7 @@ impl Acceptor {
         let policy = policy::by_number(policy).ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
         let fd: OwnedFd = binding.bind()?;
         listen::listen(fd.as_fd(), binding.backlog.unwrap_or(0))?;
-        let id = self.core.add_listener(fd, policy)?;
+        let id = self.core.add_listener(fd, binding.fd.is_some(), policy)?;
         i32::try_from(id).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))
     }
 }

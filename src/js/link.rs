@@ -68,9 +68,10 @@ impl Link {
         self.worker_channel = None;
     }
 
-    /// The worker has died without having been added to the acceptor: closes what is left.
+    /// The worker has died without having been added to the acceptor, or was never started: closes what is left.
     #[napi(catch_unwind)]
     pub fn close(&mut self) {
+        (self.worker_channel, self.channel, self.worker_queue, self.board_fd) = (None, None, None, None);
         self.ends = None;
     }
 
@@ -118,7 +119,7 @@ impl Link {
             channel: Some(channel),
             worker_queue: Some(worker_queue),
             board_fd: Some(board_fd),
-            ends: Some(WorkerEnds { queue, take_back, board: Arc::clone(&board) }),
+            ends: Some(WorkerEnds { queue: queue.into(), take_back: take_back.into(), board: Arc::clone(&board) }),
             board,
         })
     }

@@ -14,12 +14,15 @@ use crate::board::Board;
 use crate::connection_queue::{self, Batch, Connection, Notice};
 use crate::sys::js::{Argument, Callback, event_loop, shared_doubles};
 use crate::sys::uv::{EventLoop, Hook, Poll, READABLE};
-use crate::sys::{clock, descriptors};
+use crate::sys::{clock, descriptors, libc};
 
 use super::exception;
 
 /// How often a worker waits for room for a full packet before it is content with less.
 const PATIENCE: u32 = 3;
+
+/// How often a notice is tried to be sent that the kernel refuses for a reason of its own.
+const MOST_REFUSALS: u32 = 50;
 
 /// With every how many connections from a socket of its own a worker looks for room, when descriptors are plenty.
 const LOOK_EVERY: u32 = 16;
@@ -35,14 +38,17 @@ struct Inner {
     /// Notices that the kernel would not take.
     unsent: RefCell<VecDeque<Notice>>,
     out_of_descriptors: Cell<bool>,
+    /// How often in a row the kernel has refused a notice for a reason of its own.
+    refused: Cell<u32>,
     /// How often it has tried again since.
     tries: Cell<u32>,
 }
 
 /// Where connections come from.
 ///
-/// `onConnection(fd, listener)` is called for each, and owns the descriptor from then on; with `fd` -1 it says that
-/// descriptors have run out, and that `resume` is to be called after a while.
+/// `onConnection(fd, listener, left)` is called for each, and owns the descriptor from then on; `left` is as in `passOn`. With
+/// `fd` -1 it says that descriptors have run out, with -2 that the kernel has refused for another reason, and that `resume` is to be
+/// called after a while.
 #[napi]
 pub struct ConnectionQueue {
     inner: Rc<Inner>,
@@ -66,6 +72,7 @@ impl ConnectionQueue {
             taken: RefCell::new(Vec::with_capacity(connection_queue::MAX_BATCH)),
             unsent: RefCell::default(),
             out_of_descriptors: Cell::new(false),
+            refused: Cell::new(0),
             tries: Cell::new(0),
         });
         let failed = |error: std::io::Error| exception(&error);
@@ -87,20 +94,22 @@ impl ConnectionQueue {
 #[napi]
 impl ConnectionQueue {
     /// Gives a connection back: its server has closed or, when `full`, has as many as it may have. With `false` as the
-    /// result `resume` is to be called after a while.
+    /// result `resume` is to be called after a while. `left` is what came with it.
     #[napi(catch_unwind)]
-    pub fn give_back(&self, fd: i32, listener: u32, full: bool) -> bool {
+    pub fn give_back(&self, fd: i32, listener: u32, full: bool, left: Option<u32>) -> bool {
         self.inner.board.add_ended(1);
         let Ok(fd) = descriptors::adopt_number(fd) else { return true };
-        let connection = Connection { fd, listener };
+        let connection = Connection { left: left.unwrap_or(0), ..Connection::fresh(fd, listener) };
         self.inner.notify_surely(if full { Notice::Full(connection) } else { Notice::Closed(connection) })
     }
 
-    /// Passes a connection on to other workers; the descriptor stays open here. Returns whether it went.
+    /// Passes a connection that was served here on to other workers, as this one is leaving; the descriptor stays open here.
+    /// `left`: 0 for one that is as good as fresh, otherwise 1 more than the milliseconds for which it may stay idle, or
+    /// 0xffffffff without a limit. Returns whether it went.
     #[napi(catch_unwind)]
-    pub fn pass_on(&self, fd: i32, listener: u32) -> bool {
+    pub fn pass_on(&self, fd: i32, listener: u32, left: u32) -> bool {
         let Ok(fd) = descriptors::duplicate_number(fd) else { return false };
-        self.inner.notify(&Notice::Closed(Connection { fd, listener }))
+        self.inner.notify(&Notice::Moved(Connection { left, ..Connection::fresh(fd, listener) }))
     }
 
     /// The server of this listener has room again. Returns as `giveBack` does.
@@ -175,16 +184,21 @@ fn on_ready(weak: &Weak<Inner>) {
             inner.board.add_taken(count as u64);
             inner.board.add_ended(lost as u64);
             inner.callback.call_each(taken.drain(..).map(|connection| {
-                [Argument::Int(connection.fd.into_raw_fd()), Argument::Int(connection.listener as i32)]
+                [
+                    Argument::Int(connection.fd.into_owned().into_raw_fd()),
+                    Argument::Unsigned(connection.listener),
+                    Argument::Unsigned(connection.left),
+                ]
             }));
         }
         Ok(Batch::Empty) => {}
-        Ok(Batch::NoRoom) => {
-            inner.run_out();
-            inner.callback.call([Argument::Int(-1), Argument::Int(0)]);
-        }
+        Ok(Batch::NoRoom) => inner.try_later(-1),
+        // The program has closed it.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EBADF | libc::ENOTSOCK)) => inner.watch(0),
+        // That passes, or it does not: then others get what comes meanwhile.
+        Err(_) => inner.try_later(-2),
         // The primary has gone; what that means is decided where the channel ends.
-        Ok(Batch::Closed) | Err(_) => inner.watch(0),
+        Ok(Batch::Closed) => inner.watch(0),
     }
     taken.clear();
     inner.taken.replace(taken);
@@ -230,6 +244,12 @@ impl Inner {
         self.watch(0);
     }
 
+    /// The same, and JavaScript is told to call `resume`.
+    fn try_later(&self, why: i32) {
+        self.run_out();
+        self.callback.call([Argument::Int(why), Argument::Int(0), Argument::Int(0)]);
+    }
+
     /// Returns whether it went. If not it is lost: the primary looks by itself after a while.
     fn notify(&self, notice: &Notice) -> bool {
         let fd = self.fd.borrow();
@@ -247,10 +267,15 @@ impl Inner {
         let fd = self.fd.borrow();
         while let (Some(notice), Some(fd)) = (unsent.front(), fd.as_ref()) {
             match connection_queue::send_notice(fd.as_fd(), notice) {
+                Ok(()) => self.refused.set(0),
+                // The primary is gone.
+                Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock || descriptors::ran_out(&error) => return false,
-                // Sent, or the primary is gone.
-                _ => unsent.pop_front(),
-            };
+                Err(_) if self.refused.replace(self.refused.get() + 1) < MOST_REFUSALS => return false,
+                // This one the kernel never lets through.
+                Err(_) => self.refused.set(0),
+            }
+            unsent.pop_front();
         }
         true
     }

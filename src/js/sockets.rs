@@ -8,7 +8,7 @@ use napi_derive::napi;
 
 use crate::sys::js::negative_errno;
 use crate::sys::socket::{self, Kind};
-use crate::sys::{descriptors, libc, listen};
+use crate::sys::{descriptors, foreign, libc, listen};
 
 use super::number;
 
@@ -150,6 +150,15 @@ pub fn close_fd(fd: i32) {
     if let Ok(fd) = descriptors::adopt_number(fd) {
         debug_assert!(fd.as_raw_fd() > 2);
         drop(fd);
+    }
+}
+
+/// Closes a descriptor that came from another process, on a thread of its own: closing it may take as long as that process
+/// has arranged for.
+#[napi(catch_unwind)]
+pub fn close_foreign(fd: i32) {
+    if let Ok(fd) = descriptors::adopt_number(fd) {
+        foreign::close(fd);
     }
 }
 

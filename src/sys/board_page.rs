@@ -13,6 +13,8 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::sys::stat::fstat;
 use nix::unistd::ftruncate;
 
+use super::fault::may_fail;
+
 /// Bytes of the page.
 pub const PAGE_BYTES: usize = 4096;
 /// The same in 64-bit words.
@@ -32,6 +34,7 @@ impl BoardPage {
     /// Makes a page: the descriptor for the other process, and the mapping for this one. The memfd is sealed
     /// against shrinking, so that reading it can never raise SIGBUS, whatever the other side does.
     pub fn create() -> io::Result<(OwnedFd, BoardPage)> {
+        may_fail("memfd_create")?;
         let fd = memfd_create(c"rcluster-board", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
         ftruncate(&fd, PAGE_BYTES as i64)?;
         let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
@@ -47,6 +50,7 @@ impl BoardPage {
         if !seals.contains(SealFlag::F_SEAL_SHRINK) || fstat(fd)?.st_size != PAGE_BYTES as i64 {
             return Err(io::Error::from(io::ErrorKind::InvalidData));
         }
+        may_fail("mmap")?;
         let length = NonZeroUsize::new(PAGE_BYTES).ok_or(io::ErrorKind::InvalidInput)?;
         // SAFETY: a new shared mapping at an address of the kernel's choice aliases nothing of ours.
         let start =

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::resource::{Resource, getrlimit};
 
+use super::fault::may_fail;
 use super::{clock, libc, scm};
 
 /// From this limit on, a table whose upper half was never used is taken to have room.
@@ -60,6 +61,11 @@ fn can_open(count: usize, sample: BorrowedFd) -> bool {
     true
 }
 
+/// What one who is not trusted may make this process keep open: a part of the table.
+pub fn fair_share() -> usize {
+    usize::try_from(limit()).unwrap_or(0) / 8
+}
+
 fn limit() -> i32 {
     let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| i32::try_from(soft).unwrap_or(i32::MAX));
     LIMIT_SEEN.store(limit, Ordering::Relaxed);
@@ -88,6 +94,7 @@ pub fn ran_out(error: &io::Error) -> bool {
 
 /// A second descriptor for what `fd` names, close-on-exec.
 pub fn duplicate(fd: BorrowedFd) -> io::Result<OwnedFd> {
+    may_fail("fcntl")?;
     let copy = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(0))?;
     // SAFETY: the call just made `copy`, and nothing else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })

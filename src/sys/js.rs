@@ -32,6 +32,8 @@ pub fn guard(body: impl FnOnce()) {
 pub enum Argument {
     /// A number.
     Int(i32),
+    /// A number that is not negative.
+    Unsigned(u32),
     /// Bytes of UTF-8 that become a string.
     Text(Vec<u8>),
     /// Bytes that become a Buffer.
@@ -131,6 +133,7 @@ impl Callback {
         check_status!(unsafe {
             match argument {
                 Argument::Int(number) => sys::napi_create_int32(self.env, number, value_out),
+                Argument::Unsigned(number) => sys::napi_create_uint32(self.env, number, value_out),
                 Argument::Text(text) => string(self.env, &text, value_out),
                 Argument::Bytes(bytes) if bytes.len() <= COPY_LIMIT => sys::napi_create_buffer_copy(
                     self.env,

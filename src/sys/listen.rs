@@ -9,6 +9,7 @@ use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, bind, getsockopt, setsockopt, socket, sockopt,
 };
 
+use super::fault::may_fail;
 use super::{check, descriptors, libc};
 
 const FLAGS: SockFlag = SockFlag::SOCK_CLOEXEC.union(SockFlag::SOCK_NONBLOCK);
@@ -27,6 +28,7 @@ pub fn bind_internet(
 ) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let kind = if udp { SockType::Datagram } else { SockType::Stream };
+    may_fail("socket")?;
     let fd = socket(family, kind, FLAGS, None)?;
     if !udp || reuse_address {
         setsockopt(&fd, sockopt::ReuseAddr, &true)?;
@@ -37,6 +39,7 @@ pub fn bind_internet(
     if address.is_ipv6() {
         setsockopt(&fd, sockopt::Ipv6V6Only, &ipv6_only)?;
     }
+    may_fail("bind")?;
     bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
     Ok(fd)
 }
@@ -47,7 +50,7 @@ pub fn existing(fd: i32) -> io::Result<OwnedFd> {
     let invalid = |_| io::Error::from_raw_os_error(libc::EINVAL);
     let copy = descriptors::duplicate_number(fd).map_err(invalid)?;
     super::socket::kind(copy.as_fd()).map_err(invalid)?;
-    set_nonblocking(copy.as_fd())?;
+    super::socket::set_nonblocking(copy.as_fd())?;
     Ok(copy)
 }
 
@@ -64,13 +67,8 @@ pub fn another(first: BorrowedFd, backlog: i32) -> io::Result<OwnedFd> {
 /// Starts to listen; calling it again changes the backlog. 0 and less ask for Node's default of 511.
 pub fn listen(fd: BorrowedFd, backlog: i32) -> io::Result<()> {
     let wanted = if backlog > 0 { backlog } else { DEFAULT_BACKLOG };
+    may_fail("listen")?;
     // The kernel caps the backlog by net.core.somaxconn by itself.
     // SAFETY: listen takes a number and touches no memory of ours.
     check(unsafe { libc::listen(fd.as_raw_fd(), wanted) }).map(drop)
-}
-
-fn set_nonblocking(fd: BorrowedFd) -> io::Result<()> {
-    let mut on: libc::c_int = 1;
-    // SAFETY: FIONBIO reads one int, which `on` is.
-    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONBIO, &raw mut on) }).map(drop)
 }

@@ -14,6 +14,8 @@ use std::io;
 pub mod board_page;
 pub mod clock;
 pub mod descriptors;
+pub mod fault;
+pub mod foreign;
 pub mod js;
 pub mod listen;
 pub mod poll;

@@ -8,6 +8,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use super::fault::may_fail;
+
 /// Waiting for descriptors to become readable. Each is known by a token of the caller's choice.
 pub struct Poller {
     epoll: Epoll,
@@ -36,6 +38,9 @@ impl Interest {
     }
 }
 
+/// How often it is tried to wake a thread. Once would do, if system calls did not fail.
+const WAKES: usize = 4;
+
 /// The token by which [`Poller::wait`] reports a call of [`Poller::wake`].
 pub const WAKE: u64 = u64::MAX;
 
@@ -50,11 +55,13 @@ impl Poller {
 
     /// Takes `fd` into the set.
     pub fn add(&self, fd: BorrowedFd, token: u64, interest: Interest) -> io::Result<()> {
+        may_fail("epoll_ctl")?;
         Ok(self.epoll.add(fd, EpollEvent::new(interest.flags(), token))?)
     }
 
     /// Changes what is reported of `fd`.
     pub fn set_interest(&self, fd: BorrowedFd, token: u64, interest: Interest) -> io::Result<()> {
+        may_fail("epoll_ctl")?;
         Ok(self.epoll.modify(fd, &mut EpollEvent::new(interest.flags(), token))?)
     }
 
@@ -65,7 +72,13 @@ impl Poller {
 
     /// Makes the thread in [`Poller::wait`] return. A counter that is full does so as well.
     pub fn wake(&self) {
-        let _ = self.wake.write(1);
+        // A counter that is full wakes as well.
+        for _ in 0..WAKES {
+            match may_fail("write").and_then(|()| Ok(self.wake.write(1)?)) {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {}
+                _ => return,
+            }
+        }
     }
 
     /// Waits until something is ready or `timeout` is over (`None`: for ever) and calls `ready` with each token.
@@ -80,6 +93,7 @@ impl Poller {
             }
         };
         tokens.clear();
+        may_fail("epoll_wait")?;
         let count = match self.epoll.wait(&mut events, timeout) {
             Err(nix::errno::Errno::EINTR) => 0,
             other => other?,
@@ -97,7 +111,7 @@ impl Poller {
 /// Whether `fd` can be read right now.
 pub fn is_readable(fd: BorrowedFd) -> bool {
     let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
-    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+    may_fail("poll").is_ok() && poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
 /// Blocks until `fd` can be read, or `time` is over.

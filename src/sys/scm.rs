@@ -4,6 +4,7 @@ use std::io;
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use super::fault::may_fail;
 use super::{check_size, descriptors, libc};
 
 /// The most descriptors that one message carries.
@@ -17,6 +18,26 @@ const CONTROL_BYTES: usize = {
 /// Aligned as the kernel wants a `cmsghdr` to be.
 #[repr(C, align(8))]
 struct Control([u8; CONTROL_BYTES]);
+
+/// The most descriptors that the kernel lets somebody send in one message (SCM_MAX_FD). We take them all: those for which there is
+/// no room the kernel would close on the spot, in this thread, for however long that takes.
+const MOST_FDS: usize = 253;
+
+/// What else the kernel may add, at the other end's wish: credentials, a descriptor of the sender's process, a security label, the
+/// time (see SO_PASSCRED, SO_PASSPIDFD, SO_PASSSEC and SO_TIMESTAMP).
+const MOST_EXTRAS: usize = 512;
+
+const RECEIVED_BYTES: usize = {
+    // SAFETY: CMSG_SPACE only computes.
+    unsafe { libc::CMSG_SPACE((MOST_FDS * mem::size_of::<RawFd>()) as u32) as usize + MOST_EXTRAS }
+};
+
+/// Room for what comes in.
+#[repr(C, align(8))]
+struct ReceivedControl(MaybeUninit<[u8; RECEIVED_BYTES]>);
+
+/// SCM_PIDFD: a descriptor of the sender's process, for a socket with SO_PASSPIDFD.
+const SCM_PIDFD: libc::c_int = 4;
 
 /// Sends `slices` as one message, with `fds` (at most [`MAX_FDS`]) attached to its first byte. Returns the bytes
 /// that the kernel took; the descriptors have gone along as soon as that is more than 0. Never raises SIGPIPE,
@@ -45,6 +66,7 @@ pub fn send(socket: BorrowedFd, slices: &[io::IoSlice], fds: &[RawFd]) -> io::Re
             std::ptr::copy_nonoverlapping(fds.as_ptr().cast::<u8>(), libc::CMSG_DATA(first), payload);
         }
     }
+    may_fail("sendmsg")?;
     // SAFETY: `header` points to `slices` and `control`, which outlive the call.
     check_size(unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) })
 }
@@ -95,6 +117,7 @@ pub fn peek(socket: BorrowedFd, buffer: &mut [u8]) -> io::Result<Peeked> {
     let mut header: libc::msghdr = unsafe { mem::zeroed() };
     header.msg_iov = &raw mut slice;
     header.msg_iovlen = 1;
+    may_fail("recvmsg")?;
     // SAFETY: `header` points to `buffer`, writable for the length given. Without room for control data no descriptor is
     // installed.
     let bytes =
@@ -103,14 +126,15 @@ pub fn peek(socket: BorrowedFd, buffer: &mut [u8]) -> io::Result<Peeked> {
 }
 
 fn receive_uninit(socket: BorrowedFd, buffer: &mut [MaybeUninit<u8>], fds: &mut Vec<OwnedFd>) -> io::Result<Received> {
-    let mut control = Control([0; CONTROL_BYTES]);
+    let mut control = ReceivedControl(MaybeUninit::uninit());
     let mut slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // SAFETY: an all-zero msghdr is valid.
     let mut header: libc::msghdr = unsafe { mem::zeroed() };
     header.msg_iov = &raw mut slice;
     header.msg_iovlen = 1;
     header.msg_control = control.0.as_mut_ptr().cast();
-    header.msg_controllen = CONTROL_BYTES as _;
+    header.msg_controllen = RECEIVED_BYTES as _;
+    may_fail("recvmsg")?;
     // SAFETY: `header` points to `buffer` and `control`, both writable for the lengths given.
     let bytes = check_size(unsafe {
         libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC)
@@ -124,13 +148,19 @@ fn receive_uninit(socket: BorrowedFd, buffer: &mut [MaybeUninit<u8>], fds: &mut 
 
 /// Takes possession of the descriptors in the control data that the kernel just filled in.
 fn take_descriptors(header: &libc::msghdr, fds: &mut Vec<OwnedFd>) {
-    // SAFETY: the kernel wrote `msg_control` and `msg_controllen`; the CMSG macros walk within them. Each
-    // descriptor in an SCM_RIGHTS message was installed for this process alone by that very call, so that
-    // owning it is right.
+    // SAFETY: the kernel wrote `msg_control` and `msg_controllen`, and all bytes of the headers and payloads within; the CMSG macros
+    // walk within them. Each descriptor in an SCM_RIGHTS or SCM_PIDFD message was installed for this process alone by that very
+    // call, so that owning it is right. A negative number says that there was none.
     unsafe {
         let mut current = libc::CMSG_FIRSTHDR(header);
         while !current.is_null() {
-            if (*current).cmsg_level == libc::SOL_SOCKET && (*current).cmsg_type == libc::SCM_RIGHTS {
+            let ours = (*current).cmsg_level == libc::SOL_SOCKET;
+            if ours && (*current).cmsg_type == SCM_PIDFD {
+                let fd = libc::CMSG_DATA(current).cast::<RawFd>().read_unaligned();
+                if fd >= 0 {
+                    drop(OwnedFd::from_raw_fd(fd));
+                }
+            } else if ours && (*current).cmsg_type == libc::SCM_RIGHTS {
                 let payload = (*current).cmsg_len as usize - libc::CMSG_LEN(0) as usize;
                 let first = libc::CMSG_DATA(current).cast::<RawFd>();
                 for index in 0..payload / mem::size_of::<RawFd>() {
@@ -169,6 +199,44 @@ mod tests {
         send(fds[0].as_fd(), &[IoSlice::new(b"x")], &[]).unwrap();
         let mut none = Vec::new();
         assert_eq!(receive(kept.as_fd(), &mut buffer, &mut none).unwrap().bytes, 1);
+    }
+
+    #[test]
+    fn a_message_brings_as_many_descriptors_as_the_kernel_lets_somebody_send() {
+        let (here, there) = socket::packet_pair().unwrap();
+        let numbers = vec![here.as_raw_fd(); MOST_FDS];
+        let rights = [nix::sys::socket::ControlMessage::ScmRights(&numbers)];
+        let flags = nix::sys::socket::MsgFlags::empty();
+        nix::sys::socket::sendmsg::<()>(here.as_raw_fd(), &[IoSlice::new(b"x")], &rights, flags, None).unwrap();
+        let mut fds = Vec::new();
+        let received = receive(there.as_fd(), &mut [0; 8], &mut fds).unwrap();
+        assert_eq!((received.bytes, received.truncated, fds.len()), (1, false, MOST_FDS));
+    }
+
+    #[test]
+    fn what_the_other_end_makes_the_kernel_add_is_not_kept() {
+        const SO_PASSPIDFD: i32 = 76;
+        let (here, there) = socket::packet_pair().unwrap();
+        for option in [libc::SO_PASSCRED, libc::SO_TIMESTAMP, libc::SO_PASSSEC, SO_PASSPIDFD] {
+            let on = 1i32;
+            // SAFETY: the kernel reads one int. It may not know the option.
+            unsafe {
+                let size = mem::size_of_val(&on) as libc::socklen_t;
+                libc::setsockopt(there.as_raw_fd(), libc::SOL_SOCKET, option, (&raw const on).cast(), size)
+            };
+        }
+        let pidfds = || {
+            let links = std::fs::read_dir("/proc/self/fd").unwrap();
+            let names = links.filter_map(|link| std::fs::read_link(link.ok()?.path()).ok());
+            names.filter(|name| name.to_string_lossy().contains("pidfd")).count()
+        };
+        for _ in 0..20 {
+            send(here.as_fd(), &[IoSlice::new(b"x")], &[here.as_raw_fd()]).unwrap();
+            let mut fds = Vec::new();
+            let received = receive(there.as_fd(), &mut [0; 8], &mut fds).unwrap();
+            assert_eq!((received.bytes, received.truncated, fds.len()), (1, false, 1));
+        }
+        assert_eq!(pidfds(), 0);
     }
 
     #[test]

@@ -4,12 +4,14 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrLike, SockaddrStorage, getpeername, getsockname, getsockopt, socketpair,
-    sockopt,
+    AddressFamily, Shutdown, SockFlag, SockType, SockaddrLike, SockaddrStorage, getpeername, getsockname, getsockopt,
+    setsockopt, shutdown, socketpair, sockopt,
 };
 
-use super::{check, descriptors, libc};
+use super::fault::may_fail;
+use super::{check, descriptors, libc, poll};
 
 const FLAGS: SockFlag = SockFlag::SOCK_CLOEXEC.union(SockFlag::SOCK_NONBLOCK);
 
@@ -23,8 +25,70 @@ pub fn packet_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, FLAGS)?)
 }
 
-/// The next connection of a listening socket, non-blocking and close-on-exec.
-pub fn accept(listener: BorrowedFd) -> io::Result<OwnedFd> {
+/// What came of asking for the next connection.
+pub enum Accepted {
+    /// It, non-blocking and close-on-exec.
+    Connection(OwnedFd),
+    /// The peer or the network has gone, or a signal came: the next one may be there. See accept(2).
+    Again,
+    /// There is none.
+    Empty,
+    /// There may be one, but no descriptor for it.
+    OutOfDescriptors,
+    /// The kernel refuses for a reason of its own. After a while it may not.
+    Later,
+    /// It does not listen, or is no socket.
+    Dead,
+}
+
+/// Accepts the next connection of a listening socket. Does not block; `shared`: not even if other processes have the socket, which
+/// may make it a blocking one at any time.
+pub fn accept(listener: BorrowedFd, shared: bool) -> Accepted {
+    if shared {
+        if !poll::is_readable(listener) {
+            return Accepted::Empty;
+        }
+        if set_nonblocking(listener).is_err() {
+            return Accepted::Later;
+        }
+    }
+    let error = match accept_now(listener) {
+        Ok(fd) => return Accepted::Connection(fd),
+        Err(error) => error,
+    };
+    match error.raw_os_error() {
+        Some(libc::EAGAIN) => Accepted::Empty,
+        Some(
+            libc::ECONNABORTED
+            | libc::EINTR
+            | libc::EPROTO
+            | libc::EPERM
+            | libc::ENETDOWN
+            | libc::ENETUNREACH
+            | libc::EHOSTDOWN
+            | libc::EHOSTUNREACH
+            | libc::ENONET
+            | libc::ENOPROTOOPT,
+        ) => Accepted::Again,
+        _ if descriptors::ran_out(&error) => Accepted::OutOfDescriptors,
+        // Whatever it says: what listens will bring connections.
+        _ => match getsockopt(&listener, sockopt::AcceptConn) {
+            Ok(false) | Err(Errno::EBADF | Errno::ENOTSOCK) => Accepted::Dead,
+            Ok(true) | Err(_) => Accepted::Later,
+        },
+    }
+}
+
+/// Makes its calls return instead of waiting.
+pub(super) fn set_nonblocking(fd: BorrowedFd) -> io::Result<()> {
+    may_fail("ioctl")?;
+    let mut on: libc::c_int = 1;
+    // SAFETY: FIONBIO reads one int, which `on` is.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONBIO, &raw mut on) }).map(drop)
+}
+
+fn accept_now(listener: BorrowedFd) -> io::Result<OwnedFd> {
+    may_fail("accept4")?;
     // SAFETY: a null address is allowed: the peer's address is not asked for.
     let fd = check(unsafe {
         libc::accept4(
@@ -39,6 +103,9 @@ pub fn accept(listener: BorrowedFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// How often the kernel is asked what something is.
+const QUESTIONS: usize = 5;
+
 /// What kind of handle Node needs for a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -52,6 +119,7 @@ pub enum Kind {
 
 /// Asks the kernel what `fd` is; an error when it is none of the kinds that can be passed.
 pub fn kind(fd: BorrowedFd) -> io::Result<Kind> {
+    may_fail("getsockname")?;
     let address = getsockname::<SockaddrStorage>(fd.as_raw_fd())?;
     match (address.family(), getsockopt(&fd, sockopt::SockType)?) {
         (Some(AddressFamily::Inet | AddressFamily::Inet6), SockType::Stream) => Ok(Kind::Tcp),
@@ -67,6 +135,18 @@ pub fn local_path(fd: BorrowedFd) -> Option<String> {
     address.path()?.to_str().map(str::to_owned)
 }
 
+/// Closing it does not wait until the peer has what was sent. What is no socket has nothing to wait for.
+pub fn never_linger(fd: BorrowedFd) {
+    let _ = may_fail("setsockopt")
+        .and_then(|()| Ok(setsockopt(&fd, sockopt::Linger, &libc::linger { l_onoff: 0, l_linger: 0 })?));
+}
+
+/// Nothing can be sent to it or from it any more. What has been sent can still be received.
+pub fn shut_down(fd: BorrowedFd) {
+    // A socket that is not connected any more has nothing to shut down.
+    let _ = shutdown(fd.as_raw_fd(), Shutdown::Both);
+}
+
 /// Whether `fd` is a socket that listens.
 pub fn is_listening(fd: BorrowedFd) -> bool {
     getsockopt(&fd, sockopt::AcceptConn).unwrap_or(false)
@@ -74,7 +154,9 @@ pub fn is_listening(fd: BorrowedFd) -> bool {
 
 /// Whether `fd` is a stream socket that does not listen: what a server can take for a connection.
 pub fn is_connection(fd: BorrowedFd) -> bool {
-    matches!(kind(fd), Ok(Kind::Tcp | Kind::Pipe)) && !is_listening(fd)
+    // Who is taken for something else is lost: a question that fails is asked again.
+    let kind = (0..QUESTIONS).find_map(|_| kind(fd).ok());
+    matches!(kind, Some(Kind::Tcp | Kind::Pipe)) && !is_listening(fd)
 }
 
 /// The address a TCP or UDP socket is bound to; `None` for a Unix socket.
@@ -84,6 +166,7 @@ pub fn local_address(fd: BorrowedFd) -> io::Result<Option<SocketAddr>> {
 
 /// The address of a TCP socket's peer; `None` for a Unix socket, or when the peer has gone already.
 pub fn peer_address(fd: BorrowedFd) -> Option<IpAddr> {
+    may_fail("getpeername").ok()?;
     let address = getpeername::<SockaddrStorage>(fd.as_raw_fd()).ok()?;
     Some(internet_address(&address)?.ip())
 }

@@ -13,11 +13,11 @@ use crate::sys::{listen, poll};
 const MANY: usize = 40;
 
 fn scene() -> Scene {
-    let acceptor = Acceptor::start(Box::new(|_| {})).unwrap();
+    let acceptor = Acceptor::start(Box::new(|_| {}), Box::new(|_, _| {})).unwrap();
     let fd = listen::bind_internet(SocketAddr::from(([127, 0, 0, 1], 0)), false, false, true, true).unwrap();
     listen::listen(fd.as_fd(), 511).unwrap();
     let address = socket::local_address(fd.as_fd()).unwrap().unwrap();
-    let listener = acceptor.add_listener(fd, Box::new(RoundRobin::default())).unwrap();
+    let listener = acceptor.add_listener(fd, false, Box::new(RoundRobin::default())).unwrap();
     Scene { acceptor, listener, address, clients: Vec::new() }
 }
 
@@ -37,7 +37,7 @@ impl Owner {
     /// Accepts whatever has come, and takes what is queued. Returns how many it has by then.
     fn serve(&mut self) -> usize {
         while let Ok((stream, _)) = self.socket.accept() {
-            let connection = Connection { fd: stream.into(), listener: 0 };
+            let connection = Connection::fresh(stream.into(), 0);
             self.worker.taken.push((client_of(&connection), connection));
         }
         self.worker.take()
@@ -169,6 +169,42 @@ fn with_the_listener_all_its_sockets_are_closed() {
     scene.acceptor.close_listener(scene.listener);
     drop(owners);
     TcpListener::bind(scene.address).unwrap();
+}
+
+#[test]
+fn a_worker_that_makes_its_socket_a_blocking_one_holds_nobody_up() {
+    let mut scene = scene();
+    let (hostile, mut other) = (Owner::new(&scene), Owner::new(&scene));
+    hostile.socket.set_nonblocking(false).unwrap();
+    // It does not turn: the acceptor accepts for it.
+    scene.connect(MANY);
+    wait_for("the other to have all", || (other.serve() == MANY).then_some(()));
+    hostile.socket.set_nonblocking(false).unwrap();
+    scene.acceptor.remove_worker(hostile.worker.slot);
+    hostile.socket.set_nonblocking(false).unwrap();
+    scene.connect(MANY);
+    wait_for("the other to have these", || (other.serve() == 2 * MANY).then_some(()));
+}
+
+#[test]
+fn sockets_that_workers_spoil_do_not_pile_up() {
+    let scene = scene();
+    let worker = scene.member();
+    let mut sockets = 0;
+    for _ in 0..20 {
+        let socket: TcpListener = scene.acceptor.own_socket(scene.listener, worker.slot, 511).unwrap().into();
+        let spoilt = inode(&socket);
+        shutdown(socket.as_raw_fd(), Shutdown::Both).unwrap();
+        scene.acceptor.disown(scene.listener, worker.slot);
+        // It is of no use as soon as the acceptor has tried to accept from it.
+        wait_for("another one", || {
+            let next: TcpListener = scene.acceptor.own_socket(scene.listener, worker.slot, 511).ok()?.into();
+            scene.acceptor.disown(scene.listener, worker.slot);
+            (inode(&next) != spoilt).then_some(())
+        });
+        sockets = scene.acceptor.core.lock().listener(scene.listener).unwrap().sockets.len();
+    }
+    assert!(sockets <= 3, "{sockets} sockets");
 }
 
 fn inode(socket: &TcpListener) -> u64 {

@@ -1,0 +1,385 @@
+//! A model of the acceptor: whatever happens, in whatever order, each connection ends up with one worker, and nobody spins.
+//!
+//! [`run`] makes events of bytes, for tests with random ones and for a fuzzer. There is no thread: a turn is taken whenever the
+//! poller has something, and time passes when an event says so.
+
+// What a model finds is told by a panic.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use nix::sys::socket::{MsgFlags, recv};
+
+use super::WorkerEnds;
+use super::core::Core;
+use crate::board::Board;
+use crate::connection_queue::{self, Batch, Connection, MAX_BATCH, Notice};
+use crate::policy;
+use crate::sys::poll::Poller;
+use crate::sys::{clock, descriptors, fault, libc, socket};
+
+const LISTENERS: usize = 2;
+const MOST_WORKERS: usize = 6;
+const MOST_CLIENTS: usize = 96;
+
+/// So many turns without that time passes mean that the acceptor spins.
+const MOST_TURNS: usize = 400;
+
+/// So often, at the end, every worker takes what there is and some time passes.
+const ROUNDS: usize = 200;
+const ROUND: Duration = Duration::from_millis(60);
+
+/// The calls that are made to fail.
+pub const CALLS: [&str; 9] =
+    ["accept4", "sendmsg", "recvmsg", "epoll_ctl", "epoll_wait", "fcntl", "getsockname", "setsockopt", "write"];
+/// How they fail.
+pub const ERRORS: [i32; 22] = [
+    libc::EPERM,
+    libc::EINTR,
+    libc::EIO,
+    libc::EBADF,
+    libc::EAGAIN,
+    libc::ENOMEM,
+    libc::EACCES,
+    libc::EINVAL,
+    libc::ENFILE,
+    libc::EMFILE,
+    libc::ENOSPC,
+    libc::EPIPE,
+    libc::EPROTO,
+    libc::ENOTSOCK,
+    libc::EMSGSIZE,
+    libc::EOPNOTSUPP,
+    libc::ECONNABORTED,
+    libc::ECONNRESET,
+    libc::ENOBUFS,
+    libc::ETIMEDOUT,
+    libc::ENOSR,
+    libc::ETOOMANYREFS,
+];
+
+/// One worker, which does what it should.
+struct Worker {
+    number: u32,
+    queue: OwnedFd,
+    board: Board,
+    taken: Vec<(u32, Connection)>,
+    /// It has written nonsense: what it says after that is not heard.
+    lied: bool,
+}
+
+/// The acceptor, its listeners, those who connect, and those who serve.
+pub struct World {
+    core: Core,
+    poller: Arc<Poller>,
+    listeners: Vec<(u32, SocketAddr)>,
+    workers: Vec<Worker>,
+    /// By a number that each sends as soon as it is connected. Those that are over are not among them.
+    clients: BTreeMap<u32, UnixStream>,
+    last_client: u32,
+    given_up: Arc<Mutex<Vec<u32>>>,
+}
+
+impl World {
+    /// Listeners with that policy, without workers.
+    pub fn new(policy: u32) -> World {
+        static WORLDS: AtomicU64 = AtomicU64::new(0);
+        let poller = Arc::new(Poller::new().unwrap());
+        let given_up = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&given_up);
+        let on_given_up = Box::new(move |worker, _| told.lock().unwrap().push(worker));
+        let mut core = Core::new(Arc::clone(&poller), Box::new(|_| {}), on_given_up);
+        let listeners = (0..LISTENERS).map(|_| {
+            let world = WORLDS.fetch_add(1, Ordering::Relaxed);
+            let name = format!("rcluster-model-{}-{world}", std::process::id());
+            let address = SocketAddr::from_abstract_name(name).unwrap();
+            let socket = UnixListener::bind_addr(&address).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            (core.add_listener(socket.into(), false, policy::by_number(policy).unwrap()).unwrap(), address)
+        });
+        let listeners = listeners.collect();
+        World { core, poller, listeners, workers: Vec::new(), clients: BTreeMap::new(), last_client: 0, given_up }
+    }
+
+    /// Turns until there is nothing to do. Returns how long there is nothing to do, if nothing happens.
+    pub fn turn(&mut self) -> Option<Duration> {
+        let mut tokens = Vec::new();
+        let mut wait = None;
+        for _ in 0..MOST_TURNS {
+            if self.poller.wait(Some(Duration::ZERO), &mut tokens).is_ok() && tokens.is_empty() {
+                return wait;
+            }
+            wait = self.core.turn(&tokens);
+        }
+        panic!("the acceptor spins");
+    }
+
+    /// Time passes, for the acceptor as often as it wants.
+    pub fn pass(&mut self, time: Duration) {
+        let mut left = time;
+        let mut turns = 0;
+        while !left.is_zero() {
+            let wait = self.core.turn(&[]).unwrap_or(left).min(left);
+            clock::advance(wait.as_nanos() as u64);
+            left -= wait;
+            turns += 1;
+            assert!(turns < 40 + time.as_millis() * 20, "the acceptor does not sleep: {wait:?}");
+            self.turn();
+        }
+    }
+
+    /// A client connects.
+    pub fn connect(&mut self, listener: usize) {
+        if self.clients.len() >= MOST_CLIENTS {
+            return;
+        }
+        self.last_client += 1;
+        let mut client = UnixStream::connect_addr(&self.listeners[listener % LISTENERS].1).unwrap();
+        client.write_all(&self.last_client.to_le_bytes()).unwrap();
+        self.clients.insert(self.last_client, client);
+    }
+
+    /// A worker that serves nothing yet. Returns its index.
+    pub fn add_worker(&mut self) -> Option<usize> {
+        if self.workers.len() >= MOST_WORKERS {
+            return None;
+        }
+        let (primary, queue) = socket::packet_pair().unwrap();
+        // Without descriptors, or whatever else, there is no worker.
+        let take_back = descriptors::duplicate(queue.as_fd()).ok()?;
+        let (fd, board) = Board::create().ok()?;
+        let ends = WorkerEnds { queue: primary.into(), take_back: take_back.into(), board: Arc::new(board) };
+        let board = Board::open(fd.as_fd()).ok()?;
+        let number = self.core.add_worker(ends).ok()?;
+        self.workers.push(Worker { number, queue, board, taken: Vec::new(), lied: false });
+        Some(self.workers.len() - 1)
+    }
+
+    /// The worker serves that listener.
+    pub fn add_member(&mut self, worker: usize, listener: usize) {
+        if let Some(worker) = self.workers.get(worker) {
+            self.core.add_member(self.listeners[listener % LISTENERS].0, worker.number);
+        }
+    }
+
+    /// The listener is closed as soon as what has come has been accepted.
+    pub fn finish_listener(&mut self, listener: usize) {
+        self.core.finish_listener(self.listeners[listener % LISTENERS].0);
+    }
+
+    /// It does so no longer.
+    pub fn remove_member(&mut self, worker: usize, listener: usize) {
+        if let Some(worker) = self.workers.get(worker) {
+            self.core.remove_member(self.listeners[listener % LISTENERS].0, worker.number);
+        }
+    }
+
+    /// The worker dies, and what it has taken with it.
+    pub fn kill(&mut self, worker: usize) {
+        if worker < self.workers.len() {
+            let worker = self.workers.swap_remove(worker);
+            for (client, _) in &worker.taken {
+                self.clients.remove(client);
+            }
+            drop(worker.queue);
+            self.core.remove_worker(worker.number);
+        }
+    }
+
+    /// The numbers of those that the acceptor has given up.
+    pub fn given_up(&self) -> Vec<u32> {
+        self.given_up.lock().unwrap().clone()
+    }
+
+    /// Those that the acceptor has given up are killed by whoever is told.
+    fn kill_given_up(&mut self) {
+        let given_up = std::mem::take(&mut *self.given_up.lock().unwrap());
+        for number in given_up {
+            if let Some(index) = self.workers.iter().position(|worker| worker.number == number) {
+                self.kill(index);
+            }
+        }
+    }
+
+    /// One turn of the worker's loop, in which it takes so many packets.
+    pub fn take(&mut self, worker: usize, packets: usize) {
+        let Some(worker) = self.workers.get_mut(worker) else { return };
+        worker.board.begin_turn(clock::monotonic_ns());
+        let mut connections = Vec::with_capacity(MAX_BATCH);
+        for _ in 0..packets {
+            match connection_queue::receive(worker.queue.as_fd(), &mut connections) {
+                Ok(Batch::Taken { count, lost }) => {
+                    worker.board.add_taken(count as u64);
+                    assert_eq!(lost, 0, "descriptors are lost");
+                }
+                _ => break,
+            }
+        }
+        worker.taken.extend(connections.into_iter().map(|connection| (client_of(&connection), connection)));
+        if worker.board.end_turn(clock::monotonic_ns(), 0) {
+            let _ = connection_queue::send_notice(worker.queue.as_fd(), &Notice::TurnOver);
+        }
+    }
+
+    /// The worker's oldest connection is over.
+    pub fn end(&mut self, worker: usize) {
+        let Some(worker) = self.workers.get_mut(worker).filter(|worker| !worker.taken.is_empty()) else { return };
+        let (client, _) = worker.taken.remove(0);
+        worker.board.add_ended(1);
+        self.clients.remove(&client);
+    }
+
+    /// The worker gives its newest connection back, with that notice.
+    pub fn give_back(&mut self, worker: usize, notice: fn(Connection) -> Notice) {
+        let Some(worker) = self.workers.get_mut(worker).filter(|worker| !worker.lied) else { return };
+        let Some((client, connection)) = worker.taken.pop() else { return };
+        let notice = notice(connection);
+        if connection_queue::send_notice(worker.queue.as_fd(), &notice).is_ok() {
+            worker.board.add_ended(1);
+        } else if let Notice::Closed(connection) | Notice::Full(connection) | Notice::Moved(connection) = notice {
+            worker.taken.push((client, connection));
+        }
+    }
+
+    /// The worker says that it has room, for what it may have said was full.
+    pub fn say_available(&mut self, worker: usize) {
+        let Some(worker) = self.workers.get(worker) else { return };
+        for (listener, _) in &self.listeners {
+            let _ = connection_queue::send_notice(worker.queue.as_fd(), &Notice::Available(*listener));
+        }
+    }
+
+    /// The worker writes what makes no sense.
+    pub fn lie(&mut self, worker: usize, bytes: &[u8]) {
+        if let Some(worker) = self.workers.get_mut(worker) {
+            worker.lied = true;
+            let _ = crate::sys::scm::send(worker.queue.as_fd(), &[std::io::IoSlice::new(bytes)], &[]);
+        }
+    }
+
+    /// One worker has the other as its heir.
+    pub fn succeed(&mut self, old: usize, heir: usize) {
+        if let (Some(old), Some(heir)) = (self.workers.get(old), self.workers.get(heir)) {
+            self.core.succeed(old.number, heir.number);
+        }
+    }
+
+    /// No connection is with two workers, and none is with a worker that nobody has made.
+    fn check(&self) {
+        let mut seen = std::collections::BTreeSet::new();
+        for (client, _) in self.workers.iter().flat_map(|worker| &worker.taken) {
+            assert!(self.clients.contains_key(client), "{client} is unknown");
+            assert!(seen.insert(*client), "{client} has been given away twice");
+        }
+    }
+
+    /// Whoever lives takes what comes: in the end nobody may wait.
+    pub fn finish(mut self) {
+        fault::none();
+        self.turn();
+        self.kill_given_up();
+        if self.workers.len() >= MOST_WORKERS {
+            self.kill(0);
+        }
+        let last = self.add_worker().unwrap();
+        for _ in 0..ROUNDS {
+            for listener in 0..LISTENERS {
+                self.add_member(last.min(self.workers.len() - 1), listener);
+            }
+            for worker in 0..self.workers.len() {
+                self.say_available(worker);
+                self.take(worker, usize::MAX);
+            }
+            self.turn();
+            self.check();
+            if self.workers.iter().map(|worker| worker.taken.len()).sum::<usize>() == self.clients.len() {
+                return;
+            }
+            self.pass(ROUND);
+        }
+        let taken: Vec<u32> = self.workers.iter().flat_map(|worker| &worker.taken).map(|(client, _)| *client).collect();
+        let lost: Vec<_> = self.clients.keys().filter(|client| !taken.contains(client)).collect();
+        panic!("connections are lost: {lost:?}");
+    }
+}
+
+/// The number that a client has sent.
+fn client_of(connection: &Connection) -> u32 {
+    let mut bytes = [0; 4];
+    let count = recv(connection.fd.as_fd().as_raw_fd(), &mut bytes, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT);
+    assert_eq!(count, Ok(4), "what has come is no client");
+    u32::from_le_bytes(bytes)
+}
+
+/// Makes events of bytes, and checks what comes of them. Panics when a connection is lost or given away twice, or when the acceptor
+/// spins.
+pub fn run(bytes: &[u8]) {
+    let mut bytes = bytes.iter().map(|byte| usize::from(*byte));
+    let mut next = move || bytes.next();
+    let mut world = World::new(next().map_or(2, |byte| 2 + byte as u32 % 3));
+    fault::none();
+    while let (Some(event), Some(which)) = (next(), next()) {
+        let (worker, other) = (which % MOST_WORKERS, which / MOST_WORKERS);
+        match event % 16 {
+            0 | 1 => (0..=which / 16).for_each(|_| world.connect(which)),
+            2 | 3 => world.take(worker, 1 + other % 3),
+            4 => world.give_back(worker, Notice::Closed),
+            5 => world.give_back(worker, Notice::Full),
+            6 => world.give_back(worker, Notice::Moved),
+            7 => world.say_available(worker),
+            8 => {
+                let added = world.add_worker();
+                if let Some(added) = added {
+                    world.add_member(added, which);
+                }
+            }
+            9 => world.kill(worker),
+            10 => world.add_member(worker, other),
+            11 => world.remove_member(worker, other),
+            12 => world.succeed(worker, other % MOST_WORKERS),
+            13 => world.end(worker),
+            14 => world.pass(Duration::from_millis(which as u64)),
+            _ => match next().map_or(0, |byte| byte % 32) {
+                0 => world.lie(worker, &[which as u8; 5]),
+                first => {
+                    let errno = ERRORS[which % ERRORS.len()];
+                    // That a queue is empty is not said again and again when it is not.
+                    let times = if errno == libc::EAGAIN { 1 } else { 1 + first / CALLS.len() };
+                    fault::inject(CALLS[first % CALLS.len()], errno, which / ERRORS.len(), times);
+                }
+            },
+        }
+        world.turn();
+        world.kill_given_up();
+        world.check();
+    }
+    world.finish();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_happens_no_connection_is_lost_or_given_away_twice() {
+        let seeds = std::env::var("MODEL_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(120u64);
+        for seed in 0..seeds {
+            let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678;
+            let mut byte = || {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 56) as u8
+            };
+            let length = 20 + usize::from(byte());
+            let bytes: Vec<u8> = (0..length).map(|_| byte()).collect();
+            let result = std::panic::catch_unwind(|| run(&bytes));
+            assert!(result.is_ok(), "seed {seed}: {bytes:?}");
+        }
+    }
+}

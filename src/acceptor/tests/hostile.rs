@@ -1,0 +1,219 @@
+//! Workers that mean harm, and what it may cost.
+
+use std::net::TcpStream;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::mpsc;
+
+use nix::sys::socket::{setsockopt, sockopt};
+
+use super::*;
+use crate::policy::Sticky;
+
+/// A scene that tells whom the acceptor gives up.
+fn watched() -> (Scene, mpsc::Receiver<(u32, &'static str)>) {
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let on_given_up = Box::new(move |worker, why| tell.lock().unwrap().send((worker, why)).unwrap());
+    let acceptor = Acceptor::start(Box::new(|_| {}), on_given_up).unwrap();
+    let socket = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let address = socket.local_addr().unwrap();
+    let listener = acceptor.add_listener(socket.into(), false, Box::new(RoundRobin::default())).unwrap();
+    (Scene { acceptor, listener, address, clients: Vec::new() }, told)
+}
+
+/// All that comes is served by this one.
+fn expect_served(scene: &mut Scene, honest: &mut Worker) {
+    let before = honest.take();
+    scene.connect(6);
+    wait_for("all at the honest one", || (honest.take() == before + 6).then_some(()));
+}
+
+fn expect_given_up(told: &mpsc::Receiver<(u32, &'static str)>, worker: &Worker) -> &'static str {
+    let (number, why) = told.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(number, worker.slot);
+    assert!(told.recv_timeout(Duration::from_millis(50)).is_err(), "once");
+    why
+}
+
+#[test]
+fn one_that_shuts_its_queue_down_is_given_up_and_what_waits_in_it_goes_to_others() {
+    for how in [nix::sys::socket::Shutdown::Write, nix::sys::socket::Shutdown::Read, nix::sys::socket::Shutdown::Both] {
+        let (mut scene, told) = watched();
+        let liar = scene.member();
+        scene.connect(2);
+        wait_for("some in its queue", || scm::peek(liar.queue.as_fd(), &mut [0; 4]).ok());
+        nix::sys::socket::shutdown(liar.queue.as_raw_fd(), how).unwrap();
+        let mut honest = scene.member();
+        // That nothing can be sent is seen when something is.
+        let given_up = wait_for("the end", || {
+            scene.connect(1);
+            honest.take();
+            liar.board.end_turn(clock::monotonic_ns(), 0);
+            told.recv_timeout(Duration::from_millis(20)).ok()
+        });
+        assert_eq!(given_up.0, liar.slot);
+        let all = scene.clients.len();
+        wait_for("all at the honest one", || (honest.take() == all).then_some(()));
+        expect_served(&mut scene, &mut honest);
+        // What is called with its number now does no harm, nor any good to it.
+        scene.acceptor.add_member(scene.listener, liar.slot);
+        expect_served(&mut scene, &mut honest);
+    }
+}
+
+#[test]
+fn nonsense_is_told_of() {
+    let (mut scene, told) = watched();
+    let (liar, mut honest) = (scene.member(), scene.member());
+    scm::send(liar.queue.as_fd(), &[IoSlice::new(&[])], &[]).unwrap();
+    assert!(expect_given_up(&told, &liar).contains("shut"));
+    let other = scene.member();
+    scm::send(other.queue.as_fd(), &[IoSlice::new(b"nonsense")], &[]).unwrap();
+    assert!(expect_given_up(&told, &other).contains("nonsense"));
+    // Nobody reads what it says: it cannot wait for that.
+    let error = scm::send(other.queue.as_fd(), &[IoSlice::new(b"more of it")], &[]).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EPIPE));
+    expect_served(&mut scene, &mut honest);
+}
+
+#[test]
+fn notices_without_end_are_not_listened_to() {
+    let (mut scene, told) = watched();
+    let (liar, mut honest) = (scene.member(), scene.member());
+    let given_up = wait_for("the end", || {
+        for _ in 0..1000 {
+            let _ = connection_queue::send_notice(liar.queue.as_fd(), &Notice::Available(scene.listener));
+        }
+        told.try_recv().ok()
+    });
+    assert_eq!(given_up.0, liar.slot);
+    expect_served(&mut scene, &mut honest);
+}
+
+#[test]
+fn a_connection_given_back_again_and_again_does_not_fill_the_table() {
+    let (mut scene, _told) = watched();
+    let (mut liar, mut honest) = (scene.member(), scene.member());
+    // Nobody takes any: what is given back waits.
+    scene.connect(2);
+    wait_for("both", || (liar.take() + honest.take() == 2).then_some(()));
+    honest.give_back(Notice::Full);
+    wait_for("it", || (liar.take() == 2).then_some(()));
+    let (_, connection) = liar.taken.pop().unwrap();
+    let mut sent = 0;
+    let began = Instant::now();
+    while sent < 20_000 && began.elapsed() < Duration::from_secs(2) {
+        let fd = descriptors::duplicate(connection.fd.as_fd()).unwrap();
+        let notice = Notice::Full(Connection::fresh(fd, scene.listener));
+        sent += usize::from(connection_queue::send_notice(liar.queue.as_fd(), &notice).is_ok());
+    }
+    let most = descriptors::fair_share().min(1024);
+    let held = descriptors_of(connection.fd.as_fd());
+    assert!(sent > most && held <= most + 100, "{held} of {sent}");
+    scene.acceptor.remove_worker(liar.slot);
+    honest.tell(&Notice::Available(scene.listener));
+    scene.connect(1);
+    let client = scene.ports()[2];
+    wait_for("the new one", || {
+        honest.take();
+        honest.clients().contains(&client).then_some(())
+    });
+}
+
+/// How often this process has that socket open.
+fn descriptors_of(socket: BorrowedFd) -> usize {
+    let name = |path: PathBuf| std::fs::read_link(path).ok();
+    let wanted = name(format!("/proc/self/fd/{}", socket.as_raw_fd()).into());
+    let all = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| name(entry.ok()?.path()));
+    all.filter(|name| Some(name) == wanted.as_ref()).count()
+}
+
+/// A connection whose close waits for a peer that does not read.
+fn lingering() -> (TcpStream, TcpStream) {
+    use std::io::Write;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let mut ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let peer = listener.accept().unwrap().0;
+    ours.set_nonblocking(true).unwrap();
+    while ours.write(&[0; 65536]).is_ok() {}
+    setsockopt(&ours, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 600 }).unwrap();
+    (ours, peer)
+}
+
+#[test]
+fn descriptors_that_take_long_to_close_hold_nobody_up() {
+    let (mut scene, _told) = watched();
+    let mut honest = scene.member();
+    let mut peers = Vec::new();
+    // As a connection of a listener that is not there, as something that is not asked for, and left in a queue.
+    for how in 0..3 {
+        let liar = scene.member();
+        let (socket, peer) = lingering();
+        peers.push(peer);
+        let notice = |kind: u32| [kind.to_le_bytes(), 4711u32.to_le_bytes(), [0; 4]].concat();
+        let send = |bytes: &[u8]| {
+            scm::send(liar.queue.as_fd(), &[IoSlice::new(bytes)], &[socket.as_raw_fd()]).unwrap();
+        };
+        match how {
+            0 => send(&notice(1)),
+            1 => send(&notice(3)),
+            _ => {
+                send(&[7; 99]);
+                send(&notice(2));
+            }
+        }
+        drop(socket);
+        scene.acceptor.remove_worker(liar.slot);
+        let began = Instant::now();
+        expect_served(&mut scene, &mut honest);
+        assert!(began.elapsed() < PATIENCE);
+    }
+}
+
+#[test]
+fn one_client_s_flood_stops_no_other() {
+    // As if of many clients: those of the other worker are of another address.
+    let mut scene = Scene::with(Box::new(Sticky::default()));
+    let mut workers = [scene.member(), scene.member()];
+    let from = |scene: &mut Scene, last: u8| {
+        let stream = connect_from([127, 0, 1, last], scene.address);
+        scene.clients.push(stream);
+    };
+    // Two clients of different workers.
+    let mut owners = Vec::new();
+    for last in 1..=40 {
+        from(&mut scene, last);
+        let count = scene.clients.len();
+        wait_for("it", || (workers.iter_mut().map(Worker::take).sum::<usize>() == count).then_some(()));
+        let port = *scene.ports().last().unwrap();
+        owners.push(workers.iter().position(|worker| worker.clients().contains(&port)).unwrap());
+    }
+    let flooded = owners[0];
+    let other = owners.iter().position(|owner| *owner != flooded).unwrap();
+    let [first, second] = &mut workers;
+    let (full, free) = if flooded == 0 { (first, second) } else { (second, first) };
+    full.give_back(Notice::Full);
+    for _ in 0..600 {
+        from(&mut scene, 1);
+    }
+    for _ in 0..5 {
+        let before = free.take();
+        from(&mut scene, other as u8 + 1);
+        wait_for("the other client's", || (free.take() == before + 1).then_some(()));
+    }
+    full.tell(&Notice::Available(scene.listener));
+    let before = full.taken.len();
+    wait_for("those who waited", || (full.take() > before + 100).then_some(()));
+}
+
+fn connect_from(address: [u8; 4], to: SocketAddr) -> TcpStream {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
+    let fd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+    bind(fd.as_raw_fd(), &SockaddrIn::new(address[0], address[1], address[2], address[3], 0)).unwrap();
+    let SocketAddr::V4(to) = to else { panic!("another family") };
+    connect(fd.as_raw_fd(), &SockaddrIn::from(to)).unwrap();
+    fd.into()
+}
