@@ -120,7 +120,7 @@ function receive(channel, about, fd) {
  * @param {number} fd
  */
 function discardForeign(fd) {
-  load().closeFd(fd);
+  load().closeForeign(fd);
 }
 
 /**
