@@ -5,6 +5,7 @@
 
 const EventEmitter = require('node:events');
 
+const { problemOf } = require('./control.js');
 const { load } = require('./native.js');
 const { Pace, areTooMuch, putTogether, takeApart } = require('./packing.js');
 
@@ -605,6 +606,15 @@ class MessageChannel {
     use.call(this, parsed);
   }
 
+  /**
+   * The other side broke a rule: the channel ends with an error.
+   *
+   * @param {string} what
+   */
+  giveUp(what) {
+    this.#malformed(what);
+  }
+
   /** @param {string} what */
   #malformed(what) {
     if (this.#closed) return;
@@ -637,14 +647,15 @@ class MessageChannel {
    * @param {number} fd
    */
   #gotControl(message, fd) {
-    const sound = this.inWorker || isSound(message);
-    if (sound && !SOCKET_ACTS.has(message.act)) {
+    const problem = problemOf(message, this.inWorker ? 'primary' : 'worker', fd >= 0);
+    if (problem === undefined && !SOCKET_ACTS.has(message.act)) {
       this.#onControl(message, fd);
       return;
     }
     discard(fd);
-    if (sound) this.socketLists.onControl(message);
-    else this.#malformed('a control message makes no sense');
+    if (problem === undefined) this.socketLists.onControl(message);
+    // A worker that got nonsense from its primary has nobody else to serve for.
+    else if (!this.inWorker) this.#malformed(problem);
   }
 
   /**
@@ -660,17 +671,6 @@ class MessageChannel {
 /** @param {number} fd A descriptor that nobody wants, or -1. */
 function discard(fd) {
   if (fd >= 0) load().closeFd(fd);
-}
-
-/**
- * Whether a worker's control message is an object of simple values, as those who read it take for granted. `data` only
- * passes through.
- *
- * @param {any} message
- */
-function isSound(message) {
-  if (typeof message !== 'object' || message === null) return false;
-  return Object.entries(message).every(([name, value]) => typeof value !== 'object' || value === null || name === 'data');
 }
 
 /**

@@ -25,6 +25,9 @@ const PIPE_NAME_LIMIT = 108;
 /** As in Node. */
 const DEFAULT_BACKLOG = 511;
 
+/** Characters of what a server may say of itself: the key of TLS tickets has 96. It goes with every answer. */
+const LONGEST_DATA = 16 * 1024;
+
 /** How often (ms) we look whether the last connections have been handed over. */
 const LOOK = 10;
 
@@ -87,6 +90,21 @@ const portNumber = (port) => (port >= 0 && port <= 0xffff ? port : -1);
 /** @param {unknown} value */
 const integer = (value) => (typeof value === 'number' || typeof value === 'boolean' ? Number(value) | 0 : 0);
 
+/**
+ * Whether a server says so much of itself that it is none of ours.
+ *
+ * @param {Question} question
+ */
+function isTooMuch({ data }) {
+  if (data === null || data === undefined) return false;
+  if (typeof data === 'string') return data.length > LONGEST_DATA;
+  try {
+    return JSON.stringify(data).length > LONGEST_DATA;
+  } catch {
+    return true; // Deeper than the stack.
+  }
+}
+
 /** @param {Question} question */
 function isUdp({ addressType }) {
   return addressType === 'udp4' || addressType === 'udp6';
@@ -142,20 +160,25 @@ function shortest(file) {
 class Listeners {
   /** @type {Map<string, Entry>} */
   #entries = new Map();
-  /** @type {(text: string) => void} */
-  #onWarning;
   /** @type {import('./native-types').Acceptor | undefined} */
   #acceptor;
-
-  #anotherComes;
+  #host;
+  #native;
 
   /**
-   * @param {(text: string) => void} onWarning
-   * @param {() => boolean} anotherComes Whether a worker is sure to take the place of one that has died.
+   * @typedef {object} Host
+   * @property {(text: string) => void} onWarning
+   * @property {(worker: number, reason: string) => void} onGivenUp The acceptor cannot do anything for this worker any more.
+   * @property {() => boolean} anotherComes Whether a worker is sure to take the place of one that has died.
    */
-  constructor(onWarning, anotherComes) {
-    this.#onWarning = onWarning;
-    this.#anotherComes = anotherComes;
+
+  /**
+   * @param {Host} host
+   * @param {() => Pick<import('./native-types').Native, 'Acceptor' | 'bindShared' | 'closeFd' | 'isConnection' | 'socketName'>} [native]
+   */
+  constructor(host, native = load) {
+    this.#host = host;
+    this.#native = native;
   }
 
   /** Sockets that whoever started us has opened. @type {{ fd: number, address: import('./native-types').SocketName }[]} */
@@ -164,7 +187,7 @@ class Listeners {
   /** @param {number[]} fds Listening sockets to use instead of binding their addresses. */
   useSockets(fds) {
     this.#inherited = fds.flatMap((fd) => {
-      const address = load().socketName(fd);
+      const address = this.#native().socketName(fd);
       return address ? [{ fd, address }] : [];
     });
   }
@@ -184,7 +207,7 @@ class Listeners {
 
   /** Started when it is first needed. */
   get acceptor() {
-    return (this.#acceptor ??= new (load().Acceptor)(this.#onWarning));
+    return (this.#acceptor ??= new (this.#native().Acceptor)(this.#host.onWarning, this.#host.onGivenUp));
   }
 
   /**
@@ -196,11 +219,27 @@ class Listeners {
    * @returns {{ errno: number } | { errno: 0, entry: Entry }} `errno` is negative when it cannot be.
    */
   join(worker, asked, policy) {
-    const question = typed(asked);
+    try {
+      return this.#join(worker, typed(asked), policy);
+    } catch (error) {
+      // The acceptor could not be started, or the worker could not be added to it: the next who asks may have more luck.
+      return { errno: require('./errors.js').errnoOf(error) };
+    }
+  }
+
+  /**
+   * @param {any} worker
+   * @param {Question} question
+   * @param {number} policy
+   * @returns {{ errno: number } | { errno: 0, entry: Entry }}
+   */
+  #join(worker, question, policy) {
+    if (isTooMuch(question)) return { errno: -errno().EINVAL };
     const key = [question.address, question.port, question.addressType, question.fd, question.index].join(':');
+    const accepted = this.#entries.get(key)?.accepted ?? (policy !== POLICIES.SCHED_NONE && !isUdp(question));
+    if (accepted && worker.enter() === undefined) return { errno: -errno().ESRCH };
     let entry = this.#entries.get(key);
     if (!entry) {
-      const accepted = policy !== POLICIES.SCHED_NONE && !isUdp(question);
       const opened = this.#open(question, accepted, policy);
       if (opened.id < 0) return { errno: opened.id };
       const backlog = question.backlog > 0 ? question.backlog : DEFAULT_BACKLOG;
@@ -208,7 +247,9 @@ class Listeners {
       this.#entries.set(key, entry);
     }
     clearTimeout(entry.linger);
+    entry.last = undefined;
     entry.data ??= question.data;
+    if (!entry.workers.has(worker)) worker.joined++;
     entry.workers.add(worker);
     return { errno: 0, entry };
   }
@@ -221,9 +262,9 @@ class Listeners {
    */
   onAccepting(worker, key) {
     const entry = this.#entries.get(key);
-    if (!entry?.accepted || !entry.workers.has(worker)) return;
+    if (!entry?.accepted || !entry.workers.has(worker) || worker.number === undefined) return;
     entry.accepting.add(worker);
-    if (!worker.held) this.acceptor.addMember(entry.id, worker.slot());
+    if (!worker.held) this.acceptor.addMember(entry.id, worker.number);
   }
 
   /**
@@ -233,10 +274,10 @@ class Listeners {
    */
   release(worker) {
     for (const entry of this.#entries.values()) {
-      if (!entry.accepted || !entry.workers.has(worker)) continue;
-      if (entry.accepting.has(worker)) this.acceptor.addMember(entry.id, worker.slot());
+      if (!entry.accepted || !entry.workers.has(worker) || worker.number === undefined) continue;
+      if (entry.accepting.has(worker)) this.acceptor.addMember(entry.id, worker.number);
       this.withOwnSocket(worker, entry, (fd) => {
-        if (fd >= 0) worker.channel.sendControl({ act: 'own', listener: entry.id, backlog: entry.backlog }, fd);
+        if (fd >= 0) worker.tell({ act: 'own', listener: entry.id, backlog: entry.backlog }, fd);
       });
     }
   }
@@ -250,10 +291,10 @@ class Listeners {
    * @param {(fd: number) => void} send
    */
   withOwnSocket(worker, entry, send) {
-    const wanted = entry.distributed && !worker.held;
-    const fd = wanted ? this.acceptor.ownSocket(entry.id, worker.slot(), entry.backlog) : -1;
+    const wanted = entry.distributed && !worker.held && worker.number !== undefined;
+    const fd = wanted ? this.acceptor.ownSocket(entry.id, worker.number, entry.backlog) : -1;
     send(Math.max(fd, -1));
-    if (fd >= 0) load().closeFd(fd);
+    if (fd >= 0) this.#native().closeFd(fd);
   }
 
   /**
@@ -264,7 +305,7 @@ class Listeners {
    */
   disown(worker, key) {
     const entry = this.#entries.get(key);
-    if (entry?.distributed) this.acceptor.disown(entry.id, worker.slot());
+    if (entry?.distributed && entry.workers.has(worker) && worker.number !== undefined) this.acceptor.disown(entry.id, worker.number);
   }
 
   /**
@@ -279,9 +320,9 @@ class Listeners {
     const all = entry ? [...entry.workers].filter((worker) => worker !== from) : [];
     const released = all.filter((worker) => !worker.held);
     const others = released.length > 0 ? released : all;
-    if (!entry || !load().isConnection(fd) || others.length === 0) return;
+    if (!entry || !this.#native().isConnection(fd) || others.length === 0) return;
     entry.turn = ((entry.turn ?? 0) + 1) % others.length;
-    others[entry.turn].channel.sendControl({ act: 'adopt', key }, fd);
+    others[entry.turn].tell({ act: 'adopt', key }, fd);
   }
 
   /**
@@ -298,7 +339,7 @@ class Listeners {
     for (const binding of inherited ? [{ fd: inherited.fd, backlog: question.backlog }] : bindings(question)) {
       distributed = accepted && policy === POLICIES.SCHED_REUSEPORT && binding.port !== undefined;
       if (distributed) binding.reusePort = true;
-      id = accepted ? this.acceptor.listen(binding, policy) : load().bindShared(binding);
+      id = accepted ? this.acceptor.listen(binding, policy) : this.#native().bindShared(binding);
       if (id >= 0 || id === -errno().EADDRINUSE) break;
     }
     return { id, distributed };
@@ -320,20 +361,22 @@ class Listeners {
     const mode = (readableAll ? READABLE : 0) | (writableAll ? WRITABLE : 0);
     const binding = { fd: pipe.fd, backlog };
     let id = mode === 0 ? 0 : pipe.fchmod(mode);
-    if (id === 0) id = accepted ? this.acceptor.listen(binding, policy) : load().bindShared(binding);
+    if (id === 0) id = accepted ? this.acceptor.listen(binding, policy) : this.#native().bindShared(binding);
     if (id < 0) pipe.close();
     return { id, distributed: false, pipe };
   }
 
   /**
-   * The worker has closed the server that has this key.
+   * The worker has closed the server that has this key. That may be heard of when it has died since.
    *
    * @param {any} worker
    * @param {string} key
    */
   leave(worker, key) {
     const entry = this.#entries.get(key);
-    if (entry) this.#leave(entry, worker, false);
+    if (!entry) return;
+    if (entry.last === worker) this.#close(entry);
+    else this.#leave(entry, worker, false);
   }
 
   /**
@@ -371,8 +414,10 @@ class Listeners {
    */
   #leave(entry, worker, died) {
     if (!entry.workers.delete(worker)) return;
+    worker.joined--;
     entry.accepting.delete(worker);
-    if (entry.accepted) this.acceptor.removeMember(entry.id, worker.slot());
+    // One that has ended is out of the acceptor's books altogether.
+    if (entry.accepted && worker.number !== undefined) this.acceptor.removeMember(entry.id, worker.number);
     if (entry.workers.size > 0) return;
     entry.last = worker;
     if (died && entry.accepted) this.#linger(entry);
@@ -385,7 +430,7 @@ class Listeners {
    * @param {Entry} entry
    */
   #linger(entry) {
-    entry.linger = setTimeout(() => (this.#anotherComes() ? this.#linger(entry) : this.#close(entry)), LINGER).unref();
+    entry.linger = setTimeout(() => (this.#host.anotherComes() ? this.#linger(entry) : this.#close(entry)), LINGER).unref();
   }
 
   /**
@@ -406,10 +451,11 @@ class Listeners {
   #close(entry, serve = false) {
     clearTimeout(entry.linger);
     this.#entries.delete(entry.key);
+    for (const worker of entry.workers) worker.joined--;
     entry.pipe?.close();
     if (entry.accepted && serve) this.acceptor.finishListener(entry.id);
     else if (entry.accepted) this.acceptor.closeListener(entry.id);
-    else load().closeFd(entry.id);
+    else this.#native().closeFd(entry.id);
   }
 
   /**

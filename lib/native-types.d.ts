@@ -93,7 +93,7 @@ export interface WorkerSide {
 
 export interface Native {
   Link: new () => Link;
-  Acceptor: new (onWarning: (text: string) => void) => Acceptor;
+  Acceptor: new (onWarning: (text: string) => void, onGivenUp?: (worker: number, reason: string) => void) => Acceptor;
   WorkerSide: new (fd: number) => WorkerSide;
   version(): string;
   bindShared(binding: Binding): number;

@@ -68,10 +68,14 @@ impl Link {
         self.worker_channel = None;
     }
 
-    /// The worker has died without having been added to the acceptor: closes what is left.
+    /// The worker has died without having been added to the acceptor, or was never started: closes what is left.
     #[napi(catch_unwind)]
     pub fn close(&mut self) {
         self.ends = None;
+        self.channel = None;
+        self.worker_channel = None;
+        self.worker_queue = None;
+        self.board_fd = None;
     }
 
     /// The primary's end of the channel; `hello` is the first that the worker gets, with its queue and its board.
