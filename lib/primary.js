@@ -12,6 +12,8 @@ const { load } = require('./native.js');
 const { POLICIES, assertPolicy, fromEnvironment } = require('./policies.js');
 const { EVENTS: LIFE_EVENTS } = require('./primary/life.js');
 const { Ties } = require('./primary/ties.js');
+// When descriptors have run out nothing can be loaded any more.
+const { closedChannel, unmadeProcess } = require('./primary/unmade.js');
 const settings = require('./settings.js');
 const { spawnWorker } = require('./spawn.js');
 
@@ -140,14 +142,14 @@ function takeOver(cluster) {
     try {
       link = new (load().Link)();
     } catch (error) {
-      return { child: require('./primary/unmade.js').unmadeProcess(errnoOf(error)) };
+      return { child: unmadeProcess(errnoOf(error)) };
     }
     let isMade = false;
     try {
       const child = spawnWorker(cluster.settings, env, link.workerFd);
       // Without descriptors Node does not even set its streams.
       isMade = child.pid !== undefined || child.stdio !== undefined;
-      return isMade ? { child, link } : { child: Object.assign(child, require('./primary/unmade.js').closedChannel(child)) };
+      return isMade ? { child, link } : { child: Object.assign(child, closedChannel(child)) };
     } finally {
       link.spawned();
       if (!isMade) link.close();

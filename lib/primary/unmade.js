@@ -4,6 +4,7 @@
 // the same, which emits `error` soon.
 
 const { ChildProcess } = require('node:child_process');
+const EventEmitter = require('node:events');
 
 const errors = require('../errors.js');
 
@@ -12,9 +13,19 @@ const errors = require('../errors.js');
  * @returns {any} Like a child process that has not been started. Its channel is closed.
  */
 function unmadeProcess(errno) {
-  const child = /** @type {any} */ (new ChildProcess());
-  child.spawnfile = process.execPath;
-  Object.assign(child, closedChannel(child));
+  // Not by its constructor: the handle that makes would take a `kill` for one of whatever number its memory holds.
+  const child = /** @type {any} */ (Object.setPrototypeOf(new EventEmitter(), ChildProcess.prototype));
+  Object.assign(child, {
+    _closesNeeded: 1,
+    _closesGot: 0,
+    _handle: null,
+    connected: false,
+    exitCode: null,
+    killed: false,
+    signalCode: null,
+    spawnfile: process.execPath,
+    ...closedChannel(child),
+  });
   process.nextTick(() => {
     child.exitCode = errno;
     child.emit('error', Object.assign(errors.system(errno, `spawn ${process.execPath}`), { path: process.execPath, spawnargs: [] }));
