@@ -6,47 +6,25 @@ const path = require('node:path');
 
 const { load } = require('./native.js');
 const { POLICIES } = require('./policies.js');
+const { addressOnly, bindings, isPipe, isTooMuch, isUdp, sameAddress, shortest, typed } = require('./primary/question.js');
+
+/** @typedef {import('./primary/question.js').Question} Question */
 
 /** The system's numbers of errors; the module is loaded when there is one. */
 const errno = () => require('node:os').constants.errno;
-
-/** UV_TCP_IPV6ONLY and UV_UDP_IPV6ONLY, UV_UDP_REUSEADDR, as in `flags` of a question. */
-const IPV6_ONLY = 1;
-const UDP_REUSE_ADDRESS = 4;
-const UDP_REUSE_PORT = 8;
 
 /** UV_READABLE and UV_WRITABLE: the permissions that a Unix socket's file can be given for everybody. */
 const READABLE = 1;
 const WRITABLE = 2;
 
-/** Bytes of a Unix socket's address, with its end. */
-const PIPE_NAME_LIMIT = 108;
-
 /** As in Node. */
 const DEFAULT_BACKLOG = 511;
-
-/** Characters of what a server may say of itself: the key of TLS tickets has 96. It goes with every answer. */
-const LONGEST_DATA = 16 * 1024;
 
 /** How often (ms) we look whether the last connections have been handed over. */
 const LOOK = 10;
 
 /** How long (ms) a listener outlives its last worker when that has died: its replacement finds what came meanwhile. */
 const LINGER = 5000;
-
-/**
- * @typedef {object} Question What a worker wants to listen on, as Node's `net` and `dgram` put it.
- * @property {string | null} address
- * @property {number} port Negative for Unix sockets, whose path is the address.
- * @property {string | number} addressType
- * @property {number | null} fd
- * @property {number} index Which of several servers of the worker on this address it is.
- * @property {number} flags
- * @property {number} backlog
- * @property {boolean} readableAll
- * @property {boolean} writableAll
- * @property {unknown} data
- */
 
 /**
  * @typedef {object} Entry
@@ -56,6 +34,7 @@ const LINGER = 5000;
  * @property {number} id The listener's id or the shared descriptor.
  * @property {number} backlog
  * @property {unknown} data What the first server said of itself (the key of TLS tickets).
+ * @property {boolean} ours Whether we have bound it, rather than got the socket from somebody.
  * @property {any} [pipe] Node's handle of a Unix socket; closing it removes the file.
  * @property {Set<any>} workers
  * @property {Set<any>} accepting Those whose servers have the answer, and take connections.
@@ -63,99 +42,6 @@ const LINGER = 5000;
  * @property {any} [last] The worker that was the last to leave.
  * @property {NodeJS.Timeout} [linger]
  */
-
-/**
- * What a worker writes may be anything, and what its user gave `listen` is not always what it should be: Node takes
- * `false` and `'7'` for a backlog. Afterwards every member has its type.
- *
- * @param {any} question
- * @returns {Question}
- */
-function typed(question) {
-  const { address, port, addressType, fd, flags, backlog } = question;
-  return {
-    ...question,
-    address: typeof address === 'string' ? address : null,
-    port: portNumber(typeof port === 'string' ? Number(port) | 0 : integer(port)),
-    addressType: typeof addressType === 'string' ? addressType : integer(addressType),
-    fd: fd == null || integer(fd) < 0 ? null : integer(fd),
-    flags: integer(flags),
-    backlog: typeof backlog === 'string' ? Number(backlog) | 0 : integer(backlog),
-  };
-}
-
-/** @param {number} port */
-const portNumber = (port) => (port >= 0 && port <= 0xffff ? port : -1);
-
-/** @param {unknown} value */
-const integer = (value) => (typeof value === 'number' || typeof value === 'boolean' ? Number(value) | 0 : 0);
-
-/**
- * Whether a server says so much of itself that it is none of ours.
- *
- * @param {Question} question
- */
-function isTooMuch({ data }) {
-  if (data === null || data === undefined) return false;
-  if (typeof data === 'string') return data.length > LONGEST_DATA;
-  try {
-    return JSON.stringify(data).length > LONGEST_DATA;
-  } catch {
-    return true; // Deeper than the stack.
-  }
-}
-
-/** @param {Question} question */
-function isUdp({ addressType }) {
-  return addressType === 'udp4' || addressType === 'udp6';
-}
-
-/** @param {Question} question */
-function isPipe({ port, fd }) {
-  return fd == null && !(port >= 0);
-}
-
-/**
- * What to bind, in the order of trying, if it is no Unix socket.
- *
- * @param {Question} question
- * @returns {import('./native-types').Binding[]}
- */
-function bindings(question) {
-  const { address, port, fd, flags, backlog } = question;
-  if (fd != null && fd >= 0) return [{ fd, backlog }];
-  const binding = {
-    port,
-    backlog,
-    udp: isUdp(question),
-    ipv6Only: !!(flags & IPV6_ONLY),
-    reuseAddress: isUdp(question) && !!(flags & UDP_REUSE_ADDRESS),
-    reusePort: isUdp(question) && !!(flags & UDP_REUSE_PORT),
-  };
-  if (address) return [{ ...binding, address }];
-  if (question.addressType === 'udp4') return [{ ...binding, address: '0.0.0.0' }];
-  if (question.addressType === 'udp6') return [{ ...binding, address: '::' }];
-  return [{ ...binding, address: '::' }, { ...binding, address: '0.0.0.0' }];
-}
-
-/**
- * @param {string | undefined} one
- * @param {string} other
- */
-function sameAddress(one, other) {
-  return one === other || (one === '::' && other === '0.0.0.0');
-}
-
-/**
- * The name of a Unix socket has to fit in its address.
- *
- * @param {string} file
- */
-function shortest(file) {
-  if (file.startsWith('\0') || Buffer.byteLength(file) < PIPE_NAME_LIMIT) return file;
-  const relative = path.relative(process.cwd(), file);
-  return relative.length < file.length ? relative : file;
-}
 
 class Listeners {
   /** @type {Map<string, Entry>} */
@@ -329,9 +215,10 @@ class Listeners {
    * @param {Question} question
    * @param {boolean} accepted
    * @param {number} policy
-   * @returns {{ id: number, distributed: boolean }} `id` is a negative errno when it cannot be.
+   * @returns {{ id: number, distributed: boolean, ours: boolean, pipe?: any }} `id` is a negative errno when it cannot be.
    */
   #open(question, accepted, policy) {
+    if (question.fd !== null && this.#isOurs(question.fd)) return { id: -errno().EINVAL, distributed: false, ours: false };
     const inherited = this.#inheritedFor(question);
     if (!inherited && isPipe(question)) return this.#openPipe(question, accepted, policy);
     let id = 0;
@@ -342,7 +229,25 @@ class Listeners {
       id = accepted ? this.acceptor.listen(binding, policy) : this.#native().bindShared(binding);
       if (id >= 0 || id === -errno().EADDRINUSE) break;
     }
-    return { id, distributed };
+    return { id, distributed, ours: !inherited && question.fd === null };
+  }
+
+  /**
+   * Whether a descriptor is one that we have opened for workers: those of the primary's own that they may ask for by number
+   * are what its program has opened, or whoever started it.
+   *
+   * @param {number} fd
+   */
+  #isOurs(fd) {
+    const name = this.#native().socketName(fd);
+    return [...this.#entries.values()].some((entry) => {
+      if (!entry.ours) return false;
+      if (entry.pipe?.fd === fd || (!entry.accepted && entry.id === fd)) return true;
+      /** @type {import('./native-types').SocketName | null} */
+      const own = entry.pipe ? this.#native().socketName(entry.pipe.fd) : this.address(entry);
+      if (name?.port !== undefined) return name.port === own?.port && name.address === addressOnly(own);
+      return name?.path !== undefined && name.path === own?.path;
+    });
   }
 
   /**
@@ -354,16 +259,16 @@ class Listeners {
    * @param {number} policy
    */
   #openPipe({ address, backlog, readableAll, writableAll }, accepted, policy) {
-    if (!address) return { id: -errno().EINVAL, distributed: false };
+    if (!address) return { id: -errno().EINVAL, distributed: false, ours: false };
     // @ts-expect-error: not in the types.
     const pipe = require('node:net')._createServerHandle(shortest(address), -1, -1);
-    if (typeof pipe === 'number') return { id: pipe, distributed: false };
+    if (typeof pipe === 'number') return { id: pipe, distributed: false, ours: false };
     const mode = (readableAll ? READABLE : 0) | (writableAll ? WRITABLE : 0);
     const binding = { fd: pipe.fd, backlog };
     let id = mode === 0 ? 0 : pipe.fchmod(mode);
     if (id === 0) id = accepted ? this.acceptor.listen(binding, policy) : this.#native().bindShared(binding);
     if (id < 0) pipe.close();
-    return { id, distributed: false, pipe };
+    return { id, distributed: false, ours: true, pipe };
   }
 
   /**

@@ -2,7 +2,7 @@
 
 // The servers of a worker: what stands in for their listening sockets, and how they get their connections.
 
-const { counts, openRaw, udpHandle } = require('./raw_handles.js');
+const { counts, openRaw, udpHandle, zeroIsLimit } = require('./raw_handles.js');
 const { load } = require('./native.js');
 
 /** How long (ms) to wait before trying again when descriptors have run out. */
@@ -554,9 +554,14 @@ class Servers {
   }
 }
 
-/** @param {any} server */
-function hasRoom(server) {
-  return !(server.maxConnections && server._connections >= server.maxConnections);
+/**
+ * Whether `net` would take one more, whatever has been given for a limit.
+ *
+ * @param {any} server
+ */
+function hasRoom({ maxConnections, _connections: count }) {
+  if (maxConnections == null || !(count >= maxConnections)) return true;
+  return !maxConnections && !zeroIsLimit();
 }
 
 /**
