@@ -60,7 +60,7 @@ class Listeners {
 
   /**
    * @param {Host} host
-   * @param {() => Pick<import('./native-types').Native, 'Acceptor' | 'bindShared' | 'closeFd' | 'isConnection' | 'socketName'>} [native]
+   * @param {() => Pick<import('./native-types').Native, 'Acceptor' | 'bindShared' | 'closeFd' | 'isConnection' | 'socketKind' | 'socketName'>} [native]
    */
   constructor(host, native = load) {
     this.#host = host;
@@ -218,7 +218,7 @@ class Listeners {
    * @returns {{ id: number, distributed: boolean, ours: boolean, pipe?: any }} `id` is a negative errno when it cannot be.
    */
   #open(question, accepted, policy) {
-    if (question.fd !== null && this.#isOurs(question.fd)) return { id: -errno().EINVAL, distributed: false, ours: false };
+    if (question.fd !== null && !this.#maySend(question, question.fd)) return { id: -errno().EINVAL, distributed: false, ours: false };
     const inherited = this.#inheritedFor(question);
     if (!inherited && isPipe(question)) return this.#openPipe(question, accepted, policy);
     let id = 0;
@@ -233,8 +233,19 @@ class Listeners {
   }
 
   /**
-   * Whether a descriptor is one that we have opened for workers: those of the primary's own that they may ask for by number
-   * are what its program has opened, or whoever started it.
+   * Whether a descriptor of this process is one that a worker may ask for by its number: a socket of that kind that its program
+   * has opened, or whoever started it. What can be served from, the native part looks at.
+   *
+   * @param {Question} question
+   * @param {number} fd
+   */
+  #maySend(question, fd) {
+    const kind = this.#native().socketKind(fd);
+    return kind !== null && (kind === 'udp') === isUdp(question) && !this.#isOurs(fd);
+  }
+
+  /**
+   * Whether it is one that we have opened for workers.
    *
    * @param {number} fd
    */

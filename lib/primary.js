@@ -173,7 +173,7 @@ function takeOver(cluster) {
       onControl: (message, fd) => onControl(worker, message, fd),
       deliver: (message, handle) => child.emit('message', message, handle),
       onClosed: () => {},
-      onMalformed: (error) => happen(worker, 'giveUp', { error }),
+      onMalformed: (error) => happen(worker, 'malformed', { error }),
     });
   }
 
@@ -189,7 +189,8 @@ function takeOver(cluster) {
    * @property {number | null} [exitCode]
    * @property {string | null} [signalCode]
    * @property {boolean} [crashed] Whether another worker will take its place, although it leaves on purpose.
-   * @property {Error} [error] Which rule it broke.
+   * @property {string} [what] Which rule it broke.
+   * @property {Error} [error] The same, as its channel says it.
    * @property {NodeJS.Signals} [signal]
    */
 
@@ -218,7 +219,7 @@ function takeOver(cluster) {
       known.held = false;
       listeners.release(known);
     },
-    endChannel: (_worker, { error }, known) => known.channel?.giveUp(error?.message ?? ''),
+    endChannel: (_worker, { what = '' }, known) => known.channel?.giveUp(what),
     leaveAcceptor: (_worker, _details, known) => void byNumber.delete(known.leaveAcceptor() ?? -1),
     closeLink: (_worker, _details, known) => void known.leaveAcceptor(),
     leaveListeners: (worker, { crashed = !worker.exitedAfterDisconnect }, known) => listeners.leaveAll(known, crashed),
@@ -262,7 +263,7 @@ function takeOver(cluster) {
    * @param {boolean} [crashed] Whether its listeners wait for somebody to take its place.
    */
   function giveUp(worker, what, crashed) {
-    happen(worker, 'giveUp', { error: malformed(what), crashed });
+    happen(worker, 'giveUp', { what, crashed });
   }
 
   /**
@@ -270,7 +271,7 @@ function takeOver(cluster) {
    * @param {Details} details
    * @param {Ties} known
    */
-  function report(worker, { error = malformed('for no reason') }, { supervised }) {
+  function report(worker, { what = '', error = malformed(what) }, { supervised }) {
     if (supervised || worker.listenerCount('error') === 0) {
       process.emitWarning(`Worker ${worker.id}: ${error.message}`, { code: 'ERR_RCLUSTER_MALFORMED_MESSAGE' });
     }

@@ -53,6 +53,7 @@ function setUp(luck = {}) {
     bindShared: () => 100 + ++lastId,
     closeFd: (fd) => void told.push(['closeFd', fd]),
     isConnection: (fd) => fd === 7,
+    socketKind: (fd) => (fd > 100 ? 'udp' : 'tcp'),
     socketName: (fd) => (fd === 50 ? { address: '127.0.0.1', port: 1001 } : { address: '0.0.0.0', port: 5 }),
   };
   const host = { onWarning() {}, onGivenUp() {}, anotherComes: () => luck.recovering === true };
@@ -186,6 +187,7 @@ test('by the number of a descriptor nobody gets what we have opened', () => {
   const shared = asks(one, { addressType: 'udp4', port: 9 }, NONE).entry;
   expect(asks(one, { fd: 50 })).toEqual({ errno: EINVAL });
   expect(asks(one, { fd: shared.id, addressType: 'udp4' })).toEqual({ errno: EINVAL });
+  expect(asks(one, { fd: 3, addressType: 'udp4' })).toEqual({ errno: EINVAL });
   expect(asks(one, { fd: 3 })).toMatchObject({ errno: 0 });
 });
 

@@ -23,10 +23,11 @@
  * What can happen. Of its process: `exit`, `unstarted` (there never was one: its channel is still there, or not even that
  * with `unmade`). Of its channel: `channelEnd`. Its messages: `online`, `listen`, `accepting`, `listening`, `close`, `disown`,
  * `move`, `exitedAfterDisconnect`. By the user: `disconnect`, `destroy`. By a supervisor: `release` into the rotation,
- * `retire` out of it, `finish` with all others. By whoever finds that it broke a rule: `giveUp`.
+ * `retire` out of it, `finish` with all others. By whoever finds that it broke a rule: `giveUp`; by its channel, which has ended
+ * for that, `malformed`.
  *
  * @typedef {'exit' | 'unstarted' | 'unmade' | 'channelEnd' | 'online' | 'listen' | 'accepting' | 'listening' | 'close' | 'disown'
- *   | 'move' | 'exitedAfterDisconnect' | 'disconnect' | 'destroy' | 'release' | 'retire' | 'finish' | 'giveUp'} Event
+ *   | 'move' | 'exitedAfterDisconnect' | 'disconnect' | 'destroy' | 'release' | 'retire' | 'finish' | 'giveUp' | 'malformed'} Event
  */
 
 /**
@@ -80,7 +81,9 @@ const ALIVE = {
   release: stay('release'),
   retire: go('leaving', 'intend', 'leaveListeners'),
   finish: go('leaving', 'intend'),
-  giveUp: go('dropped', 'endChannel', 'leaveAcceptor', 'leaveListeners', 'report'),
+  // Its channel tells of it in a moment, and so do we.
+  giveUp: go('dropped', 'endChannel', 'leaveAcceptor', 'leaveListeners'),
+  malformed: go('dropped', 'leaveAcceptor', 'leaveListeners', 'report'),
   channelEnd: go('cutOff', 'leaveListeners', 'lookAround', 'emitDisconnect'),
   exit: go('exited', 'leaveAcceptor', 'leaveListeners', 'unlistIfCut', 'lookAround', 'emitExit'),
 };
@@ -120,11 +123,13 @@ const LIFE = {
     ...UNHEARD,
     exit: go('exited', 'leaveListeners', 'unlistIfCut', 'lookAround', 'emitExit'),
     channelEnd: go('cutOff', 'lookAround', 'emitDisconnect'),
+    malformed: stay('report'),
   },
   cutOff: {
     ...UNHEARD,
     // What it writes into its queue is still read, as it may have connections to give back.
     giveUp: stay('leaveAcceptor', 'report'),
+    malformed: stay('leaveAcceptor', 'report'),
   },
   // What it said before is told; of what it asked for only what concerns others is done.
   exited: {
@@ -136,7 +141,8 @@ const LIFE = {
     disconnect: stay('intend', 'unlist'),
     retire: stay('intend'),
     finish: stay('intend'),
-    giveUp: stay('endChannel', 'report'),
+    giveUp: stay('endChannel'),
+    malformed: stay('report'),
     channelEnd: go('gone', 'unlist', 'lookAround', 'emitDisconnect'),
   },
   gone: {
@@ -144,7 +150,7 @@ const LIFE = {
     retire: stay('intend'),
     finish: stay('intend'),
     // The end of what it wrote made no sense.
-    giveUp: stay('report'),
+    malformed: stay('report'),
   },
 };
 
