@@ -143,7 +143,7 @@ function takeOver(cluster) {
         : options.address;
     const place = servers.nextPlace([address, options.port, options.addressType, options.fd].join(':'));
     const data = server._getServerData?.() ?? null;
-    const question = { act: 'listen', ...simple(options), address, index: place.index, data };
+    const question = { ...simple({ ...options, address }), act: 'listen', index: place.index, data };
     send(question, (reply, fd) => {
       setServerData(server, reply.data);
       if (reply.errno) {
@@ -160,7 +160,7 @@ function takeOver(cluster) {
       if (!place.isKnown()) return; // Closed already.
       worker.state = 'listening';
       const port = server.address()?.port || options.port;
-      send({ act: 'listening', address, port, addressType: options.addressType, fd: options.fd });
+      send({ act: 'listening', ...simple({ address, port, addressType: options.addressType, fd: options.fd }) });
     });
   };
 
