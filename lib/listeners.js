@@ -7,6 +7,7 @@ const path = require('node:path');
 const { load } = require('./native.js');
 const { POLICIES } = require('./policies.js');
 const { addressOnly, bindings, isPipe, isTooMuch, isUdp, sameAddress, shortest, typed } = require('./primary/question.js');
+const { takeFile } = require('./primary/socket_file.js');
 
 /** @typedef {import('./primary/question.js').Question} Question */
 
@@ -35,7 +36,8 @@ const LINGER = 5000;
  * @property {number} backlog
  * @property {unknown} data What the first server said of itself (the key of TLS tickets).
  * @property {boolean} ours Whether we have bound it, rather than got the socket from somebody.
- * @property {any} [pipe] Node's handle of a Unix socket; closing it removes the file.
+ * @property {string} [path] The name of a Unix socket.
+ * @property {() => void} [removeFile] Removes the file of a Unix socket.
  * @property {Set<any>} workers
  * @property {Set<any>} accepting Those whose servers have the answer, and take connections.
  * @property {number} [turn] Whose turn it is to get a connection that moves.
@@ -215,7 +217,7 @@ class Listeners {
    * @param {Question} question
    * @param {boolean} accepted
    * @param {number} policy
-   * @returns {{ id: number, distributed: boolean, ours: boolean, pipe?: any }} `id` is a negative errno when it cannot be.
+   * @returns {{ id: number, distributed: boolean, ours: boolean, path?: string, removeFile?: () => void }} `id` is a negative errno when it cannot be.
    */
   #open(question, accepted, policy) {
     if (question.fd !== null && !this.#maySend(question, question.fd)) return { id: -errno().EINVAL, distributed: false, ours: false };
@@ -253,11 +255,10 @@ class Listeners {
     const name = this.#native().socketName(fd);
     return [...this.#entries.values()].some((entry) => {
       if (!entry.ours) return false;
-      if (entry.pipe?.fd === fd || (!entry.accepted && entry.id === fd)) return true;
-      /** @type {import('./native-types').SocketName | null} */
-      const own = entry.pipe ? this.#native().socketName(entry.pipe.fd) : this.address(entry);
+      if (!entry.accepted && entry.id === fd) return true;
+      const own = entry.path === undefined ? this.address(entry) : undefined;
       if (name?.port !== undefined) return name.port === own?.port && name.address === addressOnly(own);
-      return name?.path !== undefined && name.path === own?.path;
+      return name?.path !== undefined && name.path === entry.path;
     });
   }
 
@@ -278,8 +279,14 @@ class Listeners {
     const binding = { fd: pipe.fd, backlog };
     let id = mode === 0 ? 0 : pipe.fchmod(mode);
     if (id === 0) id = accepted ? this.acceptor.listen(binding, policy) : this.#native().bindShared(binding);
-    if (id < 0) pipe.close();
-    return { id, distributed: false, ours: true, pipe };
+    if (id < 0) {
+      pipe.close();
+      return { id, distributed: false, ours: true };
+    }
+    const name = this.#native().socketName(pipe.fd);
+    // An abstract one has no file.
+    const removeFile = (name?.path && takeFile(pipe, address)) || (() => pipe.close());
+    return { id, distributed: false, ours: true, path: name?.path, removeFile };
   }
 
   /**
@@ -368,7 +375,7 @@ class Listeners {
     clearTimeout(entry.linger);
     this.#entries.delete(entry.key);
     for (const worker of entry.workers) worker.joined--;
-    entry.pipe?.close();
+    entry.removeFile?.();
     if (entry.accepted && serve) this.acceptor.finishListener(entry.id);
     else if (entry.accepted) this.acceptor.closeListener(entry.id);
     else this.#native().closeFd(entry.id);

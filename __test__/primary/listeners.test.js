@@ -24,8 +24,9 @@ function setUp(luck = {}) {
     throw new Error('Too many open files (os error 24)');
   };
   class Acceptor {
-    constructor() {
+    constructor(...callbacks) {
       fail('acceptorFails');
+      told.push(['new', ...callbacks]);
       return new Proxy(this, {
         get: (target, name) => target[name] ?? ((...args) => void told.push([name, ...args])),
       });
@@ -56,7 +57,7 @@ function setUp(luck = {}) {
     socketKind: (fd) => (fd > 100 ? 'udp' : 'tcp'),
     socketName: (fd) => (fd === 50 ? { address: '127.0.0.1', port: 1001 } : { address: '0.0.0.0', port: 5 }),
   };
-  const host = { onWarning() {}, onGivenUp() {}, anotherComes: () => luck.recovering === true };
+  const host = { onWarning: jest.fn(), onGivenUp: jest.fn(), anotherComes: () => luck.recovering === true };
   const listeners = new Listeners(host, () => native);
   const worker = (options = {}) => {
     const ties = new Ties({ close: () => told.push(['close']) }, () => listeners.acceptor, options);
@@ -64,7 +65,9 @@ function setUp(luck = {}) {
     return ties;
   };
   const asks = (one, question = {}, policy = RR) => listeners.join(one, { address: '127.0.0.1', port: 0, addressType: 4, index: 0, flags: 0, ...question }, policy);
-  return { listeners, worker, asks, told, since: () => told.splice(0) };
+  /** What the acceptor has been told since the last time. */
+  const since = () => told.splice(0).filter(([what]) => what !== 'new');
+  return { host, listeners, worker, asks, told, since };
 }
 
 test('members come when they are ready, and go with a notice or with their end', () => {
@@ -148,6 +151,12 @@ test('without descriptors the asker hears of it, and the next has another try', 
   expect(asks(one)).toEqual({ errno: EMFILE });
   expect(asks(one)).toMatchObject({ errno: 0 });
   expect(one.joined).toBe(1);
+});
+
+test('the acceptor is told whom to tell', () => {
+  const { host, worker, asks, told } = setUp();
+  asks(worker());
+  expect(told).toEqual([['new', host.onWarning, host.onGivenUp]]);
 });
 
 test('what a server says of itself is kept once, and has bounds', () => {
