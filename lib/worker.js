@@ -9,6 +9,10 @@ const environment = require('./environment.js');
 const { load } = require('./native.js');
 const { NO_HANDLE, Servers } = require('./servers.js');
 
+/** How often, and after how many ms each, a worker that closes its servers looks whether what has just come is being read. */
+const LOOKS = 20;
+const LOOK = 5;
+
 /** How many messages are kept for a worker that does not listen for them yet. */
 const KEPT_MESSAGES = 1024;
 
@@ -167,10 +171,22 @@ function takeOver(cluster) {
   /** @param {boolean} askedByPrimary */
   function disconnect(askedByPrimary) {
     worker.exitedAfterDisconnect = true;
-    servers.closeAll(() => {
-      if (hooks.length > 0) void runHooks().then(() => goodbye(askedByPrimary));
-      else goodbye(askedByPrimary);
-    });
+    const close = () =>
+      servers.closeAll(() => {
+        if (hooks.length > 0) void runHooks().then(() => goodbye(askedByPrimary));
+        else goodbye(askedByPrimary);
+      });
+    if (servers.mayCutShort()) closeWhenRead(LOOKS, close);
+    else close();
+  }
+
+  /**
+   * @param {number} looks
+   * @param {() => void} close
+   */
+  function closeWhenRead(looks, close) {
+    if (looks > 0 && servers.hasUnread()) setTimeout(closeWhenRead, LOOK, looks - 1, close);
+    else close();
   }
 
   /** @param {boolean} askedByPrimary */

@@ -74,39 +74,6 @@ test('workers die while another begins to listen: it gets its connections', asyn
   expect(primary).toEqual(Array(12).fill('last'));
 }, LONG);
 
-test('a server is closed and its worker dies at once: the port is free although the death is seen first', async () => {
-  const { primary } = await runScenario({
-    async primary({ cluster, once, report, until }) {
-      const net = require('node:net');
-      const busy = (time) => { for (const end = Date.now() + time; Date.now() < end;); };
-      for (let round = 0; round < 5; round++) {
-        const stays = cluster.fork();
-        const worker = cluster.fork({ LISTEN: '1' });
-        const [{ port }] = await once(worker, 'listening');
-        worker.on('message', () => busy(100));
-        worker.send('close');
-        await once(worker, 'exit');
-        await until(() => !worker.isConnected());
-        const server = net.createServer().listen(port, '127.0.0.1');
-        report(await Promise.race([once(server, 'listening').then(() => 'free'), once(server, 'error').then(([{ code }]) => code)]));
-        server.close();
-        stays.process.kill('SIGKILL');
-        await once(stays, 'exit');
-      }
-    },
-    worker() {
-      process.on('message', () => {
-        process.send('closing');
-        server.close();
-        setTimeout(() => process.kill(process.pid, 'SIGKILL'), 3);
-      });
-      const server = require('node:net').createServer();
-      if (process.env.LISTEN) server.listen(0, '127.0.0.1');
-    },
-  }, { timeout: LONG });
-  expect(primary).toEqual(Array(5).fill('free'));
-}, LONG);
-
 test('forks that fail, at once or later, leave no descriptor and nobody in the list', async () => {
   const { primary, exit } = await runScenario({
     async primary({ cluster, once, report, until }) {
