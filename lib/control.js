@@ -69,7 +69,7 @@ const MESSAGES = Object.freeze({
   'await-sockets': { from: 'both', fields: { key: 'key', question: 'number' }, answer: 'socket-answer' },
   'socket-answer': { from: 'both', fields: { question: 'number', answer: 'number' } },
   // Under supervision (supervised.js, supervisor/member.js).
-  'own-listening': { from: 'worker', late: true },
+  'own-listening': { from: 'both', fields: { 'addresses?': 'words' }, late: true },
   'last-words': { from: 'worker', fields: { text: 'words' }, late: true },
   crashing: { from: 'worker', fields: { text: 'words' }, late: true },
   'asked-to-leave': { from: 'worker', fields: { 'bySignal?': 'boolean' }, late: true },
@@ -96,7 +96,10 @@ function problemOf(message, from, hasDescriptor) {
   if (hasDescriptor ? row.descriptor === undefined : row.descriptor === 'one') return `"${act}" has a descriptor too many or too few`;
   const wrong = wrongMember(row, members);
   if (wrong !== undefined) return `"${wrong}" of "${act}" makes no sense`;
-  if (typeof message.text === 'string') message.text = message.text.slice(0, LONGEST_WORDS);
+  for (const [field, type] of Object.entries(row.fields ?? {})) {
+    const name = field.replace('?', '');
+    if (type === 'words' && message[name] !== undefined) message[name] = message[name].slice(0, LONGEST_WORDS);
+  }
   return undefined;
 }
 

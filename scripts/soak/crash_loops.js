@@ -27,7 +27,7 @@ cluster.schedulingPolicy = cluster[values.policy];
 const random = generator(Number(values.seed));
 
 /** What a worker does that does not live long. */
-const ROLES = ['before-online', 'before-listen', 'after-listen', 'in-connection', 'leaves', 'stays'];
+const ROLES = ['before-online', 'before-listen', 'while-asking', 'while-asking', 'after-listen', 'in-connection', 'leaves', 'stays'];
 /** So many questions for each worker, at most, until each has answered. */
 const QUESTIONS = 200;
 const ALLOWED_DESCRIPTORS = 4;
@@ -120,7 +120,11 @@ async function crashLoop(count) {
 
 async function primary() {
   // What those say that listen and live.
-  cluster.on('message', (/** @type {any} */ worker) => (worker.isGood = true));
+  cluster.on('message', (/** @type {any} */ worker, /** @type {string} */ message) => {
+    if (message === 'good') worker.isGood = true;
+    // It dies while we are busy: its death is seen before what it has asked for.
+    else block(20 + random.integer(60));
+  });
   let failed = false;
   await crashLoop(1); // What is opened once.
   for (const count of values.workers.split(',').map(Number)) {
@@ -140,6 +144,10 @@ function work() {
     socket.end(`${cluster.worker.id}`);
   });
   server.on('error', () => process.exit(2));
+  if (ROLE === 'while-asking') {
+    process.send?.('about to ask');
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), Number(LIFE) % 6);
+  }
   server.listen(Number(PORT), '127.0.0.1', () => {
     if (ROLE === 'after-listen') setTimeout(() => process.kill(process.pid, 'SIGKILL'), Number(LIFE) % 5);
     if (ROLE === 'leaves') setTimeout(() => cluster.worker.disconnect(), Number(LIFE));
