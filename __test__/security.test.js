@@ -125,6 +125,38 @@ test('a control message that makes no sense harms nobody', async () => {
   await expectServed(messages.map((message) => `evil.write(fd, evil.frame(3, '${message}'))`), 'done', MALFORMED);
 }, LONG);
 
+test('a control message that no worker has to say ends its channel', async () => {
+  const messages = [
+    '{"act":"no such"}',
+    '{"act":"reply","seq":1}',
+    '{"act":"drain","timeout":1,"last":true}',
+    '{"act":"listen","port":0,"seq":1,"index":[]}',
+    '{"act":"close","key":7}',
+    '{"act":"move","key":"a"}',
+    '{"act":"listening","address":{}}',
+    '{"act":"exitedAfterDisconnect"}',
+  ];
+  const many = 'for (let i = 0; i < 10_001; i++) '
+    + 'evil.write(fd, evil.frame(3, `{"act":"listen","seq":${i},"port":0,"addressType":"udp4","address":"127.0.0.1","index":${i}}`))';
+  const long = 'evil.writeAll(fd, evil.frame(3, `{"act":"close","key":"${"x".repeat(2_000_000)}"}`))';
+  await expectServed([...messages.map((message) => `evil.write(fd, evil.frame(3, '${message}'))`), long, many], MALFORMED);
+}, LONG);
+
+test('control messages in an order that makes no sense harm nobody', async () => {
+  const say = (...messages) => messages.map((message) => `evil.write(fd, evil.frame(3, '${JSON.stringify(message)}'))`).join('; ');
+  const listen = { act: 'listen', seq: 9, port: 0, addressType: 4, address: '127.0.0.1', index: 7 };
+  const key = '127.0.0.1:0:4::7';
+  await expectServed([
+    say({ act: 'online' }, { act: 'online' }),
+    say({ act: 'accepting', key }, listen, { act: 'close', key }, { act: 'close', key }, { act: 'accepting', key }, { act: 'disown', key }),
+    say(listen, listen, listen, { act: 'accepting', key }, { act: 'accepting', key }, { act: 'close', key }),
+    say({ act: 'listening' }, { act: 'listening', address: '__proto__', port: -1, addressType: true, fd: 1e300 }),
+    say(...['__proto__', 'constructor', 'toString', ''].flatMap((name) => [{ ...listen, address: name }, { act: 'close', key: name }])),
+    say({ ...listen, data: 'x'.repeat(20_000) }, { ...listen, data: [[[{}]]] }),
+    say({ act: 'crashing', text: 'x'.repeat(70_000) }, { act: 'drained', moved: 1e300, finished: -1 }, { act: 'asked-to-leave' }),
+  ], 'done');
+}, LONG);
+
 test('nonsense in the connection queue harms nobody', async () => {
   await expectServed([
     "evil.write(queue, Buffer.from('x'))",

@@ -5,6 +5,7 @@
 
 const EventEmitter = require('node:events');
 
+const { problemOf } = require('./control.js');
 const { load } = require('./native.js');
 const { Pace, areTooMuch, putTogether, takeApart } = require('./packing.js');
 
@@ -497,6 +498,16 @@ class MessageChannel {
     if (this.#queued === 0) this.#finish();
   }
 
+  /** Closes it where nobody has heard of it yet: there never was another side. */
+  abandon() {
+    this.#closed = true;
+    channels.delete(this);
+    Object.assign(this.#target, { connected: false, channel: null });
+    if (typeof this.#target._closesNeeded === 'number') this.#target._closesNeeded--;
+    this.#native.close();
+    this.#end.receive = undefined;
+  }
+
   #finish() {
     if (this.#closed) return;
     this.#closed = true;
@@ -615,6 +626,15 @@ class MessageChannel {
     use.call(this, parsed);
   }
 
+  /**
+   * The other side broke a rule: the channel ends with an error.
+   *
+   * @param {string} what
+   */
+  giveUp(what) {
+    this.#malformed(what);
+  }
+
   /** @param {string} what */
   #malformed(what) {
     if (this.#closed) return;
@@ -647,13 +667,16 @@ class MessageChannel {
    * @param {number} fd
    */
   #gotControl(message, fd) {
-    const sound = this.inWorker || isSound(message);
-    if (sound && !SOCKET_ACTS.has(message.act)) {
+    const problem = problemOf(message, this.inWorker ? 'primary' : 'worker', fd >= 0);
+    if (problem === undefined && !SOCKET_ACTS.has(message.act)) {
       this.#onControl(message, fd);
       return;
     }
     discard(fd);
-    if (!sound || !this.socketLists.onControl(message)) this.#malformed('a control message makes no sense');
+    // What comes from a worker breaks a rule also when it asks more than may be asked at a time.
+    const broken = problem ?? (this.socketLists.onControl(message) ? undefined : 'more questions wait than may be asked');
+    // A worker that got nonsense from its primary has nobody else to serve for.
+    if (broken !== undefined && !this.inWorker) this.#malformed(broken);
   }
 
   /**
@@ -673,17 +696,6 @@ class MessageChannel {
 /** @param {number} fd A descriptor that nobody wants, or -1. */
 function discard(fd) {
   if (fd >= 0) load().closeFd(fd);
-}
-
-/**
- * Whether a worker's control message is an object of simple values, as those who read it take for granted. `data` only
- * passes through.
- *
- * @param {any} message
- */
-function isSound(message) {
-  if (typeof message !== 'object' || message === null) return false;
-  return Object.entries(message).every(([name, value]) => typeof value !== 'object' || value === null || name === 'data');
 }
 
 /**

@@ -69,6 +69,19 @@ function system(errno, syscall) {
   return Object.assign(new Error(`${syscall} ${code}`), { errno, code, syscall });
 }
 
+/**
+ * The negative errno of what the native part throws, or `EIO` when there is none.
+ *
+ * @param {unknown} error
+ * @returns {number}
+ */
+function errnoOf(error) {
+  const os = require('node:os');
+  const { errno, message = '' } = /** @type {NodeJS.ErrnoException} */ (error);
+  if (typeof errno === 'number') return errno;
+  return -Number(/\(os error (\d+)\)/.exec(message)?.[1] ?? os.constants.errno.EIO);
+}
+
 const channelClosed = () => coded(Error, 'ERR_IPC_CHANNEL_CLOSED', 'Channel closed');
 const disconnected = () => coded(Error, 'ERR_IPC_DISCONNECTED', 'IPC channel is already disconnected');
 const missingMessage = () => coded(TypeError, 'ERR_MISSING_ARGS', 'The "message" argument must be specified');
@@ -82,6 +95,7 @@ module.exports = {
   channelClosed,
   coded,
   disconnected,
+  errnoOf,
   invalidArgument,
   invalidHandle,
   malformed,

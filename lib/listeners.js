@@ -6,21 +6,17 @@ const path = require('node:path');
 
 const { load } = require('./native.js');
 const { POLICIES } = require('./policies.js');
+const { addressOnly, bindings, isPipe, isTooMuch, isUdp, sameAddress, shortest, typed } = require('./primary/question.js');
+const { takeFile } = require('./primary/socket_file.js');
+
+/** @typedef {import('./primary/question.js').Question} Question */
 
 /** The system's numbers of errors; the module is loaded when there is one. */
 const errno = () => require('node:os').constants.errno;
 
-/** UV_TCP_IPV6ONLY and UV_UDP_IPV6ONLY, UV_UDP_REUSEADDR, as in `flags` of a question. */
-const IPV6_ONLY = 1;
-const UDP_REUSE_ADDRESS = 4;
-const UDP_REUSE_PORT = 8;
-
 /** UV_READABLE and UV_WRITABLE: the permissions that a Unix socket's file can be given for everybody. */
 const READABLE = 1;
 const WRITABLE = 2;
-
-/** Bytes of a Unix socket's address, with its end. */
-const PIPE_NAME_LIMIT = 108;
 
 /** As in Node. */
 const DEFAULT_BACKLOG = 511;
@@ -32,20 +28,6 @@ const LOOK = 10;
 const LINGER = 5000;
 
 /**
- * @typedef {object} Question What a worker wants to listen on, as Node's `net` and `dgram` put it.
- * @property {string | null} address
- * @property {number} port Negative for Unix sockets, whose path is the address.
- * @property {string | number} addressType
- * @property {number | null} fd
- * @property {number} index Which of several servers of the worker on this address it is.
- * @property {number} flags
- * @property {number} backlog
- * @property {boolean} readableAll
- * @property {boolean} writableAll
- * @property {unknown} data
- */
-
-/**
  * @typedef {object} Entry
  * @property {string} key
  * @property {boolean} accepted Whether the acceptor accepts; if not, `id` is a descriptor that workers share.
@@ -53,7 +35,9 @@ const LINGER = 5000;
  * @property {number} id The listener's id or the shared descriptor.
  * @property {number} backlog
  * @property {unknown} data What the first server said of itself (the key of TLS tickets).
- * @property {any} [pipe] Node's handle of a Unix socket; closing it removes the file.
+ * @property {boolean} ours Whether we have bound it, rather than got the socket from somebody.
+ * @property {string} [path] The name of a Unix socket.
+ * @property {() => void} [removeFile] Removes the file of a Unix socket.
  * @property {Set<any>} workers
  * @property {Set<any>} accepting Those whose servers have the answer, and take connections.
  * @property {number} [turn] Whose turn it is to get a connection that moves.
@@ -61,101 +45,28 @@ const LINGER = 5000;
  * @property {NodeJS.Timeout} [linger]
  */
 
-/**
- * What a worker writes may be anything, and what its user gave `listen` is not always what it should be: Node takes
- * `false` and `'7'` for a backlog. Afterwards every member has its type.
- *
- * @param {any} question
- * @returns {Question}
- */
-function typed(question) {
-  const { address, port, addressType, fd, flags, backlog } = question;
-  return {
-    ...question,
-    address: typeof address === 'string' ? address : null,
-    port: portNumber(typeof port === 'string' ? Number(port) | 0 : integer(port)),
-    addressType: typeof addressType === 'string' ? addressType : integer(addressType),
-    fd: fd == null || integer(fd) < 0 ? null : integer(fd),
-    flags: integer(flags),
-    backlog: typeof backlog === 'string' ? Number(backlog) | 0 : integer(backlog),
-  };
-}
-
-/** @param {number} port */
-const portNumber = (port) => (port >= 0 && port <= 0xffff ? port : -1);
-
-/** @param {unknown} value */
-const integer = (value) => (typeof value === 'number' || typeof value === 'boolean' ? Number(value) | 0 : 0);
-
-/** @param {Question} question */
-function isUdp({ addressType }) {
-  return addressType === 'udp4' || addressType === 'udp6';
-}
-
-/** @param {Question} question */
-function isPipe({ port, fd }) {
-  return fd == null && !(port >= 0);
-}
-
-/**
- * What to bind, in the order of trying, if it is no Unix socket.
- *
- * @param {Question} question
- * @returns {import('./native-types').Binding[]}
- */
-function bindings(question) {
-  const { address, port, fd, flags, backlog } = question;
-  if (fd != null && fd >= 0) return [{ fd, backlog }];
-  const binding = {
-    port,
-    backlog,
-    udp: isUdp(question),
-    ipv6Only: !!(flags & IPV6_ONLY),
-    reuseAddress: isUdp(question) && !!(flags & UDP_REUSE_ADDRESS),
-    reusePort: isUdp(question) && !!(flags & UDP_REUSE_PORT),
-  };
-  if (address) return [{ ...binding, address }];
-  if (question.addressType === 'udp4') return [{ ...binding, address: '0.0.0.0' }];
-  if (question.addressType === 'udp6') return [{ ...binding, address: '::' }];
-  return [{ ...binding, address: '::' }, { ...binding, address: '0.0.0.0' }];
-}
-
-/**
- * @param {string | undefined} one
- * @param {string} other
- */
-function sameAddress(one, other) {
-  return one === other || (one === '::' && other === '0.0.0.0');
-}
-
-/**
- * The name of a Unix socket has to fit in its address.
- *
- * @param {string} file
- */
-function shortest(file) {
-  if (file.startsWith('\0') || Buffer.byteLength(file) < PIPE_NAME_LIMIT) return file;
-  const relative = path.relative(process.cwd(), file);
-  return relative.length < file.length ? relative : file;
-}
-
 class Listeners {
   /** @type {Map<string, Entry>} */
   #entries = new Map();
-  /** @type {(text: string) => void} */
-  #onWarning;
   /** @type {import('./native-types').Acceptor | undefined} */
   #acceptor;
-
-  #anotherComes;
+  #host;
+  #native;
 
   /**
-   * @param {(text: string) => void} onWarning
-   * @param {() => boolean} anotherComes Whether a worker is sure to take the place of one that has died.
+   * @typedef {object} Host
+   * @property {(text: string) => void} onWarning
+   * @property {(worker: number, reason: string) => void} onGivenUp The acceptor cannot do anything for this worker any more.
+   * @property {() => boolean} anotherComes Whether a worker is sure to take the place of one that has died.
    */
-  constructor(onWarning, anotherComes) {
-    this.#onWarning = onWarning;
-    this.#anotherComes = anotherComes;
+
+  /**
+   * @param {Host} host
+   * @param {() => Pick<import('./native-types').Native, 'Acceptor' | 'bindShared' | 'closeFd' | 'isConnection' | 'socketKind' | 'socketName'>} [native]
+   */
+  constructor(host, native = load) {
+    this.#host = host;
+    this.#native = native;
   }
 
   /** Sockets that whoever started us has opened. @type {{ fd: number, address: import('./native-types').SocketName }[]} */
@@ -164,7 +75,7 @@ class Listeners {
   /** @param {number[]} fds Listening sockets to use instead of binding their addresses. */
   useSockets(fds) {
     this.#inherited = fds.flatMap((fd) => {
-      const address = load().socketName(fd);
+      const address = this.#native().socketName(fd);
       return address ? [{ fd, address }] : [];
     });
   }
@@ -184,7 +95,7 @@ class Listeners {
 
   /** Started when it is first needed. */
   get acceptor() {
-    return (this.#acceptor ??= new (load().Acceptor)(this.#onWarning));
+    return (this.#acceptor ??= new (this.#native().Acceptor)(this.#host.onWarning, this.#host.onGivenUp));
   }
 
   /**
@@ -196,11 +107,27 @@ class Listeners {
    * @returns {{ errno: number } | { errno: 0, entry: Entry }} `errno` is negative when it cannot be.
    */
   join(worker, asked, policy) {
-    const question = typed(asked);
+    try {
+      return this.#join(worker, typed(asked), policy);
+    } catch (error) {
+      // The acceptor could not be started, or the worker could not be added to it: the next who asks may have more luck.
+      return { errno: require('./errors.js').errnoOf(error) };
+    }
+  }
+
+  /**
+   * @param {any} worker
+   * @param {Question} question
+   * @param {number} policy
+   * @returns {{ errno: number } | { errno: 0, entry: Entry }}
+   */
+  #join(worker, question, policy) {
+    if (isTooMuch(question)) return { errno: -errno().EINVAL };
     const key = [question.address, question.port, question.addressType, question.fd, question.index].join(':');
+    const accepted = this.#entries.get(key)?.accepted ?? (policy !== POLICIES.SCHED_NONE && !isUdp(question));
+    if (accepted && worker.enter() === undefined) return { errno: -errno().ESRCH };
     let entry = this.#entries.get(key);
     if (!entry) {
-      const accepted = policy !== POLICIES.SCHED_NONE && !isUdp(question);
       const opened = this.#open(question, accepted, policy);
       if (opened.id < 0) return { errno: opened.id };
       const backlog = question.backlog > 0 ? question.backlog : DEFAULT_BACKLOG;
@@ -208,7 +135,9 @@ class Listeners {
       this.#entries.set(key, entry);
     }
     clearTimeout(entry.linger);
+    entry.last = undefined;
     entry.data ??= question.data;
+    if (!entry.workers.has(worker)) worker.joined++;
     entry.workers.add(worker);
     return { errno: 0, entry };
   }
@@ -221,9 +150,9 @@ class Listeners {
    */
   onAccepting(worker, key) {
     const entry = this.#entries.get(key);
-    if (!entry?.accepted || !entry.workers.has(worker)) return;
+    if (!entry?.accepted || !entry.workers.has(worker) || worker.number === undefined) return;
     entry.accepting.add(worker);
-    if (!worker.held) this.acceptor.addMember(entry.id, worker.slot());
+    if (!worker.held) this.acceptor.addMember(entry.id, worker.number);
   }
 
   /**
@@ -233,10 +162,10 @@ class Listeners {
    */
   release(worker) {
     for (const entry of this.#entries.values()) {
-      if (!entry.accepted || !entry.workers.has(worker)) continue;
-      if (entry.accepting.has(worker)) this.acceptor.addMember(entry.id, worker.slot());
+      if (!entry.accepted || !entry.workers.has(worker) || worker.number === undefined) continue;
+      if (entry.accepting.has(worker)) this.acceptor.addMember(entry.id, worker.number);
       this.withOwnSocket(worker, entry, (fd) => {
-        if (fd >= 0) worker.channel.sendControl({ act: 'own', listener: entry.id, backlog: entry.backlog }, fd);
+        if (fd >= 0) worker.tell({ act: 'own', listener: entry.id, backlog: entry.backlog }, fd);
       });
     }
   }
@@ -250,10 +179,10 @@ class Listeners {
    * @param {(fd: number) => void} send
    */
   withOwnSocket(worker, entry, send) {
-    const wanted = entry.distributed && !worker.held;
-    const fd = wanted ? this.acceptor.ownSocket(entry.id, worker.slot(), entry.backlog) : -1;
+    const wanted = entry.distributed && !worker.held && worker.number !== undefined;
+    const fd = wanted ? this.acceptor.ownSocket(entry.id, worker.number, entry.backlog) : -1;
     send(Math.max(fd, -1));
-    if (fd >= 0) load().closeFd(fd);
+    if (fd >= 0) this.#native().closeFd(fd);
   }
 
   /**
@@ -264,7 +193,7 @@ class Listeners {
    */
   disown(worker, key) {
     const entry = this.#entries.get(key);
-    if (entry?.distributed) this.acceptor.disown(entry.id, worker.slot());
+    if (entry?.distributed && entry.workers.has(worker) && worker.number !== undefined) this.acceptor.disown(entry.id, worker.number);
   }
 
   /**
@@ -279,18 +208,19 @@ class Listeners {
     const all = entry ? [...entry.workers].filter((worker) => worker !== from) : [];
     const released = all.filter((worker) => !worker.held);
     const others = released.length > 0 ? released : all;
-    if (!entry || !load().isConnection(fd) || others.length === 0) return;
+    if (!entry || !this.#native().isConnection(fd) || others.length === 0) return;
     entry.turn = ((entry.turn ?? 0) + 1) % others.length;
-    others[entry.turn].channel.sendControl({ act: 'adopt', key }, fd);
+    others[entry.turn].tell({ act: 'adopt', key }, fd);
   }
 
   /**
    * @param {Question} question
    * @param {boolean} accepted
    * @param {number} policy
-   * @returns {{ id: number, distributed: boolean }} `id` is a negative errno when it cannot be.
+   * @returns {{ id: number, distributed: boolean, ours: boolean, path?: string, removeFile?: () => void }} `id` is a negative errno when it cannot be.
    */
   #open(question, accepted, policy) {
+    if (question.fd !== null && !this.#maySend(question, question.fd)) return { id: -errno().EINVAL, distributed: false, ours: false };
     const inherited = this.#inheritedFor(question);
     if (!inherited && isPipe(question)) return this.#openPipe(question, accepted, policy);
     let id = 0;
@@ -298,10 +228,38 @@ class Listeners {
     for (const binding of inherited ? [{ fd: inherited.fd, backlog: question.backlog }] : bindings(question)) {
       distributed = accepted && policy === POLICIES.SCHED_REUSEPORT && binding.port !== undefined;
       if (distributed) binding.reusePort = true;
-      id = accepted ? this.acceptor.listen(binding, policy) : load().bindShared(binding);
+      id = accepted ? this.acceptor.listen(binding, policy) : this.#native().bindShared(binding);
       if (id >= 0 || id === -errno().EADDRINUSE) break;
     }
-    return { id, distributed };
+    return { id, distributed, ours: !inherited && question.fd === null };
+  }
+
+  /**
+   * Whether a descriptor of this process is one that a worker may ask for by its number: a socket of that kind that its program
+   * has opened, or whoever started it. What can be served from, the native part looks at.
+   *
+   * @param {Question} question
+   * @param {number} fd
+   */
+  #maySend(question, fd) {
+    const kind = this.#native().socketKind(fd);
+    return kind !== null && (kind === 'udp') === isUdp(question) && !this.#isOurs(fd);
+  }
+
+  /**
+   * Whether it is one that we have opened for workers.
+   *
+   * @param {number} fd
+   */
+  #isOurs(fd) {
+    const name = this.#native().socketName(fd);
+    return [...this.#entries.values()].some((entry) => {
+      if (!entry.ours) return false;
+      if (!entry.accepted && entry.id === fd) return true;
+      const own = entry.path === undefined ? this.address(entry) : undefined;
+      if (name?.port !== undefined) return name.port === own?.port && name.address === addressOnly(own);
+      return name?.path !== undefined && name.path === entry.path;
+    });
   }
 
   /**
@@ -313,27 +271,35 @@ class Listeners {
    * @param {number} policy
    */
   #openPipe({ address, backlog, readableAll, writableAll }, accepted, policy) {
-    if (!address) return { id: -errno().EINVAL, distributed: false };
+    if (!address) return { id: -errno().EINVAL, distributed: false, ours: false };
     // @ts-expect-error: not in the types.
     const pipe = require('node:net')._createServerHandle(shortest(address), -1, -1);
-    if (typeof pipe === 'number') return { id: pipe, distributed: false };
+    if (typeof pipe === 'number') return { id: pipe, distributed: false, ours: false };
     const mode = (readableAll ? READABLE : 0) | (writableAll ? WRITABLE : 0);
     const binding = { fd: pipe.fd, backlog };
     let id = mode === 0 ? 0 : pipe.fchmod(mode);
-    if (id === 0) id = accepted ? this.acceptor.listen(binding, policy) : load().bindShared(binding);
-    if (id < 0) pipe.close();
-    return { id, distributed: false, pipe };
+    if (id === 0) id = accepted ? this.acceptor.listen(binding, policy) : this.#native().bindShared(binding);
+    if (id < 0) {
+      pipe.close();
+      return { id, distributed: false, ours: true };
+    }
+    const name = this.#native().socketName(pipe.fd);
+    // An abstract one has no file.
+    const removeFile = (name?.path && takeFile(pipe, address)) || (() => pipe.close());
+    return { id, distributed: false, ours: true, path: name?.path, removeFile };
   }
 
   /**
-   * The worker has closed the server that has this key.
+   * The worker has closed the server that has this key. That may be heard of when it has died since.
    *
    * @param {any} worker
    * @param {string} key
    */
   leave(worker, key) {
     const entry = this.#entries.get(key);
-    if (entry) this.#leave(entry, worker, false);
+    if (!entry) return;
+    if (entry.last === worker) this.#close(entry);
+    else this.#leave(entry, worker, false);
   }
 
   /**
@@ -371,8 +337,10 @@ class Listeners {
    */
   #leave(entry, worker, died) {
     if (!entry.workers.delete(worker)) return;
+    worker.joined--;
     entry.accepting.delete(worker);
-    if (entry.accepted) this.acceptor.removeMember(entry.id, worker.slot());
+    // One that has ended is out of the acceptor's books altogether.
+    if (entry.accepted && worker.number !== undefined) this.acceptor.removeMember(entry.id, worker.number);
     if (entry.workers.size > 0) return;
     entry.last = worker;
     if (died && entry.accepted) this.#linger(entry);
@@ -385,7 +353,7 @@ class Listeners {
    * @param {Entry} entry
    */
   #linger(entry) {
-    entry.linger = setTimeout(() => (this.#anotherComes() ? this.#linger(entry) : this.#close(entry)), LINGER).unref();
+    entry.linger = setTimeout(() => (this.#host.anotherComes() ? this.#linger(entry) : this.#close(entry)), LINGER).unref();
   }
 
   /**
@@ -406,10 +374,11 @@ class Listeners {
   #close(entry, serve = false) {
     clearTimeout(entry.linger);
     this.#entries.delete(entry.key);
-    entry.pipe?.close();
+    for (const worker of entry.workers) worker.joined--;
+    entry.removeFile?.();
     if (entry.accepted && serve) this.acceptor.finishListener(entry.id);
     else if (entry.accepted) this.acceptor.closeListener(entry.id);
-    else load().closeFd(entry.id);
+    else this.#native().closeFd(entry.id);
   }
 
   /**

@@ -5,25 +5,24 @@
 const EventEmitter = require('node:events');
 
 const { MessageChannel } = require('./channel.js');
-const { coded } = require('./errors.js');
+const { MESSAGES } = require('./control.js');
+const { coded, errnoOf, malformed } = require('./errors.js');
 const { hears } = require('./heard.js');
 const { Listeners } = require('./listeners.js');
 const { load } = require('./native.js');
 const { POLICIES, assertPolicy, definePolicy } = require('./policies.js');
+const { EVENTS: LIFE_EVENTS } = require('./primary/life.js');
+const { Ties } = require('./primary/ties.js');
+// When descriptors have run out nothing can be loaded any more.
+const { closedChannel, unmadeProcess } = require('./primary/unmade.js');
 const settings = require('./settings.js');
-const { spawnWorker } = require('./spawn.js');
+const { LinkError, spawnWorker } = require('./spawn.js');
 
-/**
- * What the primary knows of a worker besides what `Worker` shows.
- *
- * @typedef {object} Ties
- * @property {import('./native-types').Link} link
- * @property {MessageChannel} channel
- * @property {() => number} slot The acceptor's number for it.
- * @property {boolean} held Whether it is kept out of the rotation for the time being.
- * @property {(message: any) => void} onControl Gets what only a supervisor understands.
- * @property {number} lost Connections that were open in it when it ended.
- */
+/** More addresses than any program listens on in one worker; each costs the primary a descriptor. */
+const MOST_LISTENERS = 10_000;
+
+/** Messages that are events of a worker's life. The rest is a supervisor's. */
+const EVENTS = new Set(LIFE_EVENTS.filter((event) => Object.hasOwn(MESSAGES, event) && MESSAGES[event].from === 'worker'));
 
 /**
  * The primary's end of the channel to a process, and what is made of it.
@@ -69,11 +68,14 @@ function takeOver(cluster) {
   const { Worker } = cluster;
   /** @type {WeakMap<object, Ties>} */
   const ties = new WeakMap();
+  /** By the acceptor's number, as long as it is theirs. @type {Map<number, any>} */
+  const byNumber = new Map();
   const intercom = new EventEmitter();
-  const listeners = new Listeners(
-    (text) => process.emitWarning(text, { code: 'RCLUSTER_DESCRIPTORS' }),
-    () => supervision?.isRecovering() === true,
-  );
+  const listeners = new Listeners({
+    onWarning: (text) => process.emitWarning(text, { code: 'RCLUSTER_DESCRIPTORS' }),
+    onGivenUp: (number, reason) => byNumber.has(number) && giveUp(byNumber.get(number), reason),
+    anotherComes: () => supervision?.isRecovering() === true,
+  });
   /** @type {Set<number>} Of workers that have not ended. */
   const pids = new Set();
   let lastId = 0;
@@ -119,22 +121,51 @@ function takeOver(cluster) {
   function forkWorker(env, extra = {}) {
     cluster.setupPrimary();
     const id = ++lastId;
-    const started = spawnWorker(cluster.settings, env, id, (opening, toIt, advanced) => openChannel(opening, toIt, id, advanced, extra));
-    const { link, process: child } = started;
+    const { process: child, link, opened } = startProcess(env, id, extra.supervised);
     const worker = new Worker({ id, process: child });
-    tie(worker, started, extra);
+    const known = new Ties(link, () => listeners.acceptor, { held: extra.held, supervised: extra.supervised !== undefined });
+    ties.set(worker, known);
     worker.on('message', (/** @type {any} */ message, /** @type {any} */ handle) => {
       cluster.emit('message', worker, message, handle);
     });
-    started.opened.isHeard = hears(child, worker, cluster);
+    if (opened) {
+      known.channel = opened.channel;
+      opened.worker = worker;
+      opened.isHeard = hears(child, worker, cluster);
+    }
     if (child.pid !== undefined) pids.add(child.pid);
     child.once('exit', () => pids.delete(/** @type {number} */ (child.pid)));
-    child.once('error', () => child.pid === undefined && link.close());
-    child.once('exit', (exitCode, signalCode) => onExit(worker, exitCode, signalCode));
-    child.once('disconnect', () => onDisconnect(worker));
+    child.once('error', () => child.pid === undefined && happen(worker, link ? 'unstarted' : 'unmade'));
+    child.once('exit', (/** @type {number | null} */ exitCode, /** @type {string | null} */ signalCode) => {
+      happen(worker, 'exit', { exitCode, signalCode });
+    });
+    child.once('disconnect', () => happen(worker, 'channelEnd'));
     process.nextTick(() => cluster.emit('fork', worker));
     cluster.workers[id] = worker;
     return worker;
+  }
+
+  /**
+   * @param {NodeJS.ProcessEnv | undefined} env
+   * @param {number} id
+   * @param {object | undefined} supervised
+   * @returns {{ process: any, link?: import('./native-types').Link, opened?: Opened }} Without a link when descriptors have run
+   *   out: the process emits `error` then.
+   */
+  function startProcess(env, id, supervised) {
+    let started;
+    try {
+      started = spawnWorker(cluster.settings, env, id, (child, link, advanced) => openChannel(child, link, id, advanced, supervised));
+    } catch (error) {
+      if (error instanceof LinkError) return { process: unmadeProcess(errnoOf(error.cause)) };
+      throw error;
+    }
+    const { process: child, link, opened } = started;
+    // Without descriptors Node does not even set its streams.
+    if (child.pid !== undefined || child.stdio !== undefined) return started;
+    link.close();
+    opened.channel.abandon();
+    return { process: Object.assign(child, closedChannel(child)) };
   }
 
   /**
@@ -144,9 +175,9 @@ function takeOver(cluster) {
    * @param {import('./native-types').Link} link
    * @param {number} id
    * @param {boolean} advanced
-   * @param {{ supervised?: object }} extra
+   * @param {object | undefined} supervised
    */
-  function openChannel(child, link, id, advanced, { supervised }) {
+  function openChannel(child, link, id, advanced, supervised) {
     /** @type {Opened} */
     const opened = { channel: /** @type {any} */ (undefined), worker: undefined, isHeard: () => child.listenerCount('message') > 0 };
     const hello = JSON.stringify({ id, advanced, supervised });
@@ -155,77 +186,120 @@ function takeOver(cluster) {
       inWorker: false,
       onControl(message, fd) {
         if (opened.worker) onControl(opened.worker, message, fd);
-        else if (fd >= 0) load().closeFd(fd);
+        else if (fd >= 0) load().closeForeign(fd);
       },
       deliver: (message, handle) => child.emit('message', message, handle),
       isHeard: (isInternal) => opened.isHeard(isInternal),
       onClosed: () => {},
-      onMalformed: (error) => {
-        const { worker } = opened;
-        if (worker?.listenerCount('error') > 0) worker.emit('error', error);
+      onMalformed(error) {
+        if (opened.worker) happen(opened.worker, 'malformed', { error });
         else process.emitWarning(`Worker ${id}: ${error.message}`, { code: 'ERR_RCLUSTER_MALFORMED_MESSAGE' });
       },
     });
     return opened;
   }
 
-  /**
-   * Makes a worker of a process.
-   *
-   * @param {any} worker
-   * @param {import('./spawn.js').Started<Opened>} started
-   * @param {{ held?: boolean }} extra
-   */
-  function tie(worker, { process: child, link, opened }, { held = false }) {
-    opened.worker = worker;
-    const { channel } = opened;
-    /** @type {number | undefined} */
-    let slot;
-    const addToAcceptor = () => (slot ??= listeners.acceptor.addWorker(link));
-    ties.set(worker, { link, channel, slot: addToAcceptor, held, onControl: () => {}, lost: 0 });
-    child.once('exit', () => {
-      if (slot === undefined) link.close();
-      else tiesOf(worker).lost = listeners.acceptor.removeWorker(slot);
-    });
-  }
-
   /** @param {any} worker */
   const tiesOf = (worker) => /** @type {Ties} */ (ties.get(worker));
 
   /**
-   * @param {any} worker
-   * @param {number | null} exitCode
-   * @param {string | null} signalCode
+   * What belongs to something that has happened.
+   *
+   * @typedef {object} Details
+   * @property {any} [message]
+   * @property {number} [fd] The message's descriptor, or -1.
+   * @property {number | null} [exitCode]
+   * @property {string | null} [signalCode]
+   * @property {boolean} [crashed] Whether another worker will take its place, although it leaves on purpose.
+   * @property {string} [what] Which rule it broke.
+   * @property {Error} [error] The same, as its channel says it.
+   * @property {NodeJS.Signals} [signal]
    */
-  function onExit(worker, exitCode, signalCode) {
-    // A worker stays in the list until it has both disconnected and exited.
-    if (!worker.isConnected()) {
-      leaveAll(worker);
-      removeWorker(worker);
+
+  /**
+   * Something has happened to a worker (primary/life.js): does what is to be done.
+   *
+   * @param {any} worker
+   * @param {import('./primary/life.js').Event} event
+   * @param {Details} [details]
+   */
+  function happen(worker, event, details = {}) {
+    for (const action of tiesOf(worker).step(event)) ACTIONS[action](worker, details, tiesOf(worker));
+  }
+
+  /** @type {Record<import('./primary/life.js').Action, (worker: any, details: Details, known: Ties) => void>} */
+  const ACTIONS = {
+    intend: (worker) => void (worker.exitedAfterDisconnect = true),
+    answer: (_worker, { message }, known) => void known.tell({ act: 'reply', seq: message.seq }),
+    tellToLeave: (_worker, _details, known) => void known.tell({ act: 'disconnect' }),
+    join: (worker, { message }) => onListen(worker, message),
+    accept: (_worker, { message }, known) => listeners.onAccepting(known, message.key),
+    part: (_worker, { message }, known) => listeners.leave(known, message.key),
+    disown: (_worker, { message }, known) => listeners.disown(known, message.key),
+    move: (_worker, { message, fd = -1 }, known) => listeners.move(known, message.key, fd),
+    release(_worker, _details, known) {
+      known.held = false;
+      listeners.release(known);
+    },
+    endChannel: (_worker, { what = '' }, known) => known.channel?.giveUp(what),
+    leaveAcceptor: (_worker, _details, known) => void byNumber.delete(known.leaveAcceptor() ?? -1),
+    closeLink: (_worker, _details, known) => void known.leaveAcceptor(),
+    leaveListeners: (worker, { crashed = !worker.exitedAfterDisconnect }, known) => listeners.leaveAll(known, crashed),
+    unlist: removeWorker,
+    unlistIfCut: (worker) => worker.isConnected() || removeWorker(worker),
+    kill: (worker, { signal = 'SIGTERM' }) => worker.process.kill(signal),
+    emitOnline(worker) {
+      worker.state = 'online';
+      worker.emit('online');
+      cluster.emit('online', worker);
+    },
+    emitListening(worker, { message: { addressType, address, port, fd } }) {
+      const info = { addressType, address, port, fd };
+      worker.state = 'listening';
+      worker.emit('listening', info);
+      cluster.emit('listening', worker, info);
+    },
+    emitDisconnect(worker) {
+      worker.exitedAfterDisconnect = !!worker.exitedAfterDisconnect;
+      worker.state = 'disconnected';
+      worker.emit('disconnect');
+      cluster.emit('disconnect', worker);
+    },
+    emitExit(worker, { exitCode, signalCode }, known) {
+      // Under supervision another one comes, unless this one has left on purpose.
+      if (exitCode === 0 && (!supervision || worker.exitedAfterDisconnect)) listeners.closeLingering(known);
+      worker.exitedAfterDisconnect = !!worker.exitedAfterDisconnect;
+      worker.state = 'dead';
+      worker.emit('exit', exitCode, signalCode);
+      cluster.emit('exit', worker, exitCode, signalCode);
+    },
+    report,
+    lookAround: closeListenersIfAlone,
+  };
+
+  /**
+   * The worker broke a rule, or cannot be reached by the acceptor: it has nothing more to say.
+   *
+   * @param {any} worker
+   * @param {string} what
+   * @param {boolean} [crashed] Whether its listeners wait for somebody to take its place.
+   */
+  function giveUp(worker, what, crashed) {
+    happen(worker, 'giveUp', { what, crashed });
+  }
+
+  /**
+   * @param {any} worker
+   * @param {Details} details
+   * @param {Ties} known
+   */
+  function report(worker, { what = '', error = malformed(what) }, { supervised }) {
+    if (supervised || worker.listenerCount('error') === 0) {
+      process.emitWarning(`Worker ${worker.id}: ${error.message}`, { code: 'ERR_RCLUSTER_MALFORMED_MESSAGE' });
     }
-    // Under supervision another one comes, unless this one has left on purpose.
-    if (exitCode === 0 && (!supervision || worker.exitedAfterDisconnect)) listeners.closeLingering(tiesOf(worker));
-    worker.exitedAfterDisconnect = !!worker.exitedAfterDisconnect;
-    worker.state = 'dead';
-    worker.emit('exit', exitCode, signalCode);
-    cluster.emit('exit', worker, exitCode, signalCode);
-    closeListenersIfAlone();
-  }
-
-  /** @param {any} worker */
-  function onDisconnect(worker) {
-    leaveAll(worker);
-    if (worker.isDead()) removeWorker(worker);
-    worker.exitedAfterDisconnect = !!worker.exitedAfterDisconnect;
-    worker.state = 'disconnected';
-    worker.emit('disconnect');
-    cluster.emit('disconnect', worker);
-    closeListenersIfAlone();
-  }
-
-  /** @param {any} worker */
-  function leaveAll(worker) {
-    listeners.leaveAll(tiesOf(worker), !worker.exitedAfterDisconnect);
+    if (worker.listenerCount('error') > 0) worker.emit('error', error);
+    // It may run on without a channel for as long as it likes; its place is for one that does not.
+    if (supervised) worker.process.kill('SIGKILL');
   }
 
   /** @param {any} worker */
@@ -254,40 +328,18 @@ function takeOver(cluster) {
   };
 
   /**
+   * A message that makes sense (control.js).
+   *
    * @param {any} worker
    * @param {any} message
    * @param {number} fd
    */
   function onControl(worker, message, fd) {
-    if (message.act === 'move') listeners.move(tiesOf(worker), message.key, fd);
-    if (fd >= 0) load().closeFd(fd);
-    switch (message.act) {
-      case 'online':
-        worker.state = 'online';
-        worker.emit('online');
-        cluster.emit('online', worker);
-        break;
-      case 'listen':
-        onListen(worker, message);
-        break;
-      case 'accepting':
-        listeners.onAccepting(tiesOf(worker), message.key);
-        break;
-      case 'listening':
-        onListening(worker, message);
-        break;
-      case 'close':
-        listeners.leave(tiesOf(worker), message.key);
-        break;
-      case 'disown':
-        listeners.disown(tiesOf(worker), message.key);
-        break;
-      case 'exitedAfterDisconnect':
-        worker.exitedAfterDisconnect = true;
-        tiesOf(worker).channel.sendControl({ act: 'reply', seq: message.seq });
-        break;
-      default:
-        tiesOf(worker).onControl(message);
+    try {
+      if (EVENTS.has(message.act)) happen(worker, message.act, { message, fd });
+      else tiesOf(worker).onControl(message);
+    } finally {
+      if (fd >= 0) load().closeForeign(fd);
     }
   }
 
@@ -296,33 +348,27 @@ function takeOver(cluster) {
    * @param {any} message
    */
   function onListen(worker, message) {
-    // A worker that is leaving gets no answer, as in Node. One that has died may have asked before.
-    if (worker.exitedAfterDisconnect || worker.isDead()) return;
-    const { channel } = tiesOf(worker);
-    const result = listeners.join(tiesOf(worker), message, policy);
+    // A worker that is leaving gets no answer, as in Node.
+    if (worker.exitedAfterDisconnect) return;
+    const known = tiesOf(worker);
+    if (known.joined >= MOST_LISTENERS) {
+      giveUp(worker, `it listens on more than ${MOST_LISTENERS} addresses`, false);
+      return;
+    }
+    const result = listeners.join(known, message, policy);
+    if (known.number !== undefined) byNumber.set(known.number, worker);
     const reply = { act: 'reply', seq: message.seq, errno: result.errno };
     if (!('entry' in result)) {
-      channel.sendControl(reply);
+      known.tell(reply);
       return;
     }
     const { key, accepted, id, data, backlog } = result.entry;
     if (!accepted) {
-      channel.sendControl({ ...reply, key, data }, id);
+      known.tell({ ...reply, key, data }, id);
       return;
     }
     const answer = { ...reply, key, data, sockname: listeners.address(result.entry), listener: id, backlog };
-    listeners.withOwnSocket(tiesOf(worker), result.entry, (fd) => channel.sendControl(answer, fd));
-  }
-
-  /**
-   * @param {any} worker
-   * @param {any} message
-   */
-  function onListening(worker, { addressType, address, port, fd }) {
-    const info = { addressType, address, port, fd };
-    worker.state = 'listening';
-    worker.emit('listening', info);
-    cluster.emit('listening', worker, info);
+    listeners.withOwnSocket(known, result.entry, (fd) => void known.tell(answer, fd));
   }
 
   /** @type {SupervisionHooks | undefined} */
@@ -336,22 +382,16 @@ function takeOver(cluster) {
     },
     fork: forkWorker,
     onControl: (worker, listener) => void (tiesOf(worker).onControl = listener),
-    tell: (worker, message) => void tiesOf(worker).channel.sendControl(message),
-    release(worker) {
-      tiesOf(worker).held = false;
-      listeners.release(tiesOf(worker));
-    },
-    leave(worker, crashed) {
-      worker.exitedAfterDisconnect = true;
-      listeners.leaveAll(tiesOf(worker), crashed);
-    },
-    board: (worker) => tiesOf(worker).link.readBoard(),
+    tell: (worker, message) => void tiesOf(worker).tell(message),
+    release: (worker) => happen(worker, 'release'),
+    leave: (worker, crashed) => happen(worker, 'retire', { crashed }),
+    board: (worker) => tiesOf(worker).board,
     lost: (worker) => tiesOf(worker).lost,
-    nudge: (worker) => listeners.acceptor.nudge(tiesOf(worker).slot()),
+    nudge: (worker) => tiesOf(worker).nudge(),
     pids: () => [...pids],
     useSockets: (fds) => listeners.useSockets(fds),
     finish(workers) {
-      for (const worker of workers) worker.exitedAfterDisconnect = true;
+      for (const worker of workers) happen(worker, 'finish');
       return listeners.finish(workers.map(tiesOf));
     },
     setHooks: (hooks) => void (supervision = hooks),
@@ -365,16 +405,12 @@ function takeOver(cluster) {
 
   Worker.prototype.disconnect = function disconnect() {
     if (supervision?.one(this)) return this;
-    this.exitedAfterDisconnect = true;
-    const { channel } = tiesOf(this);
-    channel.sendControl({ act: 'disconnect' });
-    leaveAll(this);
-    removeWorker(this);
+    happen(this, 'disconnect');
     return this;
   };
 
   Worker.prototype.destroy = function destroy(/** @type {NodeJS.Signals | undefined} */ signal) {
-    this.process.kill(signal || 'SIGTERM');
+    happen(this, 'destroy', { signal: signal || 'SIGTERM' });
   };
 }
 

@@ -82,4 +82,25 @@ function openRaw(kind, fd, listening = false) {
   return handle;
 }
 
-module.exports = { counts, dgram, net, openRaw, rawHandle, udpHandle };
+/** @type {boolean | undefined} */
+let zeroLimits;
+
+/**
+ * Whether `net` takes `maxConnections = 0` for a limit, as it does since Node 21, or for none. Asked when a server has it: a
+ * server that is none is given a connection that is none.
+ */
+function zeroIsLimit() {
+  if (zeroLimits !== undefined) return zeroLimits;
+  zeroLimits = false;
+  const server = /** @type {any} */ (new (net().Server)({ pauseOnConnect: true }));
+  server.maxConnections = 0;
+  server.on('drop', () => (zeroLimits = true));
+  const handle = /** @type {any} */ ({ listen: () => 0, close() {} });
+  server._handle = handle;
+  server._listen2(null, -1, -1);
+  server._handle = null;
+  handle.onconnection(0, { close() {}, readStop() {} });
+  return zeroLimits;
+}
+
+module.exports = { counts, dgram, net, openRaw, rawHandle, udpHandle, zeroIsLimit };

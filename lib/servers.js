@@ -2,7 +2,7 @@
 
 // The servers of a worker: what stands in for their listening sockets, and how they get their connections.
 
-const { counts, openRaw, udpHandle } = require('./raw_handles.js');
+const { counts, openRaw, udpHandle, zeroIsLimit } = require('./raw_handles.js');
 const { load } = require('./native.js');
 
 /** How long (ms) to wait before trying again when descriptors have run out. */
@@ -458,6 +458,25 @@ class Servers {
   }
 
   /**
+   * Whether closing would destroy connections that have only just come: since Node 26 an HTTP server that is closed ends
+   * those on which nothing has come yet, and ours come several at a time. If so, nothing new comes from then on.
+   */
+  mayCutShort() {
+    if (!this.hasUnread()) return false;
+    this.stopTaking();
+    return true;
+  }
+
+  /** Whether an HTTP server has connections on which nothing has come yet. */
+  hasUnread() {
+    const http = [...this.all()].filter((server) => server._connections > 0 && typeof server.closeIdleConnections === 'function');
+    if (http.length === 0) return false;
+    // @ts-expect-error: not in the types.
+    const handles = /** @type {any[]} */ (process._getActiveHandles());
+    return handles.some((handle) => handle.bytesRead === 0 && http.includes(handle.server));
+  }
+
+  /**
    * Closes all servers; `done` is called when their connections have ended.
    *
    * @param {() => void} done
@@ -558,9 +577,14 @@ class Servers {
   }
 }
 
-/** @param {any} server */
-function hasRoom(server) {
-  return !(server.maxConnections && server._connections >= server.maxConnections);
+/**
+ * Whether `net` would take one more, whatever has been given for a limit.
+ *
+ * @param {any} server
+ */
+function hasRoom({ maxConnections, _connections: count }) {
+  if (maxConnections == null || !(count >= maxConnections)) return true;
+  return !maxConnections && !zeroIsLimit();
 }
 
 /**

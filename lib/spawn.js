@@ -72,6 +72,17 @@ function forget(started, one) {
   for (const [child, other] of started) if (other !== one) child.once('exit', () => other.link.close());
 }
 
+/** There are no descriptors for a worker's link; `cause` says which have run out. */
+class LinkError extends Error {}
+
+function newLink() {
+  try {
+    return new (load().Link)();
+  } catch (error) {
+    throw new LinkError('a worker could not be given its channel', { cause: error });
+  }
+}
+
 /**
  * As long as `restore` is not called, a process that is started with a channel and the mark of the worker in its
  * environment inherits our channel. Others, which a tool may start by the way, are none of our business.
@@ -90,7 +101,7 @@ function replaceSpawn(mark, alone, onStarted) {
   function spawn(options) {
     const isOurs = active && hasOneChannel(options?.stdio) && options.envPairs?.includes(mark);
     if (!isOurs) return Reflect.apply(before, this, arguments);
-    const link = new (load().Link)();
+    const link = newLink();
     let result;
     try {
       result = spawnWith(before, this, options, alone, link.workerFd);
@@ -180,4 +191,4 @@ function withoutEval(execArgv) {
   return index > 0 ? execArgv.toSpliced(index - 1, 2) : execArgv;
 }
 
-module.exports = { spawnWorker };
+module.exports = { LinkError, spawnWorker };

@@ -9,6 +9,10 @@ const environment = require('./environment.js');
 const { load } = require('./native.js');
 const { NO_HANDLE, Servers } = require('./servers.js');
 
+/** How often, and after how many ms each, a worker that closes its servers looks whether what has just come is being read. */
+const LOOKS = 20;
+const LOOK = 5;
+
 /** How many messages are kept for a worker that does not listen for them yet. */
 const KEPT_MESSAGES = 1024;
 
@@ -143,7 +147,7 @@ function takeOver(cluster) {
         : options.address;
     const place = servers.nextPlace([address, options.port, options.addressType, options.fd].join(':'));
     const data = server._getServerData?.() ?? null;
-    const question = { act: 'listen', ...simple(options), address, index: place.index, data };
+    const question = { ...simple({ ...options, address }), act: 'listen', index: place.index, data };
     send(question, (reply, fd) => {
       setServerData(server, reply.data);
       if (reply.errno) {
@@ -160,17 +164,29 @@ function takeOver(cluster) {
       if (!place.isKnown()) return; // Closed already.
       worker.state = 'listening';
       const port = server.address()?.port || options.port;
-      send({ act: 'listening', address, port, addressType: options.addressType, fd: options.fd });
+      send({ act: 'listening', ...simple({ address, port, addressType: options.addressType, fd: options.fd }) });
     });
   };
 
   /** @param {boolean} askedByPrimary */
   function disconnect(askedByPrimary) {
     worker.exitedAfterDisconnect = true;
-    servers.closeAll(() => {
-      if (hooks.length > 0) void runHooks().then(() => goodbye(askedByPrimary));
-      else goodbye(askedByPrimary);
-    });
+    const close = () =>
+      servers.closeAll(() => {
+        if (hooks.length > 0) void runHooks().then(() => goodbye(askedByPrimary));
+        else goodbye(askedByPrimary);
+      });
+    if (servers.mayCutShort()) closeWhenRead(LOOKS, close);
+    else close();
+  }
+
+  /**
+   * @param {number} looks
+   * @param {() => void} close
+   */
+  function closeWhenRead(looks, close) {
+    if (looks > 0 && servers.hasUnread()) setTimeout(closeWhenRead, LOOK, looks - 1, close);
+    else close();
   }
 
   /** @param {boolean} askedByPrimary */

@@ -73,6 +73,10 @@ impl Link {
     pub fn close(&mut self) {
         (self.worker_channel, self.channel, self.worker_queue, self.board_fd) = (None, None, None, None);
         self.ends = None;
+        self.channel = None;
+        self.worker_channel = None;
+        self.worker_queue = None;
+        self.board_fd = None;
     }
 
     /// The primary's end of the channel; `hello` is the first that the worker gets, with its queue and its board.

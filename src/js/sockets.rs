@@ -75,10 +75,18 @@ pub struct Address {
 impl From<SocketAddr> for Address {
     fn from(address: SocketAddr) -> Self {
         Address {
-            address: address.ip().to_string(),
+            address: with_zone(&address),
             family: if address.is_ipv4() { "IPv4" } else { "IPv6" }.into(),
             port: address.port(),
         }
+    }
+}
+
+/// The address as Node writes it: one of a link has the name of its interface.
+fn with_zone(address: &SocketAddr) -> String {
+    match address {
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), socket::interface_name(v6.scope_id())),
+        _ => address.ip().to_string(),
     }
 }
 

@@ -45,11 +45,14 @@ pub fn bind_internet(
 }
 
 /// A duplicate of the socket that Node knows by the number `fd`, made non-blocking. As libuv says it, what is no
-/// socket, or not open, is invalid.
+/// socket, or not open, is invalid; so is what cannot be served from, as workers may ask for any number.
 pub fn existing(fd: i32) -> io::Result<OwnedFd> {
-    let invalid = |_| io::Error::from_raw_os_error(libc::EINVAL);
-    let copy = descriptors::duplicate_number(fd).map_err(invalid)?;
-    super::socket::kind(copy.as_fd()).map_err(invalid)?;
+    let invalid = || io::Error::from_raw_os_error(libc::EINVAL);
+    // Before anything else knows it: a descriptor that shares with a channel keeps it open.
+    if !descriptors::look_at(fd, |fd| Ok(super::socket::is_for_serving(fd))).map_err(|_| invalid())? {
+        return Err(invalid());
+    }
+    let copy = descriptors::duplicate_number(fd)?;
     super::socket::set_nonblocking(copy.as_fd())?;
     Ok(copy)
 }

@@ -159,6 +159,22 @@ pub fn is_connection(fd: BorrowedFd) -> bool {
     matches!(kind, Some(Kind::Tcp | Kind::Pipe)) && !is_listening(fd)
 }
 
+/// Whether `fd` is a socket to serve from: it listens, or it is bound and connected to nobody. A connection is not, nor are
+/// the two ends of a pair.
+pub fn is_for_serving(fd: BorrowedFd) -> bool {
+    let connected = || getpeername::<SockaddrStorage>(fd.as_raw_fd()).is_ok();
+    kind(fd).is_ok() && (is_listening(fd) || (is_bound(fd) && !connected()))
+}
+
+fn is_bound(fd: BorrowedFd) -> bool {
+    match local_address(fd) {
+        Ok(Some(address)) => address.port() != 0,
+        Ok(None) => getsockname::<nix::sys::socket::UnixAddr>(fd.as_raw_fd())
+            .is_ok_and(|name| name.path().is_some() || name.as_abstract().is_some()),
+        Err(_) => false,
+    }
+}
+
 /// The address a TCP or UDP socket is bound to; `None` for a Unix socket.
 pub fn local_address(fd: BorrowedFd) -> io::Result<Option<SocketAddr>> {
     Ok(internet_address(&getsockname::<SockaddrStorage>(fd.as_raw_fd())?))
@@ -191,4 +207,56 @@ pub fn new(kind: Kind) -> io::Result<OwnedFd> {
 /// The index of a network interface, by its name or as a number.
 pub fn interface_index(name: &str) -> Option<u32> {
     name.parse().ok().or_else(|| nix::net::if_::if_nametoindex(name).ok())
+}
+
+/// The name of a network interface, or its index when it has none any more.
+pub fn interface_name(index: u32) -> String {
+    let name = nix::net::if_::if_indextoname(index).ok();
+    name.and_then(|name| name.into_string().ok()).unwrap_or_else(|| index.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+    use std::os::fd::AsFd;
+    use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+
+    use super::*;
+
+    #[test]
+    fn what_listens_or_is_bound_can_be_served_from_and_connections_cannot() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        assert!(is_for_serving(listener.as_fd()));
+        assert!(!is_for_serving(client.as_fd()));
+        assert!(!is_for_serving(accepted.as_fd()));
+        assert!(!is_for_serving(new(Kind::Tcp).unwrap().as_fd()));
+
+        let bound = UdpSocket::bind("127.0.0.1:0").unwrap();
+        assert!(is_for_serving(bound.as_fd()));
+        bound.connect("127.0.0.1:9").unwrap();
+        assert!(!is_for_serving(bound.as_fd()));
+        assert!(!is_for_serving(new(Kind::Udp).unwrap().as_fd()));
+    }
+
+    #[test]
+    fn unix_sockets_that_listen_can_be_served_from_and_pairs_cannot() {
+        let path = std::env::temp_dir().join(format!("rcluster-for-serving-{}", std::process::id()));
+        let listener = UnixListener::bind(&path).unwrap();
+        let client = UnixStream::connect(&path).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(is_for_serving(listener.as_fd()));
+        assert!(!is_for_serving(client.as_fd()));
+        // It has the listener's name.
+        assert!(!is_for_serving(accepted.as_fd()));
+        for (one, other) in [stream_pair().unwrap(), packet_pair().unwrap()] {
+            assert!(!is_for_serving(one.as_fd()) && !is_for_serving(other.as_fd()));
+            drop(other);
+            assert!(!is_for_serving(one.as_fd()));
+        }
+        assert!(!is_for_serving(UnixDatagram::unbound().unwrap().as_fd()));
+        assert!(!is_for_serving(std::fs::File::open("/dev/null").unwrap().as_fd()));
+    }
 }
