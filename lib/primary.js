@@ -157,9 +157,7 @@ function takeOver(cluster) {
         if (opened.worker) onControl(opened.worker, message, fd);
         else if (fd >= 0) load().closeFd(fd);
       },
-      deliver: (message, handle) => child.emit('message', message, handle),
       isHeard: (isInternal) => opened.isHeard(isInternal),
-      onClosed: () => {},
       onMalformed: (error) => {
         const { worker } = opened;
         if (worker?.listenerCount('error') > 0) worker.emit('error', error);
