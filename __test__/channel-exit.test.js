@@ -67,7 +67,8 @@ test('a program that emits exit goes on sending as before', async () => {
     worker() {
       process.on('message', (message) => process.send(message === 'go' ? 'x'.repeat(3 << 20) : message));
       process.emit('exit', 0);
-      process.send('ready');
+      // When a process that really ends would have waited long enough.
+      setTimeout(() => process.send('ready'), 1100);
     },
   });
   expect(primary).toEqual([3 << 20, 'more']);
