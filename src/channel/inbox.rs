@@ -7,8 +7,8 @@ use std::mem;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use super::frame::{HEADER, Header, Kind};
-use crate::sys::descriptors;
 use crate::sys::scm::{self, MAX_FDS};
+use crate::sys::{descriptors, foreign};
 
 /// Bytes asked for in one read, unless a frame is known to be longer.
 const CHUNK: usize = 64 * 1024;
@@ -51,7 +51,7 @@ const SURPLUS: Malformed = Malformed("descriptors came that no frame asked for")
 
 /// Closes descriptors of the other side's that nobody has taken.
 fn let_go(fds: impl IntoIterator<Item = OwnedFd>) {
-    fds.into_iter().for_each(drop);
+    fds.into_iter().for_each(foreign::close);
 }
 
 /// What was read and not delivered yet.

@@ -364,7 +364,7 @@ impl Inner {
         });
         if failed && let Some(fd) = self.fd.borrow().as_ref() {
             // Nothing would be seen of this end any more: the other one is to know. What it sends after that fails.
-            let _ = socket::shut_down(fd.as_fd());
+            socket::shut_down(fd.as_fd());
         }
     }
 

@@ -25,11 +25,6 @@ pub fn packet_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, FLAGS)?)
 }
 
-/// Ends both directions: the other side sees the end, whoever else has the socket open.
-pub fn shut_down(socket: BorrowedFd) -> io::Result<()> {
-    Ok(nix::sys::socket::shutdown(socket.as_raw_fd(), nix::sys::socket::Shutdown::Both)?)
-}
-
 /// What came of asking for the next connection.
 pub enum Accepted {
     /// It, non-blocking and close-on-exec.
