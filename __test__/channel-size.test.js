@@ -96,3 +96,25 @@ test('a text of 200 million characters as JSON: no more memory than its text, it
   expect(got.receiver).toBeLessThan(3.2 * 200);
   expect(got.sender).toBeLessThan(4.4 * 200);
 }, LARGE);
+
+test('a text of more than 512 MiB in UTF-8 arrives, by itself and within an object', async () => {
+  const { primary } = await runScenario({
+    async primary({ forkReady, once, report }) {
+      const worker = await forkReady();
+      const text = 'é'.repeat(270e6);
+      for (const message of [text, { text }]) {
+        worker.send(message);
+        report((await once(worker, 'message'))[0]);
+      }
+      worker.disconnect();
+    },
+    worker() {
+      process.on('message', (message) => {
+        const text = message.text ?? message;
+        process.send([typeof message, text.length, text[0], text[text.length >> 1], text.at(-1)]);
+      });
+      process.send('ready');
+    },
+  }, { timeout: 5 * LARGE });
+  expect(primary).toEqual(['string', 'object'].map((type) => [type, 270e6, 'é', 'é', 'é']));
+}, 5 * LARGE);

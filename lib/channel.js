@@ -7,10 +7,19 @@ const EventEmitter = require('node:events');
 
 const { problemOf } = require('./control.js');
 const { load } = require('./native.js');
-const { Pace, areTooMuch, putTogether, takeApart } = require('./packing.js');
+const { LONG_TEXT, Pace, areTooMuch, lengthOf, putTogether, takeApart } = require('./packing.js');
 
 /** Kinds of frames (src/channel/frame.rs) and events (src/js/channel.rs). */
-const FRAME = Object.freeze({ json: 1, advanced: 2, control: 3, handleJson: 4, handleAdvanced: 5, text: 7, jsonWithTexts: 8 });
+const FRAME = Object.freeze({
+  json: 1,
+  advanced: 2,
+  control: 3,
+  handleJson: 4,
+  handleAdvanced: 5,
+  text: 7,
+  jsonWithTexts: 8,
+  jsonAlone: 9,
+});
 const EVENT = Object.freeze({
   jsonArray: 16,
   advancedRun: 17,
@@ -18,16 +27,35 @@ const EVENT = Object.freeze({
   end: 33,
   malformed: 34,
   writeFailed: 35,
-  outOfDescriptors: 36,
+  pause: 36,
+  delivered: 37,
 });
 
 /** What the kernel says of a handle that has no socket yet (EBADF). */
 const NO_DESCRIPTOR = -9;
+
+/**
+ * The life of a channel, in order.
+ *
+ * - `open`: messages come and go.
+ * - `closing`: `disconnect` was called, and what was sent before is being written. Messages still come.
+ * - `ending`: nothing is read or written any more. What had been read is still delivered.
+ * - `closed`: the descriptor is closed, and `disconnect` is emitted.
+ */
+const LIFE = Object.freeze({ open: 0, closing: 1, ending: 2, closed: 3 });
+
 /** `send` says "please stop" when more bytes than this wait to be written. */
 const HIGH_WATER_MARK = 128 * 1024;
 /** How long (ms) a process that ends waits for a peer that does not read. */
 const LAST_WRITE_TIME = 1000;
 const RETRY_TIME = 100;
+/** JSON from so many characters on is a frame of its own: joined with others it might be longer than a string can be. */
+const ALONE = 1 << 20;
+/** After a message with long texts so many are looked at for more of them. */
+const LOOK_FOR_TEXTS = 16;
+/** What control messages that a worker does not read may come to, in the primary: characters, and more for a descriptor. */
+const MOST_UNREAD = 4 << 20;
+const WEIGHT_OF_DESCRIPTOR = 4096;
 /** What control messages about sent sockets are about (socket_lists.js). */
 const SOCKET_ACTS = new Set(['count-sockets', 'await-sockets', 'socket-answer']);
 
@@ -36,6 +64,9 @@ function now() {
   const [seconds, nanoseconds] = process.hrtime();
   return seconds * 1e3 + nanoseconds / 1e6;
 }
+
+// As they were before any other code could replace them, as Node's own channel uses them.
+const { parse, stringify } = JSON;
 
 // Loaded when they are first needed: each worker would pay for them when it starts.
 const handles = () => require('./handles.js');
@@ -55,13 +86,59 @@ function loadForAdvanced() {
 
 /** The channels of this process that are open, to be written out when it ends. @type {Set<MessageChannel>} */
 const channels = new Set();
-/** When the process that is ending gives up on peers that do not read. @type {number | undefined} */
-let giveUpAt;
 
-process.on('exit', () => {
-  giveUpAt = now() + LAST_WRITE_TIME;
-  for (const channel of channels) channel.flushAtExit();
-});
+/**
+ * Writes what was sent before, as the process is about to end.
+ *
+ * @param {number} patience How long (ms) workers wait for a primary that does not read.
+ */
+function writeAll(patience) {
+  const giveUpAt = channels.size > 0 ? now() + patience : 0;
+  for (const channel of channels) channel.writeOut(giveUpAt);
+}
+
+/**
+ * Calls `write` before functions of `process` do what ends it. These cannot be removed or emitted, as listeners of `exit` can
+ * be. What a tick has gathered is written then; what the kernel does not take at a natural end the native part looks after.
+ *
+ * @param {any} process
+ */
+function writeBeforeEnd({ _fatalException: onException, reallyExit, _kill: kill, abort }) {
+  /** @type {[string, Function, (...args: any[]) => any][]} */
+  const ways = [
+    ['reallyExit', reallyExit, (...args) => (writeAll(LAST_WRITE_TIME), Reflect.apply(reallyExit, process, args))],
+    ['abort', abort, (...args) => (writeAll(0), Reflect.apply(abort, process, args))],
+    // Perhaps itself.
+    ['_kill', kill, (...args) => (writeAll(0), Reflect.apply(kill, process, args))],
+    [
+      '_fatalException',
+      onException,
+      (...args) => {
+        const survives = Reflect.apply(onException, process, args);
+        if (!survives) writeAll(LAST_WRITE_TIME);
+        return survives;
+      },
+    ],
+  ];
+  for (const [name, way, instead] of ways) {
+    if (typeof way !== 'function') continue;
+    Object.defineProperty(instead, 'name', { value: way.name, configurable: true });
+    /** @type {any} */ (process)[name] = instead;
+  }
+}
+
+writeBeforeEnd(process);
+
+/**
+ * Calls functions in the async context of now: the native part's calls have it by themselves where stores hang on async
+ * resources, but not where they are in frames (Node 24 and later).
+ *
+ * @returns {((call: (...args: any[]) => void, ...args: any[]) => void) | undefined} Nothing when that is not needed.
+ */
+function contextOfNow() {
+  const { AsyncLocalStorage } = require('node:async_hooks');
+  return 'kResourceStore' in new AsyncLocalStorage() ? undefined : AsyncLocalStorage.snapshot();
+}
 
 /**
  * @typedef {import('./native-types').Channel} NativeChannel
@@ -142,6 +219,16 @@ class Control extends EventEmitter {
   }
 }
 
+/**
+ * A message whose sender wants to know when it has been written.
+ *
+ * @typedef {object} Waiting
+ * @property {SendCallback} callback
+ * @property {number} mark It is written when so many bytes are.
+ * @property {Error | null | undefined} outcome Not known yet: `undefined`.
+ * @property {import('node:async_hooks').AsyncResource | undefined} context That of `send`, when its tick was over before.
+ */
+
 class MessageChannel {
   /** @type {NativeChannel} */
   #native;
@@ -152,8 +239,10 @@ class MessageChannel {
   #advanced;
   #onControl;
   #isHeard;
-  #onClosed;
   #onMalformed;
+  #hears;
+  /** @type {number} */
+  #life = LIFE.open;
 
   /** JSON texts of this tick, joined by commas. */
   #gathered = '';
@@ -162,17 +251,27 @@ class MessageChannel {
   #inTick = false;
   /** Whether messages are being delivered, in one call of the event loop. */
   #delivering = false;
+  /** What threw in a listener has left so many runs of messages to be delivered in the next ticks. */
+  #interrupted = 0;
+  /** Characters or bytes of what is being delivered, and its messages. */
+  #arrived = { size: 0, messages: 1 };
 
   /** Bytes that wait to be written, as the last write said. */
   #queued = 0;
-  /** @type {{ callback: SendCallback, mark: number }[]} In the order of their messages. */
+  /** Whether a write is under way that the event loop goes on with. */
+  #writing = false;
+  /** In the order of their messages. @type {Waiting[]} */
   #callbacks = [];
-  /** Callbacks of messages that are gathered. @type {SendCallback[]} */
+  /** Of messages that are gathered. @type {Waiting[]} */
   #gatheredCallbacks = [];
+  /** What our own control messages come to that wait with others to be written. */
+  #unreadControl = 0;
   /** Long texts that came ahead of their message. @type {string[]} */
   #texts = [];
-  #disconnecting = false;
-  #closed = false;
+  /** So many of the next messages are looked at for long texts. */
+  #lookForTexts = 0;
+  /** What nobody listens for yet. @type {import('./mailbox.js').Mailbox | undefined} */
+  #mailbox;
   /** @type {import('./socket_lists.js').SocketLists | undefined} */
   #socketLists;
   /** @type {Control} */
@@ -185,24 +284,26 @@ class MessageChannel {
    * @param {boolean} options.advanced Whether messages are in V8's format instead of JSON.
    * @param {boolean} options.inWorker
    * @param {(message: any, fd: number) => void} options.onControl Gets messages between the two sides of rcluster.
-   * @param {(message: any, handle: any) => boolean} options.deliver Emits a message; `false` keeps it for later.
+   * @param {() => boolean} [options.hears] Whether messages can be delivered now. Those that cannot are kept. As in Node, by
+   *   default, when the target has a listener.
    * @param {(isInternal: boolean) => boolean} [options.isHeard] Whether somebody listens for messages. If not, nothing is
    *   made of a handle.
-   * @param {() => void} options.onClosed
    * @param {(error: Error) => void} options.onMalformed The other side wrote what makes no sense; the channel ends.
    */
-  constructor(target, open, { advanced, inWorker, onControl, deliver, isHeard, onClosed, onMalformed }) {
+  constructor(target, open, { advanced, inWorker, onControl, hears, isHeard, onMalformed }) {
     this.#native = open(receiver(this.#end));
-    this.#end.receive = (kind, payload, fd) => this.#onCallback(kind, payload, fd);
+    // A worker's begins before any other code does: there is no context yet.
+    const inContext = inWorker ? undefined : contextOfNow();
+    const onCallback = this.#onCallback.bind(this);
+    this.#end.receive = inContext ? (kind, payload, fd) => inContext(onCallback, kind, payload, fd) : onCallback;
     this.#target = target;
     this.#advanced = advanced;
     if (advanced) loadForAdvanced();
     this.#onControl = onControl;
-    this.#onClosed = onClosed;
     this.#onMalformed = onMalformed;
     this.#isHeard = isHeard;
+    this.#hears = hears ?? (() => target.listenerCount('message') > 0);
     this.inWorker = inWorker;
-    this.deliver = deliver;
     this.control = new Control(this.#native, inWorker);
     this.endTick = this.endTick.bind(this);
     target.connected = true;
@@ -269,9 +370,10 @@ class MessageChannel {
     }
     if (handle) return this.#sendHandle(message, handle, options ?? {}, callback);
     if (this.#advanced && !plainModule().isPlain(message)) this.#gatherBytes(v8Format().serialize(message));
-    else if (type !== 'object' || !this.#gatherLongTexts(message)) this.#gatherText(JSON.stringify(message));
-    if (typeof callback === 'function') this.#gatheredCallbacks.push(callback);
-    return this.#afterGathering(options);
+    else if (this.#lookForTexts === 0 || type !== 'object' || !this.#gatherLongTexts(message)) {
+      this.#gatherText(stringify(message), type === 'object');
+    }
+    return this.#afterGathering(options, callback);
   }
 
   /**
@@ -281,8 +383,12 @@ class MessageChannel {
    * @returns {boolean} Whether it was one.
    */
   #gatherLongTexts(message) {
-    const parts = takeApart(message);
-    if (!parts) return false;
+    const parts = takeApart(message, stringify);
+    if (!parts) {
+      this.#lookForTexts--;
+      return false;
+    }
+    this.#lookForTexts = LOOK_FOR_TEXTS;
     this.#pushGathered();
     for (const text of parts.texts) this.#pushCounted(FRAME.text, text);
     this.#pushCounted(FRAME.jsonWithTexts, parts.json);
@@ -298,10 +404,21 @@ class MessageChannel {
     this.#queued += text.length;
   }
 
-  /** @param {string | undefined} text */
-  #gatherText(text) {
+  /**
+   * @param {string | undefined} text
+   * @param {boolean} isOfObject Which may have long texts; then the next one probably has some as well.
+   */
+  #gatherText(text, isOfObject) {
     if (text === undefined) {
       throw errors().coded(TypeError, 'ERR_RCLUSTER_UNSERIALIZABLE', 'The "message" argument has no JSON form');
+    }
+    if (text.length >= LONG_TEXT) {
+      if (isOfObject) this.#lookForTexts = LOOK_FOR_TEXTS;
+      if (text.length >= ALONE) {
+        this.#pushGathered();
+        this.#pushCounted(FRAME.jsonAlone, text);
+        return;
+      }
     }
     this.#gathered = this.#gathered === '' ? text : `${this.#gathered},${text}`;
   }
@@ -313,19 +430,34 @@ class MessageChannel {
     this.#queued += bytes.length;
   }
 
-  /** @param {SendOptions} [options] */
-  #afterGathering(options) {
-    if (giveUpAt !== undefined) return this.flushAtExit();
+  /**
+   * A message has been gathered or queued.
+   *
+   * @param {SendOptions} [options]
+   * @param {SendCallback} [callback]
+   * @returns {boolean} As `send`.
+   */
+  #afterGathering(options, callback) {
+    /** @type {Waiting | undefined} */
+    let waiting;
+    if (typeof callback === 'function') {
+      waiting = { callback, mark: 0, outcome: undefined, context: undefined };
+      this.#gatheredCallbacks.push(waiting);
+    }
     if (!this.#inTick) this.#beginTick();
-    if (this.#pace.isDue(Math.max(this.#gathered.length, this.#queued))) return this.#flush(options);
-    return this.#queued < HIGH_WATER_MARK;
+    const isDue = this.#pace.isDue(Math.max(this.#gathered.length, this.#queued));
+    const mayGoOn = isDue ? this.#flush(options) : this.#queued < HIGH_WATER_MARK;
+    // In a tick of its own, in the context of its sender. What was gathered is written by then.
+    if (waiting) process.nextTick(tellOrWait, waiting);
+    return mayGoOn;
   }
 
   #beginTick() {
     this.#inTick = true;
     // While messages are being delivered, the end of that is the end of the tick.
     if (!this.#delivering) process.nextTick(this.endTick);
-    this.#pace.beginTick();
+    // A process that is ending has no more ticks: each message leaves at once.
+    this.#pace.beginTick(/** @type {any} */ (process)._exiting === true);
   }
 
   /** The tick is over: writes what it has gathered. */
@@ -333,7 +465,7 @@ class MessageChannel {
     this.#inTick = false;
     this.#pace.endTick();
     const pending = this.#gathered !== '' || this.#queued > 0 || this.#gatheredCallbacks.length > 0;
-    if (pending && !this.#closed) this.#flush();
+    if (pending && this.#life < LIFE.ending) this.#flush();
   }
 
   /**
@@ -370,13 +502,13 @@ class MessageChannel {
     }
     if (this.#gatheredCallbacks.length > 0) {
       const mark = this.#native.pushed;
-      for (const callback of this.#gatheredCallbacks) this.#callbacks.push({ callback, mark });
+      for (const waiting of this.#gatheredCallbacks) {
+        waiting.mark = mark;
+        this.#callbacks.push(waiting);
+      }
       this.#gatheredCallbacks = [];
     }
   }
-
-  /** Whether a write is under way that the event loop goes on with. */
-  #writing = false;
 
   /**
    * @param {number} queued Bytes still to be written.
@@ -387,11 +519,32 @@ class MessageChannel {
     this.#writing = queued > 0;
     if (this.#writing && !wasWriting) this.control.refCounted();
     else if (!this.#writing && wasWriting) this.control.unrefCounted();
+    if (!this.#writing) this.#unreadControl = 0;
+    // The kernel has no memory for it, say: nothing tells when it has.
+    else if (this.#native.stalled) this.#later('write', () => this.#flush({ swallowErrors: true }));
     if (this.#callbacks.length === 0) return;
     const written = this.#native.pushed - queued;
     let done = 0;
     while (done < this.#callbacks.length && this.#callbacks[done].mark <= written) done++;
-    for (const { callback } of this.#callbacks.splice(0, done)) process.nextTick(callback, null);
+    settle(this.#callbacks.splice(0, done), null);
+  }
+
+  /** What is to be tried again after a while. @type {Set<string>} */
+  #toTryAgain = new Set();
+
+  /**
+   * @param {string} what
+   * @param {() => unknown} tryAgain
+   */
+  #later(what, tryAgain) {
+    if (this.#toTryAgain.has(what)) return;
+    this.#toTryAgain.add(what);
+    const timer = setTimeout(() => {
+      this.#toTryAgain.delete(what);
+      if (this.#life < LIFE.ending) tryAgain();
+    }, RETRY_TIME);
+    // A descriptor that is not watched keeps no process alive: while the channel is to do so, the timer does.
+    if (!this.control.hasRef()) timer.unref();
   }
 
   /**
@@ -400,15 +553,17 @@ class MessageChannel {
    * @returns {boolean} What `send` returns then: nothing waits any more.
    */
   #writeFailed(errno, options) {
-    const failed = this.#callbacks.splice(0);
     const error = errors().system(errno, 'write');
+    const failed = this.#callbacks.splice(0);
     this.#queued = 0;
     if (this.#writing) {
       this.#writing = false;
       this.control.unrefCounted();
     }
-    if (failed.length > 0) for (const { callback } of failed) process.nextTick(callback, error);
-    else if (!options?.swallowErrors && !this.#closed) this.#fail(error);
+    if (failed.length > 0) settle(failed, error);
+    else if (!options?.swallowErrors && this.#life < LIFE.ending) this.#fail(error);
+    // When the other side has gone, that is seen by reading. Anything else has cut a frame in two.
+    if (error.code !== 'EPIPE' && error.code !== 'ECONNRESET') this.giveUp(`it could not be written to (${error.code})`);
     return true;
   }
 
@@ -441,9 +596,8 @@ class MessageChannel {
       if (!options.swallowErrors) this.#fail(errors().system(errno, 'write'), callback);
       return this.#queued < HIGH_WATER_MARK;
     }
-    if (typeof callback === 'function') this.#gatheredCallbacks.push(callback);
     this.#queued++; // At least: what is gathered has to be flushed.
-    return this.#afterGathering(options);
+    return this.#afterGathering(options, callback);
   }
 
   /**
@@ -454,7 +608,8 @@ class MessageChannel {
   #pushWithFd(about, message, fd) {
     this.#pushGathered();
     if (this.#advanced) return this.#native.pushBytes(FRAME.handleAdvanced, v8Format().serialize(about, message), fd);
-    const text = JSON.stringify([about, message]);
+    // Named as in Node: `toJSON` is told the name.
+    const text = `[${stringify(about)},${stringify({ __proto__: null, msg: message })}]`;
     return this.#native.pushText(FRAME.handleJson, text, text.length, fd);
   }
 
@@ -466,24 +621,26 @@ class MessageChannel {
    * @returns {boolean} Whether it could be sent.
    */
   sendControl(message, fd = -1) {
-    if (this.#closed || !this.connected) return false;
+    if (this.#life !== LIFE.open || !this.connected) return false;
     this.#pushGathered();
-    const text = JSON.stringify(message);
+    const text = stringify(message);
     if (this.#native.pushText(FRAME.control, text, text.length, fd) < 0) return false;
+    this.#unreadControl += text.length + (fd < 0 ? 0 : WEIGHT_OF_DESCRIPTOR);
     this.#flush({ swallowErrors: true });
+    // What a program sends is its own affair. What we answer must not grow with what a worker asks.
+    if (!this.inWorker && this.#unreadControl > MOST_UNREAD) this.giveUp('it does not read the answers to what it asks');
     return true;
   }
 
   /**
-   * The process ends: what was sent has to leave now. Only a worker waits for that.
+   * The process ends: what was sent has to leave now.
    *
-   * @returns {boolean} As `send`.
+   * @param {number} giveUpAt When, by `now()`. Only a worker waits.
    */
-  flushAtExit() {
-    if (this.#closed) return true;
+  writeOut(giveUpAt) {
+    if (this.#life >= LIFE.ending) return;
     this.#pushGathered();
-    const patience = this.inWorker ? Math.max(0, Math.ceil((giveUpAt ?? 0) - now())) : 0;
-    return this.#native.flushBlocking(patience) < HIGH_WATER_MARK;
+    this.#native.flushBlocking(this.inWorker ? Math.max(0, Math.ceil(giveUpAt - now())) : 0);
   }
 
   /** Ends the channel when everything that was sent before is written. */
@@ -493,14 +650,14 @@ class MessageChannel {
       return;
     }
     this.#target.connected = false;
-    this.#disconnecting = true;
+    this.#life = Math.max(this.#life, LIFE.closing);
     this.#flush({ swallowErrors: true });
     if (this.#queued === 0) this.#finish();
   }
 
   /** Closes it where nobody has heard of it yet: there never was another side. */
   abandon() {
-    this.#closed = true;
+    this.#life = LIFE.closed;
     channels.delete(this);
     Object.assign(this.#target, { connected: false, channel: null });
     if (typeof this.#target._closesNeeded === 'number') this.#target._closesNeeded--;
@@ -508,25 +665,54 @@ class MessageChannel {
     this.#end.receive = undefined;
   }
 
+  /**
+   * Ends the channel at once, as the other side breaks the rules. That is reported with `ERR_RCLUSTER_MALFORMED_MESSAGE`.
+   *
+   * @param {string} what Completes "The channel was closed: …".
+   */
+  giveUp(what) {
+    if (this.#life >= LIFE.ending) return;
+    // Before the end is told, of which a worker dies.
+    process.nextTick(() => this.#onMalformed(errors().malformed(what)));
+    this.#finish();
+    // Nothing of it is worth anything: neither what was read nor what waits to be written.
+    this.#native.close();
+  }
+
   #finish() {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#life >= LIFE.ending) return;
+    this.#life = LIFE.ending;
     channels.delete(this);
     this.#target.connected = false;
     this.#target.channel = null;
-    const target = this.#target;
-    const unsent = [...this.#callbacks.splice(0).map(({ callback }) => callback), ...this.#gatheredCallbacks.splice(0)];
-    for (const callback of unsent) process.nextTick(callback, errors().channelClosed());
-    process.nextTick(() => {
-      this.#native.close();
-      this.#end.receive = undefined;
+    const unsent = [...this.#callbacks.splice(0), ...this.#gatheredCallbacks.splice(0)];
+    if (unsent.length > 0) settle(unsent, errors().channelClosed());
+    // What has been read is delivered first: `delivered` tells when.
+    if (!this.#native.endReading()) process.nextTick(() => this.#close());
+  }
+
+  #close() {
+    if (this.#interrupted > 0) {
+      process.nextTick(() => this.#close());
+      return;
+    }
+    this.#life = LIFE.closed;
+    this.#native.close();
+    this.#end.receive = undefined;
+    // Each by itself: any of them may throw.
+    process.nextTick(() => this.#countClose());
+    try {
       this.#socketLists?.close();
-      this.#onClosed();
-      target.emit('disconnect');
-      if (typeof target._closesNeeded === 'number' && ++target._closesGot === target._closesNeeded) {
-        target.emit('close', target.exitCode, target.signalCode);
-      }
-    });
+    } finally {
+      this.#target.emit('disconnect');
+    }
+  }
+
+  #countClose() {
+    const target = this.#target;
+    if (typeof target._closesNeeded === 'number' && ++target._closesGot === target._closesNeeded) {
+      target.emit('close', target.exitCode, target.signalCode);
+    }
   }
 
   /**
@@ -549,12 +735,12 @@ class MessageChannel {
   #gotJson(text) {
     let messages;
     try {
-      messages = JSON.parse(text);
+      messages = parse(text);
     } catch (error) {
-      this.#malformed(/** @type {Error} */ (error).message);
+      this.giveUp(/** @type {Error} */ (error).message);
       return;
     }
-    this.#emitAll(messages);
+    this.#emitAll(messages, text.length);
   }
 
   /**
@@ -565,91 +751,106 @@ class MessageChannel {
   #onEvent(kind, payload, fd) {
     switch (kind) {
       case EVENT.advancedRun:
-        return this.#understand(() => v8Format().deserializeRun(payload), this.#emitAll);
+        return this.#understand(
+          () => v8Format().deserializeRun(payload),
+          (messages) => this.#emitAll(messages, payload.length),
+        );
       case FRAME.advanced:
-        return this.#understand(() => v8Format().deserialize(payload, 1), this.#emitAll);
+        return this.#understand(
+          () => v8Format().deserialize(payload, 1),
+          (messages) => this.#emitAll(messages, payload.length),
+        );
       case FRAME.control:
-        return this.#understand(() => JSON.parse(payload), (message) => this.#gotControl(message, fd), fd);
+        return this.#understand(() => parse(payload), (message) => this.#gotControl(message, fd), fd);
       case FRAME.handleJson:
-        return this.#understand(() => JSON.parse(payload), (parts) => this.#gotHandle(parts, fd), fd);
+        return this.#understand(() => partsOf(parse(payload)), (parts) => this.#gotHandle(parts, fd), fd);
       case FRAME.handleAdvanced:
         return this.#understand(() => v8Format().deserialize(payload, 2), (parts) => this.#gotHandle(parts, fd), fd);
       case FRAME.text:
         return this.#gotText(payload);
-      case FRAME.jsonWithTexts:
-        return this.#understand(() => [putTogether(payload, this.#texts.splice(0))], this.#emitAll);
+      case FRAME.jsonWithTexts: {
+        const texts = this.#texts.splice(0);
+        return this.#understand(
+          () => [putTogether(parse(payload), texts)],
+          (messages) => this.#emitAll(messages, payload.length + lengthOf(texts)),
+        );
+      }
+      case FRAME.jsonAlone:
+        return this.#understand(() => [parse(payload)], (messages) => this.#emitAll(messages, payload.length));
       case EVENT.progress:
-        this.#written(payload, this.#writing);
-        if (this.#disconnecting && payload === 0) this.#finish();
+        this.#written(this.#native.queued, this.#writing);
+        if (this.#life === LIFE.closing && this.#queued === 0) this.#finish();
         return undefined;
       case EVENT.writeFailed:
         // Nobody is calling `send` now: the callbacks tell, and the end of the channel.
         this.#writeFailed(payload, { swallowErrors: true });
-        if (this.#disconnecting) this.#finish();
+        if (this.#life === LIFE.closing) this.#finish();
         return undefined;
       case EVENT.malformed:
-        return this.#malformed(payload);
-      case EVENT.outOfDescriptors:
-        setTimeout(() => this.#closed || this.#native.resume(), RETRY_TIME).unref();
-        return undefined;
+        return this.giveUp(payload);
+      case EVENT.pause:
+        return this.#later('read', () => this.#native.resume());
       case EVENT.end:
         return this.#finish();
+      case EVENT.delivered:
+        return this.#close();
       default:
         discard(fd);
-        return this.#malformed('a frame has no business here');
+        return this.giveUp('a frame has no business here');
     }
   }
 
   /** @param {string} text Of a message that is still to come. */
   #gotText(text) {
     this.#texts.push(text);
-    if (areTooMuch(this.#texts)) this.#malformed('more text came than a message has');
+    if (areTooMuch(this.#texts)) this.giveUp('more text came than a message has');
   }
 
   /**
    * What the other side writes may be anything: what cannot be understood ends the channel, and harms nobody else.
    *
    * @template T
-   * @param {() => T} parse
+   * @param {() => T} read
    * @param {(parsed: T) => void} use
    * @param {number} [fd] The descriptor that came along, closed when nobody can use it.
    */
-  #understand(parse, use, fd = -1) {
+  #understand(read, use, fd = -1) {
     let parsed;
     try {
-      parsed = parse();
+      parsed = read();
     } catch (error) {
       discard(fd);
-      this.#malformed(/** @type {Error} */ (error).message);
+      this.giveUp(/** @type {Error} */ (error).message);
       return;
     }
-    use.call(this, parsed);
+    use(parsed);
   }
 
   /**
-   * The other side broke a rule: the channel ends with an error.
-   *
-   * @param {string} what
+   * @param {any[]} messages
+   * @param {number} size Characters or bytes of all of them.
    */
-  giveUp(what) {
-    this.#malformed(what);
+  #emitAll(messages, size) {
+    this.#arrived = { size, messages: messages.length };
+    this.#emitFrom(messages, 0);
   }
 
-  /** @param {string} what */
-  #malformed(what) {
-    if (this.#closed) return;
-    this.#finish();
-    process.nextTick(() => this.#onMalformed(errors().malformed(what)));
-  }
-
-  /** @param {any[]} messages */
-  #emitAll(messages) {
-    let index = 0;
+  /**
+   * @param {any[]} messages
+   * @param {number} index
+   */
+  #emitFrom(messages, index) {
     try {
-      while (index < messages.length && !this.#closed) this.#emit(messages[index++], undefined);
+      while (index < messages.length) this.#emit(messages[index++], undefined);
     } finally {
       // A listener has thrown: if the process goes on, the rest follows.
-      if (index < messages.length) process.nextTick(() => this.#emitAll(messages.slice(index)));
+      if (index < messages.length) {
+        this.#interrupted++;
+        process.nextTick(() => {
+          this.#interrupted--;
+          this.#emitFrom(messages, index);
+        });
+      }
     }
   }
 
@@ -659,7 +860,34 @@ class MessageChannel {
    */
   #emit(message, handle) {
     if (isInternal(message)) this.#target.emit('internalMessage', message, handle);
-    else this.deliver(message, handle);
+    else if (this.#mailbox === undefined && this.#hears()) this.#target.emit('message', message, handle);
+    else this.#keep(message, handle);
+  }
+
+  /**
+   * @param {any} message
+   * @param {any} handle
+   */
+  #keep(message, handle) {
+    if (this.#mailbox === undefined) {
+      const { Mailbox } = require('./mailbox.js');
+      this.#mailbox = new Mailbox(this.#target, () => this.deliverKept());
+    }
+    this.#mailbox.put(message, handle, this.#arrived.size / this.#arrived.messages);
+    // A program that has removed everything from `process` is not seen when it begins to listen.
+    this.deliverKept();
+  }
+
+  /** Somebody may listen now: delivers what was kept. */
+  deliverKept() {
+    if (this.#mailbox === undefined || !this.#hears()) return;
+    try {
+      this.#mailbox.deliver();
+    } finally {
+      if (this.#mailbox.isEmpty) this.#mailbox = this.#mailbox.close();
+      // A listener has thrown.
+      else process.nextTick(() => this.deliverKept());
+    }
   }
 
   /**
@@ -668,23 +896,24 @@ class MessageChannel {
    */
   #gotControl(message, fd) {
     const problem = problemOf(message, this.inWorker ? 'primary' : 'worker', fd >= 0);
-    if (problem === undefined && !SOCKET_ACTS.has(message.act)) {
+    // As in Node, the two sides have nothing more to tell each other then.
+    const isLate = this.#life >= LIFE.ending;
+    if (problem === undefined && !isLate && !SOCKET_ACTS.has(message.act)) {
       this.#onControl(message, fd);
       return;
     }
     discard(fd);
     // What comes from a worker breaks a rule also when it asks more than may be asked at a time.
-    const broken = problem ?? (this.socketLists.onControl(message) ? undefined : 'more questions wait than may be asked');
+    const broken = problem ?? (isLate || this.socketLists.onControl(message) ? undefined : 'more questions wait than may be asked');
     // A worker that got nonsense from its primary has nobody else to serve for.
-    if (broken !== undefined && !this.inWorker) this.#malformed(broken);
+    if (broken !== undefined && !this.inWorker) this.giveUp(broken);
   }
 
   /**
-   * @param {any} parts
+   * @param {any[]} parts
    * @param {number} fd
    */
-  #gotHandle(parts, fd) {
-    const [about, message] = Array.isArray(parts) ? parts : [];
+  #gotHandle([about, message], fd) {
     if (this.#isHeard?.(isInternal(message)) === false) {
       handles().discardForeign(fd);
       return;
@@ -693,9 +922,39 @@ class MessageChannel {
   }
 }
 
+/**
+ * The tick of a `send` is over: tells its sender what has become of it, or keeps the context in which that is to be told.
+ *
+ * @param {Waiting} waiting
+ */
+function tellOrWait(waiting) {
+  if (waiting.outcome !== undefined) waiting.callback(waiting.outcome);
+  else waiting.context = new (require('node:async_hooks').AsyncResource)('RCLUSTERWRITE');
+}
+
+/**
+ * @param {Waiting[]} done
+ * @param {Error | null} outcome
+ */
+function settle(done, outcome) {
+  for (const waiting of done) {
+    waiting.outcome = outcome;
+    // Otherwise its tick is still to come, and tells.
+    if (waiting.context) process.nextTick(() => waiting.context?.runInAsyncScope(waiting.callback, undefined, outcome));
+  }
+}
+
+/**
+ * @param {any} pair
+ * @returns {any[]} What came with a handle: what the handle is, and the message.
+ */
+function partsOf([about, { msg }]) {
+  return [about, msg];
+}
+
 /** @param {number} fd A descriptor that nobody wants, or -1. */
 function discard(fd) {
-  if (fd >= 0) load().closeFd(fd);
+  if (fd >= 0) load().closeForeign(fd);
 }
 
 /**

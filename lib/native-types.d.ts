@@ -5,10 +5,12 @@ export type OnEvent = (kind: Event, payload: string | Buffer | number, fd: numbe
 
 export interface Channel {
   resume(): void;
+  endReading(): boolean;
   pushText(kind: number, text: string, length: number, fd: number): number;
   pushBytes(kind: number, bytes: Buffer, fd: number): number;
   writeText(kind: number, text: string, length: number): number;
   flush(): number;
+  readonly stalled: boolean;
   flushBlocking(milliseconds: number): number;
   readonly queued: number;
   readonly pushed: number;

@@ -29,6 +29,7 @@ const LAST_PIECE = 64;
 class Pace {
   #sentThisTick = 0;
   #sentLastTick = 0;
+  #isEnding = false;
   /** Whether this tick has become a burst, or goes on with one: then not even its first messages leave by themselves. */
   #inBurst = false;
   /** How many messages the piece is to have, and has. */
@@ -37,9 +38,11 @@ class Pace {
   /** By the clock of the wall, which is the quickest to read: when it is put right, a burst leaves earlier or later. */
   #since = 0;
 
-  beginTick() {
+  /** @param {boolean} [isEnding] Whether there may be no end of this tick, so that nothing may wait for it. */
+  beginTick(isEnding = false) {
     this.#inBurst = false;
-    if (this.#sentLastTick > BURST && Date.now() - this.#since < BURST_PAUSE) this.#beginBurst();
+    this.#isEnding = isEnding;
+    if (this.#sentLastTick > BURST && !isEnding && Date.now() - this.#since < BURST_PAUSE) this.#beginBurst();
   }
 
   endTick() {
@@ -56,7 +59,7 @@ class Pace {
   isDue(waiting) {
     this.#sentThisTick++;
     if (!this.#inBurst) {
-      if (this.#sentThisTick <= BURST) return true;
+      if (this.#sentThisTick <= BURST || this.#isEnding) return true;
       this.#beginBurst();
     }
     const due =
@@ -82,57 +85,71 @@ class Pace {
 
 /** A text is long from so many characters on. */
 const LONG_TEXT = 16 * 1024;
-/** The most of them in one message, and the most properties that are looked at. */
+/** The most of them in one message. */
 const MOST_TEXTS = 32;
+/** The most properties of a message that is looked at. */
+const MOST_PROPERTIES = 64;
 /** The most characters of all of them together: in UTF-8 less than a frame may hold. */
 const MOST_TEXT = 2 ** 28;
 
+const { defineProperty, getOwnPropertyDescriptor, getPrototypeOf, keys } = Object;
+
 /**
- * Takes long texts out of a plain object. Looks for them among its first properties, where they usually are.
+ * Takes long texts out of a plain object, of which nothing can notice that it is looked at.
  *
  * @param {any} message An object, or null.
- * @returns {{ json: string, texts: string[] } | undefined} The texts, and the JSON of `[their names, the rest]`;
- *   nothing when there are none. Throws when the rest has no JSON form.
+ * @param {(value: any) => string | undefined} stringify
+ * @returns {{ json: string, texts: string[] } | undefined} The texts, and the JSON of `[their names, the rest]`; nothing when
+ *   there are none.
  */
-function takeApart(message) {
-  // Says the same as the prototype nearly always, and sooner: most messages have no long text.
-  if (message === null || message.constructor !== Object) return undefined;
-  /** @type {string[] | undefined} */
-  let names;
-  let looked = 0;
-  for (const name in message) {
-    const value = message[name];
-    if (typeof value === 'string' && value.length >= LONG_TEXT) (names ??= []).push(name);
-    if (++looked === MOST_TEXTS) break;
+function takeApart(message, stringify) {
+  if (message === null || require('node:util').types.isProxy(message)) return undefined;
+  if (getPrototypeOf(message) !== Object.prototype || 'toJSON' in message) return undefined;
+  const properties = keys(message);
+  if (properties.length > MOST_PROPERTIES) return undefined;
+  /** @type {any} */
+  const rest = {};
+  const names = [];
+  const texts = [];
+  for (const name of properties) {
+    const descriptor = getOwnPropertyDescriptor(message, name);
+    // A getter is left to `stringify`, which calls it in its turn.
+    if (!descriptor || descriptor.get || descriptor.set) return undefined;
+    if (typeof descriptor.value === 'string' && descriptor.value.length >= LONG_TEXT) {
+      names.push(stringify(name));
+      texts.push(descriptor.value);
+      descriptor.value = '';
+    }
+    defineProperty(rest, name, descriptor);
   }
-  if (!names || Object.getPrototypeOf(message) !== Object.prototype || 'toJSON' in message) return undefined;
-  const rest = { ...message };
-  const texts = names.map((name) => rest[name]);
-  if (!canTravelBeside(texts)) return undefined;
-  for (const name of names) rest[name] = '';
-  return { json: JSON.stringify([names, rest]), texts };
+  if (texts.length === 0 || texts.length > MOST_TEXTS || !canTravelBeside(texts)) return undefined;
+  try {
+    return { json: `[[${names.join()}],${stringify(rest)}]`, texts };
+  } catch {
+    // Without texts taken out the error says the same as Node's.
+    return undefined;
+  }
 }
 
 /**
- * Whether values are texts that come out as they went in.
+ * Whether texts come out as they went in.
  *
- * @param {any[]} texts
+ * @param {string[]} texts
  */
 function canTravelBeside(texts) {
   // Half a surrogate pair has no form in UTF-8; JSON escapes it.
-  const isText = (/** @type {any} */ text) => typeof text === 'string' && /** @type {any} */ (text).isWellFormed();
-  return texts.every(isText) && lengthOf(texts) <= MOST_TEXT;
+  return lengthOf(texts) <= MOST_TEXT && texts.every((/** @type {any} */ text) => text.isWellFormed());
 }
 
 /**
  * The opposite. Throws when what has come does not fit together.
  *
- * @param {string} json
+ * @param {any} parts Names and the rest, parsed.
  * @param {string[]} texts
  * @returns {any} The message.
  */
-function putTogether(json, texts) {
-  const [names, message] = JSON.parse(json);
+function putTogether(parts, texts) {
+  const [names, message] = parts;
   if (names.length !== texts.length) throw new Error('a message came with other texts than it names');
   for (const [index, name] of names.entries()) message[name] = texts[index];
   return message;
@@ -152,4 +169,4 @@ function lengthOf(texts) {
   return texts.reduce((sum, { length }) => sum + length, 0);
 }
 
-module.exports = { Pace, areTooMuch, putTogether, takeApart };
+module.exports = { LONG_TEXT, Pace, areTooMuch, lengthOf, putTogether, takeApart };

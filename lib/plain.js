@@ -3,10 +3,13 @@
 // Which messages are the same in JSON as in V8's format. With `serialization: 'advanced'` those travel as JSON, which is
 // several times as fast for small ones: V8's format takes two objects of C++ per message.
 
-const { isProxy } = require('node:util').types;
+const { types } = require('node:util');
 
-const { getPrototypeOf, keys, prototype: ofObjects } = Object;
+const { isAnyArrayBuffer, isMap, isProxy, isSet } = types;
+const { getOwnPropertyDescriptor, getPrototypeOf, keys, prototype: ofObjects } = Object;
 const { isArray, prototype: ofArrays } = Array;
+const { isView } = ArrayBuffer;
+const { toStringTag } = Symbol;
 const tagOf = Function.prototype.call.bind(ofObjects.toString);
 
 /** The most that a message may hold: one for each value, two more for each object, one for 64 characters of text. */
@@ -17,18 +20,17 @@ let budget = 0;
 const seen = [];
 
 /**
- * Whether a message is small and comes out of JSON exactly as it would come out of V8's format.
+ * Whether a message is small and comes out of JSON exactly as it would come out of V8's format. Nothing of it can notice that it
+ * is looked at: a message with getters is none.
  *
  * @param {unknown} message
  * @returns {boolean}
  */
 function isPlain(message) {
   budget = BUDGET;
-  try {
-    return isPlainValue(message);
-  } finally {
-    seen.length = 0;
-  }
+  const plain = isPlainValue(message);
+  if (seen.length > 0) seen.length = 0;
+  return plain;
 }
 
 /**
@@ -54,21 +56,50 @@ function isPlainValue(value) {
 }
 
 /**
- * @param {object} object
+ * @param {any} object
  * @returns {boolean}
  */
 function isPlainObject(object) {
   budget -= 2;
   if (isProxy(object) || seen.includes(object) || 'toJSON' in object) return false;
   seen.push(object);
-  const names = keys(object);
-  if (isArray(object)) {
-    // Neither holes nor properties of its own.
-    return getPrototypeOf(object) === ofArrays && names.length === object.length && object.every(isPlainValue);
+  if (isArray(object)) return isPlainArray(object);
+  // Classes may hide what they are, behind this prototype as well.
+  if (getPrototypeOf(object) !== ofObjects || toStringTag in object || tagOf(object) !== '[object Object]') return false;
+  if (isMap(object) || isSet(object) || isAnyArrayBuffer(object) || isView(object)) return false;
+  let count = 0;
+  for (const name in object) {
+    // Without one it is a member of `Object.prototype`, which is not sent.
+    const property = getOwnPropertyDescriptor(object, name);
+    if (property === undefined) continue;
+    if (property.get !== undefined || property.set !== undefined || !isPlainValue(property.value)) return false;
+    count++;
   }
-  // Classes may hide what they are; `arguments` and errors cannot, not even with this prototype.
-  if (getPrototypeOf(object) !== ofObjects || tagOf(object) !== '[object Object]') return false;
-  return names.every((name) => isPlainValue(/** @type {any} */ (object)[name]));
+  return count > 0 || !isSpecial(object);
+}
+
+/**
+ * Neither properties of its own nor, as `undefined` is not plain, holes.
+ *
+ * @param {unknown[]} array
+ * @returns {boolean}
+ */
+function isPlainArray(array) {
+  const { length } = array;
+  if (length > budget || getPrototypeOf(array) !== ofArrays || keys(array).length !== length) return false;
+  for (let index = 0; index < length; index++) if (!isPlainValue(array[index])) return false;
+  return true;
+}
+
+/**
+ * Whether an object without properties is more than it looks.
+ *
+ * @param {object} object
+ */
+function isSpecial(object) {
+  const { isExternal, isGeneratorObject, isMapIterator, isPromise, isSetIterator, isWeakMap, isWeakSet } = types;
+  const tests = [isPromise, isWeakMap, isWeakSet, isMapIterator, isSetIterator, isGeneratorObject, isExternal];
+  return tests.some((test) => test(object));
 }
 
 module.exports = { isPlain };

@@ -188,9 +188,7 @@ function takeOver(cluster) {
         if (opened.worker) onControl(opened.worker, message, fd);
         else if (fd >= 0) load().closeForeign(fd);
       },
-      deliver: (message, handle) => child.emit('message', message, handle),
       isHeard: (isInternal) => opened.isHeard(isInternal),
-      onClosed: () => {},
       onMalformed(error) {
         if (opened.worker) happen(opened.worker, 'malformed', { error });
         else process.emitWarning(`Worker ${id}: ${error.message}`, { code: 'ERR_RCLUSTER_MALFORMED_MESSAGE' });

@@ -13,9 +13,6 @@ const { NO_HANDLE, Servers } = require('./servers.js');
 const LOOKS = 20;
 const LOOK = 5;
 
-/** How many messages are kept for a worker that does not listen for them yet. */
-const KEPT_MESSAGES = 1024;
-
 /**
  * Replaces the members of the built-in module.
  *
@@ -32,15 +29,14 @@ function takeOver(cluster) {
     advanced,
     inWorker: true,
     onControl,
-    deliver,
-    onClosed: () => {},
+    hears,
     onMalformed: (error) => /** @type {any} */ (process).emit('error', error),
   });
   countListeners(channel);
 
   const worker = new cluster.Worker({ id, process, state: 'online' });
-  // The constructor of `Worker` has taken this many.
-  const ownListeners = process.listenerCount('message');
+  // The constructor of `Worker` listens to pass messages on.
+  const passOn = process.listeners('message').at(-1);
   cluster.worker = worker;
   const servers = new Servers(
     (onConnection) => side.queue(onConnection),
@@ -112,32 +108,22 @@ function takeOver(cluster) {
     }
   }
 
-  /** Messages that came before anybody listened. @type {[any, any][]} */
-  const kept = [];
+  /** Whether anybody of the program has ever listened for messages. Until then they are kept; from then on as in Node. */
+  let heard = false;
+  const hasListener = () =>
+    process.listeners('message').some((listener) => listener !== passOn) || worker.listenerCount('message') > 0;
 
-  const hasListener = () => process.listenerCount('message') > ownListeners || worker.listenerCount('message') > 0;
-
-  /**
-   * @param {any} message
-   * @param {any} handle
-   */
-  function deliver(message, handle) {
-    if (kept.length > 0 || !hasListener()) {
-      if (kept.length < KEPT_MESSAGES) kept.push([message, handle]);
-      return false;
-    }
-    process.emit('message', message, handle);
-    return true;
-  }
-
-  function deliverKept() {
-    while (kept.length > 0 && hasListener()) process.emit('message', .../** @type {[any, any]} */ (kept.shift()));
+  function hears() {
+    return process.listenerCount('message') > 0 && (heard ||= hasListener());
   }
   for (const emitter of [process, worker]) {
     emitter.on('newListener', (/** @type {string} */ event) => {
-      if (event === 'message' && kept.length > 0) process.nextTick(deliverKept);
+      if (event !== 'message') return;
+      heard = true;
+      process.nextTick(deliverKept);
     });
   }
+  const deliverKept = () => channel.deliverKept();
 
   // What `net` and `dgram` call when a server of this process is to listen.
   cluster._getServer = function getServer(/** @type {any} */ server, /** @type {any} */ options, /** @type {any} */ callback) {

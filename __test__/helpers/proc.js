@@ -50,6 +50,16 @@ function openDescriptors(pid) {
     .sort();
 }
 
+/**
+ * @param {number} pid
+ * @returns {number} clock ticks (100 per second) of processor time that it has used: one that has nothing to do uses none
+ */
+function ticksOf(pid) {
+  const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return Number(fields[11]) + Number(fields[12]);
+}
+
 /** @param {string} folder */
 function readdir(folder) {
   try {
@@ -59,4 +69,4 @@ function readdir(folder) {
   }
 }
 
-module.exports = { childrenOf, isAlive, openDescriptors };
+module.exports = { childrenOf, isAlive, openDescriptors, ticksOf };

@@ -28,6 +28,7 @@ const { startScript } = require('./run');
  * @property {Record<string, string>} [env]
  * @property {string[]} [execArgv]
  * @property {number} [descriptors] how many the processes may have
+ * @property {string[]} [through] a command that starts node, instead of that
  * @property {number} [timeout] ms
  *
  * @typedef {object} Outcome
@@ -55,9 +56,10 @@ function sourceOf(scenario) {
  * @param {Scenario} scenario
  * @param {ScenarioOptions} [options]
  */
-function startScenario(scenario, { side = 'rcluster', args = null, env = {}, execArgv = [], descriptors } = {}) {
+function startScenario(scenario, { side = 'rcluster', args = null, env = {}, execArgv = [], descriptors, through } = {}) {
   const TEST_SCENARIO = JSON.stringify({ side, args, source: sourceOf(scenario) });
-  const limited = descriptors && { node: 'prlimit', execArgv: [`--nofile=${descriptors}`, process.execPath, ...execArgv] };
+  const [node, ...first] = through ?? (descriptors ? ['prlimit', `--nofile=${descriptors}`] : []);
+  const limited = node && { node, execArgv: [...first, process.execPath, ...execArgv] };
   return startScript('__test__/fixtures/scenario.js', { env: { ...env, TEST_SCENARIO }, execArgv, ...limited });
 }
 

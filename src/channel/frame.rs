@@ -13,8 +13,11 @@ use crate::sys::scm::MAX_FDS;
 /// Bytes of a header.
 pub const HEADER: usize = 8;
 
-/// The longest payload: what still fits in one V8 string or Buffer on every Node that is supported, with room to spare.
-pub const MAX_PAYLOAD: usize = 1 << 30;
+/// The longest payload: the longest string that V8 has, in UTF-8, and the longest Buffer that Node's own channel can send.
+pub const MAX_PAYLOAD: usize = i32::MAX as usize;
+
+/// The same of a control message: it is parsed for the other side, whoever that is, and most are some hundred bytes.
+pub const MAX_CONTROL: usize = 1 << 20;
 
 /// Where a header says how many descriptors are attached to its first byte.
 pub const BATCH_OFFSET: usize = 6;
@@ -39,13 +42,15 @@ pub enum Kind {
     Text = 7,
     /// A user message that long texts were taken out of: JSON of `[their names, the rest]`.
     JsonWithTexts = 8,
+    /// One user message, whose JSON may be as long as a string can be.
+    JsonAlone = 9,
 }
 
 impl Kind {
     /// The kind with this number.
     pub fn from_number(number: u8) -> Option<Kind> {
-        use Kind::{Advanced, Control, HandleAdvanced, HandleJson, Hello, Json, JsonWithTexts, Text};
-        [Json, Advanced, Control, HandleJson, HandleAdvanced, Hello, Text, JsonWithTexts]
+        use Kind::{Advanced, Control, HandleAdvanced, HandleJson, Hello, Json, JsonAlone, JsonWithTexts, Text};
+        [Json, Advanced, Control, HandleJson, HandleAdvanced, Hello, Text, JsonWithTexts, JsonAlone]
             .into_iter()
             .find(|kind| *kind as u8 == number)
     }
@@ -53,11 +58,16 @@ impl Kind {
     /// How many descriptors such a frame may carry, at least and at most.
     fn descriptors(self) -> std::ops::RangeInclusive<u8> {
         match self {
-            Kind::Json | Kind::Advanced | Kind::Text | Kind::JsonWithTexts => 0..=0,
+            Kind::Json | Kind::Advanced | Kind::Text | Kind::JsonWithTexts | Kind::JsonAlone => 0..=0,
             Kind::Control => 0..=1,
             Kind::HandleJson | Kind::HandleAdvanced => 1..=1,
             Kind::Hello => 2..=2,
         }
+    }
+
+    /// The longest payload of such a frame.
+    fn longest(self) -> usize {
+        if self == Kind::Control { MAX_CONTROL } else { MAX_PAYLOAD }
     }
 
     /// Whether the payload is text.
@@ -83,7 +93,7 @@ impl Header {
     /// The header's bytes. `None` when the payload is too long or the kind cannot carry so many descriptors.
     pub fn encode(self) -> Option<[u8; HEADER]> {
         let sound = self.kind.descriptors().contains(&self.fds) && usize::from(self.batch) <= MAX_FDS;
-        if self.length > MAX_PAYLOAD || !sound {
+        if self.length > self.kind.longest() || !sound {
             return None;
         }
         let [a, b, c, d] = u32::try_from(self.length).ok()?.to_le_bytes();
@@ -122,5 +132,8 @@ mod tests {
             assert_eq!(Header::decode(bad), None, "byte {index} = {value}");
         }
         assert_eq!(Header { length: MAX_PAYLOAD + 1, kind: Kind::Json, fds: 0, batch: 0 }.encode(), None);
+        let control = |length| Header { length, kind: Kind::Control, fds: 0, batch: 0 }.encode();
+        assert!(control(MAX_CONTROL).is_some());
+        assert_eq!(control(MAX_CONTROL + 1), None);
     }
 }

@@ -7,8 +7,8 @@ use std::mem;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use super::frame::{HEADER, Header, Kind};
-use crate::sys::descriptors;
 use crate::sys::scm::{self, MAX_FDS};
+use crate::sys::{descriptors, foreign};
 
 /// Bytes asked for in one read, unless a frame is known to be longer.
 const CHUNK: usize = 64 * 1024;
@@ -47,6 +47,12 @@ pub enum Delivery {
 pub struct Malformed(pub &'static str);
 
 const MISSING: Malformed = Malformed("a frame came without the descriptor that it promised");
+const SURPLUS: Malformed = Malformed("descriptors came that no frame asked for");
+
+/// Closes descriptors of the other side's that nobody has taken.
+fn let_go(fds: impl IntoIterator<Item = OwnedFd>) {
+    fds.into_iter().for_each(foreign::close);
+}
 
 /// What was read and not delivered yet.
 #[derive(Default)]
@@ -117,20 +123,31 @@ impl Inbox {
         self.bytes.try_reserve_exact(room).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
         let asked = limit.min(self.bytes.capacity() - self.bytes.len()).min(most);
         let mut fds = Vec::new();
-        let received = match scm::receive_append(socket, &mut self.bytes, asked, &mut fds) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Read::Nothing),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(Read::End),
-            other => other?,
+        let received = loop {
+            match scm::receive_append(socket, &mut self.bytes, asked, &mut fds) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Read::Nothing),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(Read::End),
+                other => break other?,
+            }
         };
         self.fds.extend(fds);
         Ok(if received.bytes == 0 { Read::End } else { Read::Bytes { all: received.bytes == asked } })
+    }
+
+    /// Whether [`Inbox::next_delivery`] has something to say.
+    pub fn has_delivery(&self) -> bool {
+        match self.long {
+            Some(header) => self.bytes.len() >= lead(header.kind) + header.length,
+            None => !matches!(self.whole_frame(), Ok(None)),
+        }
     }
 
     /// The next run of whole frames, if there is one.
     pub fn next_delivery(&mut self) -> Result<Option<Delivery>, Malformed> {
         if let Some(header) = self.long {
             if self.bytes.len() < lead(header.kind) + header.length {
-                return Ok(None);
+                return self.check_surplus(usize::from(header.batch)).map(|()| None);
             }
             self.long = None;
             let mut payload = mem::take(&mut self.bytes);
@@ -142,8 +159,14 @@ impl Inbox {
             return self.single(header, payload).map(Some);
         }
         let Some(first) = self.whole_frame()? else {
+            let announced = match self.header()? {
+                Some(header) => usize::from(header.batch),
+                // Of a header that is not whole yet.
+                None if self.start < self.bytes.len() => MAX_FDS,
+                None => 0,
+            };
             self.give_scratch_back();
-            return self.check_surplus();
+            return self.check_surplus(announced).map(|()| None);
         };
         if first.fds == 0 && first.kind == Kind::Json {
             return self.run(first, b"[", b",", b"]", Kind::Json).map(|text| Some(Delivery::JsonArray(text)));
@@ -180,8 +203,12 @@ impl Inbox {
         Ok(Delivery::Frame(header.kind, payload, self.fds.drain(..count).collect()))
     }
 
-    /// The descriptors of a batch have come with its first byte.
+    /// The descriptors of a batch have come with its first byte. By then those of the one before have been asked for: what
+    /// nobody asks for is no more than one batch.
     fn begin_batch(&mut self, header: Header) -> Result<(), Malformed> {
+        if header.batch > 0 && self.owed > 0 {
+            return Err(SURPLUS);
+        }
         self.owed += usize::from(header.batch);
         if self.fds.len() < self.owed { Err(MISSING) } else { Ok(()) }
     }
@@ -191,20 +218,9 @@ impl Inbox {
         Ok(header.filter(|header| self.bytes.len() - self.start >= HEADER + header.length))
     }
 
-    /// Descriptors that no frame asks for, when all that was read has been delivered.
-    fn check_surplus(&mut self) -> Result<Option<Delivery>, Malformed> {
-        let announced = match self.header()? {
-            Some(header) => usize::from(header.batch),
-            // Of a header that is not whole yet.
-            None if self.start < self.bytes.len() => MAX_FDS,
-            None => 0,
-        };
-        let expected = self.owed + announced;
-        if self.fds.len() > expected {
-            self.fds.clear();
-            return Err(Malformed("descriptors came that no frame asked for"));
-        }
-        Ok(None)
+    /// Descriptors that no frame asks for, when all whole frames have been delivered. `announced`: by what is read of the next.
+    fn check_surplus(&self, announced: usize) -> Result<(), Malformed> {
+        if self.fds.len() > self.owed + announced { Err(SURPLUS) } else { Ok(()) }
     }
 
     /// All whole frames of `kind` from here on, in one.
@@ -237,12 +253,18 @@ impl Inbox {
     }
 }
 
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        let_go(self.fds.drain(..));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::channel::outbox::{Outbox, TooLong};
     use crate::sys::socket;
-    use std::os::fd::AsFd;
+    use std::os::fd::{AsFd, AsRawFd};
 
     fn pair() -> (OwnedFd, OwnedFd) {
         socket::stream_pair().unwrap()
@@ -307,7 +329,7 @@ mod tests {
         let (here, there) = pair();
         let long = vec![b'x'; 3_000_000];
         let mut outbox = Outbox::default();
-        outbox.push_vec(Kind::Control, long.clone(), Vec::new()).unwrap();
+        outbox.push_vec(Kind::JsonAlone, long.clone(), Vec::new()).unwrap();
         outbox.push_vec(Kind::Json, b"7".to_vec(), Vec::new()).unwrap();
         outbox.push_vec(Kind::Json, long.clone(), Vec::new()).unwrap();
         outbox.push_vec(Kind::Json, b"8".to_vec(), Vec::new()).unwrap();
@@ -316,11 +338,42 @@ mod tests {
             outbox.write(here.as_fd()).unwrap();
             got.extend(drain(&mut inbox, &there).unwrap());
         }
-        assert!(matches!(&got[0], Delivery::Frame(Kind::Control, text, _) if *text == long));
+        assert!(matches!(&got[0], Delivery::Frame(Kind::JsonAlone, text, _) if *text == long));
         assert!(matches!(&got[1], Delivery::JsonArray(text) if text == b"[7]"));
         let array = [b"[", long.as_slice(), b"]"].concat();
         assert!(matches!(&got[2], Delivery::JsonArray(text) if *text == array));
         assert!(matches!(&got[3], Delivery::JsonArray(text) if text == b"[8]"));
+    }
+
+    /// Sends `bytes` with so many descriptors, and reads it all.
+    fn pass(inbox: &mut Inbox, bytes: &[u8], count: usize) -> Result<usize, Malformed> {
+        let (here, there) = pair();
+        let numbers = vec![here.as_fd().as_raw_fd(); count];
+        crate::sys::scm::send(here.as_fd(), &[std::io::IoSlice::new(bytes)], &numbers).unwrap();
+        drain(inbox, &there).map(|_| inbox.fds.len())
+    }
+
+    #[test]
+    fn descriptors_within_an_unfinished_frame_are_no_more_than_it_announced() {
+        for length in [100, 3_000_000] {
+            let mut inbox = Inbox::default();
+            let header = Header { length, kind: Kind::HandleJson, fds: 1, batch: 1 }.encode().unwrap();
+            assert_eq!(pass(&mut inbox, &header, 1), Ok(1));
+            assert_eq!(pass(&mut inbox, b"x", 0), Ok(1));
+            assert_eq!(pass(&mut inbox, b"x", 1), Err(SURPLUS), "length {length}");
+        }
+        let mut inbox = Inbox::default();
+        assert_eq!(pass(&mut inbox, &[1], MAX_FDS), Ok(MAX_FDS));
+        assert_eq!(pass(&mut inbox, &[0], MAX_FDS), Err(SURPLUS));
+    }
+
+    #[test]
+    fn batches_that_no_frame_asks_for_do_not_pile_up() {
+        let mut inbox = Inbox::default();
+        let mut bytes = frame(Kind::Json, b"1");
+        bytes[super::super::frame::BATCH_OFFSET] = MAX_FDS as u8;
+        assert_eq!(pass(&mut inbox, &bytes, MAX_FDS), Ok(MAX_FDS));
+        assert_eq!(pass(&mut inbox, &bytes, MAX_FDS), Err(SURPLUS));
     }
 
     #[test]

@@ -168,6 +168,7 @@ impl Outbox {
                 _ => Vec::new(),
             };
             let sent = match crate::sys::scm::send(socket, &slices[..count], &numbers) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 other => other?,
             };

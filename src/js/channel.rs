@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::{Rc, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use napi::bindgen_prelude::{Function, Unknown};
@@ -11,11 +12,11 @@ use napi::{Env, JsString, Result};
 use napi_derive::napi;
 
 use crate::channel::frame::Kind;
-use crate::channel::inbox::{Delivery, Inbox, Read};
+use crate::channel::inbox::{Delivery, Inbox, Malformed, Read};
 use crate::channel::outbox::{Outbox, TooLong};
 use crate::sys::js::{Argument, Callback, HeldBuffer, append_utf8, event_loop, negative_errno};
 use crate::sys::uv::{FAILED, Poll, READABLE, WRITABLE};
-use crate::sys::{descriptors, libc, poll};
+use crate::sys::{descriptors, foreign, libc, poll, scm, socket};
 
 use super::exception;
 use super::linger::Linger;
@@ -36,14 +37,22 @@ enum Event {
     Malformed = 34,
     /// Writing failed (negative errno).
     WriteFailed = 35,
-    /// Reading has stopped because descriptors ran out; `resume` goes on.
-    OutOfDescriptors = 36,
+    /// Reading has stopped because descriptors, or memory of the kernel's, ran out; `resume` goes on after a while.
+    Pause = 36,
+    /// All that had been read before `endReading` is delivered.
+    Delivered = 37,
 }
 
 /// Reads in one callback of the event loop, so that others have their turn.
 const READS: usize = 16;
 /// Buffers up to this size are copied into the queue; longer ones are written from where they are.
 const COPY_LIMIT: usize = 32 * 1024;
+
+/// Between two tries at the end of the process.
+const PAUSE: Duration = Duration::from_millis(10);
+/// So often a system call that fails for another reason than that the other side has gone is tried again, after pauses,
+/// before the channel is given up.
+const TRIES: u32 = 20;
 
 struct Inner {
     fd: RefCell<Option<OwnedFd>>,
@@ -52,12 +61,34 @@ struct Inner {
     outbox: RefCell<Outbox>,
     callback: Callback,
     reading: Cell<bool>,
+    /// What was read is being delivered.
+    delivering: Cell<bool>,
+    /// `Delivered` is to be told when that is over.
+    ending: Cell<bool>,
+    /// Writing has failed for a reason that may pass; so often in a row.
+    write_failures: Cell<u32>,
+    /// The same for reading.
+    read_failures: Cell<u32>,
+    /// How long the end of the process may wait for the other side to read.
+    patience: Duration,
     linger: Rc<Linger>,
+}
+
+thread_local! {
+    /// Those of this thread, for the end of the process.
+    static OPEN: RefCell<Vec<Weak<Inner>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The environment goes away: what the kernel has not taken yet is written now. `HeldBuffer`s are still alive.
+fn write_out() {
+    for inner in OPEN.take().iter().filter_map(Weak::upgrade) {
+        let _ = inner.write_blocking(inner.patience);
+    }
 }
 
 /// One end of a message channel.
 ///
-/// `onEvent(kind, payload, fd)` gets everything that arrives: `kind` is a frame's kind (1–8) with its payload (a
+/// `onEvent(kind, payload, fd)` gets everything that arrives: `kind` is a frame's kind (1–9) with its payload (a
 /// string, or a Buffer for V8's format) and the descriptor that came with it (or -1), or one of the events above 15.
 #[napi]
 pub struct Channel {
@@ -70,6 +101,7 @@ impl Channel {
         fd: OwnedFd,
         on_event: &Function<'_, Unknown, Unknown>,
         inbox: Inbox,
+        patience: Duration,
     ) -> Result<Channel> {
         let callback = Callback::new(env, "RCLUSTERCHANNEL", on_event)?;
         let linger = Linger::shared(event_loop(env)?).map_err(|e| exception(&e))?;
@@ -80,6 +112,11 @@ impl Channel {
             outbox: RefCell::new(Outbox::default()),
             callback,
             reading: Cell::new(false),
+            delivering: Cell::new(false),
+            ending: Cell::new(false),
+            write_failures: Cell::new(0),
+            read_failures: Cell::new(0),
+            patience,
             linger,
         });
         let weak = Rc::downgrade(&inner);
@@ -87,6 +124,14 @@ impl Channel {
             .map_err(|e| exception(&e))?;
         inner.poll.replace(Some(poll));
         inner.fd.replace(Some(fd));
+        OPEN.with_borrow_mut(|open| {
+            if open.is_empty() {
+                env.add_env_cleanup_hook((), |()| write_out())?;
+            }
+            open.retain(|other| other.strong_count() > 0);
+            open.push(Rc::downgrade(&inner));
+            Result::Ok(())
+        })?;
         Ok(Channel { inner })
     }
 
@@ -103,6 +148,16 @@ impl Channel {
     pub fn resume(&self) {
         self.inner.reading.set(true);
         self.inner.watch();
+    }
+
+    /// Reads nothing more. Returns whether more of what was read before is being delivered; `Delivered` comes when that is over.
+    #[napi(catch_unwind)]
+    pub fn end_reading(&self) -> bool {
+        self.inner.reading.set(false);
+        self.inner.watch();
+        let more = self.inner.delivering.get() && self.inner.inbox.borrow().has_delivery();
+        self.inner.ending.set(more);
+        more
     }
 
     /// Queues a frame of text. `length` is the text's length in UTF-16 units. `fd` (or -1) is duplicated.
@@ -164,20 +219,17 @@ impl Channel {
         result.map_or_else(|error| f64::from(negative_errno(&error)), |queued| queued as f64)
     }
 
+    /// Whether nothing but another `flush`, after a while, will write what is queued.
+    #[napi(getter, catch_unwind)]
+    pub fn stalled(&self) -> bool {
+        self.inner.is_stalled()
+    }
+
     /// Writes what is queued, waiting for at most `milliseconds`: for the end of the process. Returns as `flush`.
     #[napi(catch_unwind)]
     pub fn flush_blocking(&self, milliseconds: u32) -> f64 {
-        let deadline = Instant::now() + Duration::from_millis(u64::from(milliseconds));
-        loop {
-            match self.inner.write() {
-                Ok(queued) if queued > 0 && Instant::now() < deadline => {}
-                Ok(queued) => return queued as f64,
-                Err(error) => return f64::from(negative_errno(&error)),
-            }
-            if let Some(fd) = self.inner.fd.borrow().as_ref() {
-                poll::wait_writable(fd.as_fd(), deadline.saturating_duration_since(Instant::now()));
-            }
-        }
+        let result = self.inner.write_blocking(Duration::from_millis(u64::from(milliseconds)));
+        result.map_or_else(|error| f64::from(negative_errno(&error)), |queued| queued as f64)
     }
 
     /// Bytes that are not written yet.
@@ -206,7 +258,7 @@ impl Channel {
         }
     }
 
-    /// Closes at once; what is queued is dropped. Doing it again does nothing.
+    /// Closes at once; what is queued is dropped, and what was read and not delivered. Doing it again does nothing.
     #[napi(catch_unwind)]
     pub fn close(&self) {
         self.inner.close();
@@ -234,11 +286,19 @@ impl From<PushError> for napi::Error {
 }
 
 fn too_long() -> napi::Error {
-    napi::Error::from_reason("the message is longer than 1 GiB")
+    napi::Error::from_reason("the message is too long for the channel")
 }
 
 fn known(kind: u8) -> Result<Kind> {
     Kind::from_number(kind).ok_or_else(|| napi::Error::from_reason("no such kind of frame"))
+}
+
+/// Whether a system call that failed so may succeed later: nearly all of them, as memory comes back and rules change.
+fn may_pass(error: &io::Error) -> bool {
+    !matches!(
+        error.raw_os_error(),
+        Some(libc::EPIPE | libc::ECONNRESET | libc::EBADF | libc::ENOTCONN | libc::ENOTSOCK)
+    )
 }
 
 fn duplicates(fd: i32) -> io::Result<Vec<OwnedFd>> {
@@ -259,20 +319,52 @@ fn ready(weak: &Weak<Inner>, events: i32) {
 }
 
 impl Inner {
+    /// Bytes that are still queued. A failure that may pass is none yet: then it is to be tried again.
     fn write(&self) -> io::Result<usize> {
         self.linger.wrote();
-        match self.fd.borrow().as_ref() {
+        let result = match self.fd.borrow().as_ref() {
             Some(fd) => self.outbox.borrow_mut().write(fd.as_fd()),
             None => Err(io::Error::from_raw_os_error(libc::EPIPE)),
+        };
+        match result {
+            Err(error) if may_pass(&error) && self.write_failures.get() < TRIES => {
+                self.write_failures.set(self.write_failures.get() + 1);
+                Ok(self.outbox.borrow().queued())
+            }
+            other => {
+                self.write_failures.set(0);
+                other
+            }
+        }
+    }
+
+    fn is_stalled(&self) -> bool {
+        self.write_failures.get() > 0
+    }
+
+    /// The same, waiting for at most `time`.
+    fn write_blocking(&self, time: Duration) -> io::Result<usize> {
+        let deadline = Instant::now() + time;
+        loop {
+            let queued = self.write()?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.fd.borrow().as_ref() {
+                Some(_) if self.is_stalled() && queued > 0 && !left.is_zero() => thread::sleep(PAUSE.min(left)),
+                Some(fd) if queued > 0 && !left.is_zero() => poll::wait_writable(fd.as_fd(), left),
+                _ => return Ok(queued),
+            }
         }
     }
 
     fn watch(&self) {
-        if let Some(poll) = self.poll.borrow().as_ref() {
-            let writing = if self.outbox.borrow().queued() > 0 { WRITABLE } else { 0 };
+        let failed = self.poll.borrow().as_ref().is_some_and(|poll| {
+            let writing = if self.outbox.borrow().queued() > 0 && !self.is_stalled() { WRITABLE } else { 0 };
             let reading = if self.reading.get() { READABLE } else { 0 };
-            // An error here would be a bug; nothing would arrive any more, which the other side sees in the end.
-            let _ = poll.watch(reading | writing);
+            poll.watch(reading | writing).is_err()
+        });
+        if failed && let Some(fd) = self.fd.borrow().as_ref() {
+            // Nothing would be seen of this end any more: the other one is to know. What it sends after that fails.
+            socket::shut_down(fd.as_fd());
         }
     }
 
@@ -280,6 +372,7 @@ impl Inner {
         match self.write() {
             Ok(queued) => {
                 self.watch();
+                // As far as a number goes: `queued` knows better.
                 self.tell(Event::Progress, Argument::Int(i32::try_from(queued).unwrap_or(i32::MAX)));
             }
             Err(error) => {
@@ -302,42 +395,61 @@ impl Inner {
                     all
                 }
                 Ok(Read::Nothing) => return,
-                Ok(Read::NoRoom) => return self.stop_reading(Event::OutOfDescriptors, Argument::Int(0)),
+                Ok(Read::NoRoom) => return self.stop_reading(Event::Pause, Argument::Int(0)),
                 Ok(Read::End) => return self.stop_reading(Event::End, Argument::Int(0)),
-                Err(error) => return self.stop_reading(Event::End, Argument::Int(negative_errno(&error))),
+                Err(error) if may_pass(&error) && self.read_failures.get() < TRIES => {
+                    self.read_failures.set(self.read_failures.get() + 1);
+                    return self.stop_reading(Event::Pause, Argument::Int(0));
+                }
+                Err(error) => {
+                    let why = format!("it could not be read ({error})");
+                    return self.stop_reading(Event::Malformed, Argument::Text(why.into_bytes()));
+                }
             };
+            self.read_failures.set(0);
             if !self.deliver_all() || !all || !self.reading.get() {
                 return;
             }
         }
     }
 
-    /// Whether the channel is still to be read.
+    /// Delivers what has been read, unless the channel is closed meanwhile. Whether it is still to be read.
     fn deliver_all(&self) -> bool {
-        loop {
-            let next = self.inbox.borrow_mut().next_delivery();
-            match next {
-                Ok(Some(delivery)) => self.deliver(delivery),
-                Ok(None) => return true,
-                Err(malformed) => {
-                    self.stop_reading(Event::Malformed, Argument::Text(malformed.0.into()));
-                    return false;
-                }
-            }
-            if self.fd.borrow().is_none() {
-                return false;
-            }
+        self.delivering.set(true);
+        let result = self.deliver_each();
+        self.delivering.set(false);
+        if self.ending.take() {
+            self.tell(Event::Delivered, Argument::Int(0));
+        } else if let Err(malformed) = result {
+            self.stop_reading(Event::Malformed, Argument::Text(malformed.0.into()));
         }
+        self.reading.get()
     }
 
-    fn deliver(&self, delivery: Delivery) {
+    fn deliver_each(&self) -> std::result::Result<(), Malformed> {
+        while self.fd.borrow().is_some() {
+            let next = self.inbox.borrow_mut().next_delivery()?;
+            let Some(delivery) = next else { break };
+            if !self.deliver(delivery) {
+                return Err(Malformed("a message came that does not fit into this process"));
+            }
+        }
+        Ok(())
+    }
+
+    fn deliver(&self, delivery: Delivery) -> bool {
         match delivery {
             Delivery::JsonArray(text) => self.tell(Event::JsonArray, Argument::Text(text)),
             Delivery::AdvancedRun(run) => self.tell(Event::AdvancedRun, Argument::Bytes(run)),
             Delivery::Frame(kind, payload, fds) => {
                 let payload = if kind.is_text() { Argument::Text(payload) } else { Argument::Bytes(payload) };
                 let fd = fds.into_iter().next().map_or(-1, std::os::fd::IntoRawFd::into_raw_fd);
-                self.callback.call([Argument::Int(kind as i32), payload, Argument::Int(fd)]);
+                let called = self.callback.call([Argument::Int(kind as i32), payload, Argument::Int(fd)]);
+                if !called {
+                    // It has not changed hands.
+                    drop(descriptors::adopt_number(fd));
+                }
+                called
             }
         }
     }
@@ -348,15 +460,28 @@ impl Inner {
         self.tell(event, argument);
     }
 
-    fn tell(&self, event: Event, argument: Argument) {
-        self.callback.call([Argument::Int(event as i32), argument, Argument::Int(-1)]);
+    /// Whether that was possible.
+    fn tell(&self, event: Event, argument: Argument) -> bool {
+        self.callback.call([Argument::Int(event as i32), argument, Argument::Int(-1)])
     }
 
     fn close(&self) {
         self.reading.set(false);
         // The poll goes first: it must not watch a number that may be given out again.
         self.poll.replace(None);
-        self.fd.replace(None);
+        if let Some(fd) = self.fd.replace(None) {
+            close_quickly(fd);
+        }
         self.outbox.replace(Outbox::default());
+        self.inbox.replace(Inbox::default());
+    }
+}
+
+/// With a socket whatever is unread in it is closed as well, and among that may be what somebody has made slow to close.
+fn close_quickly(fd: OwnedFd) {
+    // Nothing more comes.
+    socket::shut_down(fd.as_fd());
+    if scm::peek(fd.as_fd(), &mut [0; 1]).is_ok_and(|unread| unread.bytes > 0) {
+        foreign::close(fd);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use napi::bindgen_prelude::{Function, Unknown};
 use napi::{Env, Result};
@@ -87,7 +88,7 @@ impl Link {
         else {
             return Err(napi::Error::from_reason("the channel has been opened already"));
         };
-        let channel = Channel::open(&env, channel, &on_event, Inbox::default())?;
+        let channel = Channel::open(&env, channel, &on_event, Inbox::default(), Duration::ZERO)?;
         channel.push(Kind::Hello, hello.into_bytes(), vec![queue, board])?;
         channel.flush();
         Ok(channel)

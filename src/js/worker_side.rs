@@ -19,6 +19,8 @@ use super::queue::ConnectionQueue;
 
 /// How long the primary's first frame may take; it was written before the worker started.
 const HELLO_WAIT: Duration = Duration::from_secs(10);
+/// How long the end of a worker may wait for a primary that does not read.
+const LAST_WRITE: Duration = Duration::from_secs(1);
 
 /// What a worker is made of.
 #[napi]
@@ -71,7 +73,7 @@ impl WorkerSide {
     pub fn channel(&mut self, env: Env, on_event: Function<'_, Unknown, Unknown>) -> Result<Channel> {
         let (fd, inbox) =
             self.channel.take().ok_or_else(|| napi::Error::from_reason("the channel has been opened already"))?;
-        Channel::open(&env, fd, &on_event, inbox)
+        Channel::open(&env, fd, &on_event, inbox, LAST_WRITE)
     }
 
     /// The connection queue; once only.

@@ -73,30 +73,32 @@ impl Callback {
     }
 
     /// Calls it once. See [`Callback::call_each`].
-    pub fn call(&self, arguments: impl IntoIterator<Item = Argument>) {
-        self.call_each(std::iter::once(arguments));
+    pub fn call(&self, arguments: impl IntoIterator<Item = Argument>) -> bool {
+        self.call_each(std::iter::once(arguments))
     }
 
     /// Calls it once for each set of arguments, in one callback of the event loop. A call that throws is reported
     /// and does not keep the next from being made. Only to be used on the event loop's thread, outside of JavaScript.
-    /// When the engine fails (the environment is going away) nothing is called.
-    pub fn call_each<A: IntoIterator<Item = Argument>>(&self, calls: impl Iterator<Item = A>) {
+    /// Returns whether all were made: an argument may be too large for the engine, or the environment be going away.
+    pub fn call_each<A: IntoIterator<Item = Argument>>(&self, calls: impl Iterator<Item = A>) -> bool {
         let (mut handles, mut scope, mut resource) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        let mut made = false;
         // SAFETY: the environment outlives its event loop's callbacks; what is opened is closed below.
         unsafe {
             if sys::napi_open_handle_scope(self.env, &raw mut handles) != sys::Status::napi_ok {
-                return;
+                return false;
             }
             sys::napi_get_global(self.env, &raw mut resource);
             if sys::napi_open_callback_scope(self.env, resource, self.context, &raw mut scope) == sys::Status::napi_ok {
+                made = true;
                 for arguments in calls {
-                    // The environment is going away, or an argument is too large for the engine: the next may fit.
-                    let _ = self.call_in_scope(arguments);
+                    made &= self.call_in_scope(arguments).is_ok();
                 }
                 sys::napi_close_callback_scope(self.env, scope);
             }
             sys::napi_close_handle_scope(self.env, handles);
         }
+        made
     }
 
     fn call_in_scope(&self, arguments: impl IntoIterator<Item = Argument>) -> Result<()> {
@@ -159,6 +161,10 @@ impl Drop for Callback {
     }
 }
 
+/// V8 takes no more bytes of UTF-8 than its longest string has characters, which is less than 2^29 on all its versions for
+/// 64 bits. Longer ones are decoded here.
+const LONGEST_UTF8: usize = (1 << 29) - 24;
+
 /// A string from UTF-8. Text of one byte a character needs no decoding.
 ///
 /// # Safety
@@ -169,6 +175,9 @@ unsafe fn string(env: sys::napi_env, text: &[u8], out: *mut sys::napi_value) -> 
     unsafe {
         if text.is_ascii() {
             sys::napi_create_string_latin1(env, start, length, out)
+        } else if text.len() > LONGEST_UTF8 {
+            let units: Vec<u16> = String::from_utf8_lossy(text).encode_utf16().collect();
+            sys::napi_create_string_utf16(env, units.as_ptr(), units.len() as isize, out)
         } else {
             sys::napi_create_string_utf8(env, start, length, out)
         }
@@ -250,7 +259,8 @@ pub fn append_utf8(env: &Env, text: &napi::JsString, length: usize, out: &mut Ve
     loop {
         out.try_reserve(room + 1).map_err(|error| napi::Error::from_reason(error.to_string()))?;
         let spare = out.spare_capacity_mut();
-        let capacity = spare.len();
+        // N-API counts in an `int`.
+        let capacity = spare.len().min(i32::MAX as usize);
         let mut written = 0;
         // SAFETY: the buffer has `capacity` writable bytes, of which N-API fills at most that many with a NUL last.
         check_status!(unsafe {
