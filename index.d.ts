@@ -133,6 +133,8 @@ declare namespace cluster {
   interface ClusterWorker extends TypedEventEmitter<WorkerEventMap> {
     /** The worker's number, from 1 on and never used twice: the key in {@link Cluster.workers}. */
     id: number;
+    /** Of a supervised worker: the number of its place, {@link SeatStatus.seat}. `undefined` without a supervisor. */
+    instance?: number | undefined;
     /** In the primary the worker's child process, in the worker the global `process`. */
     process: ChildProcess;
     /**
@@ -206,8 +208,9 @@ declare namespace cluster {
   /** When a supervised worker counts as ready, and gets connections. */
   type Readiness =
     /**
-     * A server of the worker listens, be it with `exclusive` or `reusePort`. Where no worker of the service has listened
-     * within {@link SuperviseOptions.readyTimeout}, the service is taken for one that does not: it is ready when that is over.
+     * A server of the worker listens, be it with `exclusive` or `reusePort`. One that replaces a worker has to listen on all
+     * addresses that that one listens on. Where a worker does not listen within {@link SuperviseOptions.readyTimeout}, and no
+     * other says that it must, it runs on and is waited for (`waiting`): it may be slow, or one that never listens.
      */
     | 'listening'
     /** The worker has called `process.send('ready')`. */
@@ -226,8 +229,9 @@ declare namespace cluster {
     /** Milliseconds of life after which a worker's next delay is the first again. Default: `30000`. */
     resetAfter?: number | undefined;
     /**
-     * So many crashes within {@link RestartOptions.window} are a crash loop. As long as no worker was ever ready, four are
-     * enough. Default: `10`.
+     * So many crashes within {@link RestartOptions.window} are a crash loop. Four are enough, and fatal, as long as no worker
+     * has ever been ready for {@link SuperviseOptions.settleTime}, or as long as none has lived for
+     * {@link RestartOptions.resetAfter} and all die as they cannot listen. Default: `10`.
      */
     limit?: number | undefined;
     /** Milliseconds. Default: `60000`. */
@@ -243,7 +247,11 @@ declare namespace cluster {
     workers?: number | 'max' | undefined;
     /** When a worker is ready. Default: `'listening'`. */
     ready?: Readiness | undefined;
-    /** Milliseconds; a worker that is not ready by then has failed, and is killed. Default: `10000`. */
+    /**
+     * Milliseconds; a worker that is not ready by then has failed, and is killed. Where others took longer it may take up to
+     * twice as long as they did, but not more than six times this. What the primary was busy for is not counted. Default:
+     * `10000`.
+     */
     readyTimeout?: number | undefined;
     /**
      * Milliseconds that the first new worker of a reload has to stay alive, ready but without connections, before it counts.
@@ -272,14 +280,23 @@ declare namespace cluster {
      * code 1. Default: `'exit'`.
      */
     crash?: 'exit' | 'drain' | undefined;
+    /**
+     * Whether idle HTTP connections of a worker that leaves go on in another one. With `false` they are closed, as those are
+     * that cannot. Default: `true`.
+     */
+    move?: boolean | undefined;
     /** How many workers a reload replaces at a time; the first is always replaced alone. Default: `1`. */
     reloadParallel?: number | undefined;
     /**
-     * Whether signals to the primary are acted on: SIGTERM and SIGINT stop, a second one kills; SIGHUP reloads; SIGUSR2 writes
+     * Whether signals to the primary are acted on: SIGTERM and SIGINT stop, a second one kills; SIGHUP reloads, or stops when
+     * it means that the terminal was closed; SIGUSR2 writes
      * the status to stderr as JSON. Workers then leave these signals to the primary. Default: `false`.
      */
     signals?: boolean | undefined;
-    /** Variables to add to the environment of workers. */
+    /**
+     * Variables to add to the environment of workers, besides `NODE_APP_INSTANCE`, which is {@link SeatStatus.seat} if it is
+     * not among them.
+     */
     env?: Record<string, unknown> | undefined;
     /** Who gets a connection: the name of a policy, or one of the `SCHED_` numbers. Default: {@link Cluster.schedulingPolicy}. */
     policy?: 'none' | 'rr' | 'least' | 'sticky' | 'reuseport' | 1 | 2 | 3 | 4 | 5 | undefined;
@@ -298,6 +315,7 @@ declare namespace cluster {
     /** Bytes. */
     readonly maxMemory: number;
     readonly crash: 'exit' | 'drain';
+    readonly move: boolean;
     readonly reloadParallel: number;
     readonly signals: boolean;
     readonly env: Readonly<Record<string, unknown>> | undefined;
@@ -308,7 +326,7 @@ declare namespace cluster {
 
   /** How a worker's place was taken by a new one. */
   interface ReloadedWorker {
-    /** The number of the place. */
+    /** The number of the place, from 0 on. */
     seat: number;
     /** Of the worker that left; `undefined` where it had died. */
     oldPid: number | undefined;
@@ -358,17 +376,21 @@ declare namespace cluster {
 
   /** One place of a service, and the worker that has it. */
   interface SeatStatus {
-    /** The number of the place, from 1 on: workers come and go, it stays. */
+    /**
+     * The number of the place: workers come and go, it stays. The places are numbered from 0 without gaps; the highest go when
+     * the service gets smaller. It is `NODE_APP_INSTANCE` and {@link ClusterWorker.instance} of its worker.
+     */
     seat: number;
     /** `undefined` while the next start is awaited. */
     pid: number | undefined;
     /** The worker's {@link Worker.id}. */
     id: number | undefined;
     /**
-     * `starting`: not ready yet; `ready`; `retiring`: finishes what it has; `exited`; `restarting`: there is none, the next
-     * start is awaited.
+     * `starting`: not ready yet; `running`: its time is over and it does not listen, see {@link Readiness}; `ready`; `retiring`:
+     * finishes what it has; `failed`: was not ready in time, and is being killed; `exited`; `restarting`: there is none, the
+     * next start is awaited.
      */
-    state: 'starting' | 'ready' | 'retiring' | 'exited' | 'restarting';
+    state: 'starting' | 'running' | 'ready' | 'retiring' | 'failed' | 'exited' | 'restarting';
     /** Milliseconds since the worker was forked. */
     uptime: number;
     /** How many workers of this place have died by themselves. */
@@ -397,7 +419,17 @@ declare namespace cluster {
   interface SupervisorEventMap {
     /** All workers are ready for the first time. */
     ready: [];
-    /** A worker has died (or will soon, with `crash: 'drain'`); another one starts after `delay` milliseconds. */
+    /**
+     * A worker does not listen after `time` milliseconds and is waited for; told once. A service that is slow to start needs
+     * a longer {@link SuperviseOptions.readyTimeout}, one that does not listen `ready: 'online'` or `'message'`.
+     */
+    waiting: [event: { pid: number | undefined; time: number }];
+    /** A worker `got SIGTERM` or `called disconnect()` (either side): it is replaced, the new one first. */
+    replace: [event: { seat: number; pid: number | undefined; reason: string }];
+    /**
+     * A worker has died, will soon (with `crash: 'drain'`), or has lost its channel; another one starts after `delay`
+     * milliseconds.
+     */
     restart: [
       event: {
         seat: number;
@@ -418,8 +450,8 @@ declare namespace cluster {
     /** A worker uses more `bytes` than `maxMemory`: its replacement starts after `delay` milliseconds. */
     memory: [event: { pid: number | undefined; bytes: number; delay: number }];
     /**
-     * Workers die too often. `fatal` when none was ever ready: the supervisor then stops. Otherwise it goes on, with growing
-     * delays.
+     * Workers die too often. `fatal` when the service has never worked ({@link RestartOptions.limit}): the supervisor then
+     * stops. Otherwise it goes on, with growing delays.
      */
     'crash-loop': [event: { fatal: boolean; error: Error & { code: 'ERR_RCLUSTER_CRASH_LOOP' } }];
     /** A reload begins. */
@@ -434,7 +466,7 @@ declare namespace cluster {
     stopped: [];
   }
 
-  /** Keeps a service running; made by {@link Cluster.supervise}. */
+  /** Keeps a service running; made by {@link Cluster.supervise}. A listener of its that throws is reported as a warning. */
   interface Supervisor extends TypedEventEmitter<SupervisorEventMap> {
     /** The options in force. */
     readonly options: SupervisorOptions;
@@ -447,7 +479,8 @@ declare namespace cluster {
 
     /**
      * Replaces all workers, one after the other or {@link SuperviseOptions.reloadParallel} at a time. A new worker is ready
-     * before the old one leaves. During a reload it joins that one.
+     * before the old one leaves. During a reload it comes after that one, as what was started by then may be of an older
+     * version; several that wait are one.
      *
      * Rejects with a {@link ReloadError} when a new worker fails: `ERR_RCLUSTER_RELOAD_FAILED`, the old workers that were not
      * replaced before go on; or `ERR_RCLUSTER_STOPPED`. The rejection may be ignored: the `reload` event tells the same.

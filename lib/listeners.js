@@ -6,7 +6,7 @@ const path = require('node:path');
 
 const { load } = require('./native.js');
 const { POLICIES } = require('./policies.js');
-const { addressOnly, bindings, isPipe, isTooMuch, isUdp, sameAddress, shortest, typed } = require('./primary/question.js');
+const { addressOnly, bindings, isPipe, isTooMuch, isUdp, nameOf, sameAddress, shortest, typed } = require('./primary/question.js');
 const { takeFile } = require('./primary/socket_file.js');
 
 /** @typedef {import('./primary/question.js').Question} Question */
@@ -28,8 +28,18 @@ const LOOK = 10;
 const LINGER = 5000;
 
 /**
+/**
+ * @typedef {object} ListenedOn An address that a worker listens on.
+ * @property {string} key
+ * @property {string} name In words, such as `127.0.0.1:3000`.
+ * @property {boolean} fixed Whether the program has chosen the port, not the system.
+ */
+
+/**
  * @typedef {object} Entry
  * @property {string} key
+ * @property {string} name The address in words.
+ * @property {boolean} fixed Whether the program has chosen the port, not the system.
  * @property {boolean} accepted Whether the acceptor accepts; if not, `id` is a descriptor that workers share.
  * @property {boolean} distributed Whether the kernel distributes over a socket for each worker.
  * @property {number} id The listener's id or the shared descriptor.
@@ -44,6 +54,16 @@ const LINGER = 5000;
  * @property {any} [last] The worker that was the last to leave.
  * @property {NodeJS.Timeout} [linger]
  */
+
+/**
+ * Who has taken a worker's place, or the place of the one who had.
+ *
+ * @param {any} worker
+ * @returns {any}
+ */
+function heirOf({ heir }) {
+  return heir?.heir ? heirOf(heir) : heir;
+}
 
 class Listeners {
   /** @type {Map<string, Entry>} */
@@ -131,7 +151,8 @@ class Listeners {
       const opened = this.#open(question, accepted, policy);
       if (opened.id < 0) return { errno: opened.id };
       const backlog = question.backlog > 0 ? question.backlog : DEFAULT_BACKLOG;
-      entry = { key, accepted, ...opened, backlog, data: null, workers: new Set(), accepting: new Set() };
+      const described = { key, name: nameOf(question), fixed: question.port !== 0 };
+      entry = { ...described, accepted, ...opened, backlog, data: null, workers: new Set(), accepting: new Set() };
       this.#entries.set(key, entry);
     }
     clearTimeout(entry.linger);
@@ -153,6 +174,28 @@ class Listeners {
     if (!entry?.accepted || !entry.workers.has(worker) || worker.number === undefined) return;
     entry.accepting.add(worker);
     if (!worker.held) this.acceptor.addMember(entry.id, worker.number);
+  }
+
+  /**
+   * What a worker listens on.
+   *
+   * @param {any} worker
+   * @returns {ListenedOn[]}
+   */
+  listenedOn(worker) {
+    const all = [...this.#entries.values()];
+    return all.filter(({ accepted, accepting, workers }) => (accepted ? accepting : workers).has(worker));
+  }
+
+  /**
+   * A worker that is about to leave has an heir.
+   *
+   * @param {any} worker
+   * @param {any} heir Gets what comes back, and the clients that stick.
+   */
+  succeed(worker, heir) {
+    worker.heir = heir;
+    if (worker.number !== undefined && heir.number !== undefined) this.#acceptor?.succeed(worker.number, heir.number);
   }
 
   /**
@@ -197,7 +240,8 @@ class Listeners {
   }
 
   /**
-   * A connection that a worker which is leaving hands on. Without anybody to take it, it is closed by the caller.
+   * A connection that a worker which is leaving hands on: to the one that has taken its place, so that each has as many as
+   * before, or else to all in turn. Without anybody to take it, it is closed by the caller.
    *
    * @param {any} from
    * @param {string} key
@@ -209,6 +253,11 @@ class Listeners {
     const released = all.filter((worker) => !worker.held);
     const others = released.length > 0 ? released : all;
     if (!entry || !this.#native().isConnection(fd) || others.length === 0) return;
+    const heir = heirOf(from);
+    if (heir && others.includes(heir)) {
+      heir.tell({ act: 'adopt', key }, fd);
+      return;
+    }
     entry.turn = ((entry.turn ?? 0) + 1) % others.length;
     others[entry.turn].tell({ act: 'adopt', key }, fd);
   }

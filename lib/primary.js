@@ -48,8 +48,9 @@ const EVENTS = new Set(LIFE_EVENTS.filter((event) => Object.hasOwn(MESSAGES, eve
  * @property {(worker: any, listener: (message: any) => void) => void} onControl
  * @property {(worker: any, message: object) => void} tell
  * @property {(worker: any) => void} release Into the rotation.
- * @property {(worker: any, crashed: boolean) => void} leave Out of the rotation. After a crash another one will come: its
- *   listeners stay open for a while even if nobody else has them.
+ * @property {(worker: any, crashed: boolean, heir: any) => void} leave Out of the rotation. After a crash another one will
+ *   come: its listeners stay open for a while even if nobody else has them. What it gives back goes to the heir, if there is one.
+ * @property {(worker: any) => import('./listeners.js').ListenedOn[]} listenedOn
  * @property {(worker: any) => import('./native-types').BoardReading} board
  * @property {(worker: any) => number} lost Connections that were open in it when it ended.
  * @property {(worker: any) => void} nudge Makes an idle event loop turn.
@@ -382,7 +383,12 @@ function takeOver(cluster) {
     onControl: (worker, listener) => void (tiesOf(worker).onControl = listener),
     tell: (worker, message) => void tiesOf(worker).tell(message),
     release: (worker) => happen(worker, 'release'),
-    leave: (worker, crashed) => happen(worker, 'retire', { crashed }),
+    leave(worker, crashed, heir) {
+      // Before it leaves, and before what it gives back comes.
+      if (heir) listeners.succeed(tiesOf(worker), tiesOf(heir));
+      happen(worker, 'retire', { crashed });
+    },
+    listenedOn: (worker) => listeners.listenedOn(tiesOf(worker)),
     board: (worker) => tiesOf(worker).board,
     lost: (worker) => tiesOf(worker).lost,
     nudge: (worker) => tiesOf(worker).nudge(),

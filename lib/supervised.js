@@ -18,7 +18,7 @@ const HOOKS_AT = 0.8;
  * @param {import('./servers.js').Servers} worker.servers
  * @param {(message: object) => boolean} worker.send To the primary.
  * @param {() => Promise<void>} worker.runHooks
- * @param {{ ready: string, drainTimeout: number, crash: string, signals: boolean }} options
+ * @param {{ ready: string, drainTimeout: number, settleTime: number, crash: string, signals: boolean, instance: number }} options
  */
 function supervise({ worker, cluster, servers, send, runHooks }, options) {
   /** @type {Drain | undefined} */
@@ -27,8 +27,9 @@ function supervise({ worker, cluster, servers, send, runHooks }, options) {
   let crashed = false;
   let leaving = false;
 
+  Object.assign(worker, { instance: options.instance });
   const stopTail = keepTail((text) => send({ act: 'last-words', text }));
-  const stopLooking = options.ready === 'listening' ? watchForOwnListening(() => send({ act: 'own-listening' })) : () => {};
+  const stopLooking = options.ready === 'listening' ? watchForOwnListening(tellOwn) : () => {};
   process.on('uncaughtExceptionMonitor', (error) => {
     stopTail();
     if (!draining) send({ act: 'last-words', text: describe(error) });
@@ -37,6 +38,15 @@ function supervise({ worker, cluster, servers, send, runHooks }, options) {
   load().endAfterParent(Math.ceil(options.drainTimeout / 1000) + 1);
   if (options.crash === 'drain') process.on('uncaughtException', onCrash);
   if (options.signals) leaveSignalsToPrimary();
+
+  /** Which servers have sockets of their own, of which the primary knows nothing. */
+  function tellOwn() {
+    // @ts-expect-error: not in the types.
+    const handles = /** @type {any[]} */ (process._getActiveHandles());
+    const own = handles.filter((handle) => handle instanceof require('node:net').Server && handle.listening && !servers.has(handle));
+    send({ act: 'own-listening', addresses: own.map((server) => nameOf(server.address())).join(', ') });
+    return own.length > 0;
+  }
 
   /** @param {unknown} error */
   function onCrash(error) {
@@ -113,8 +123,11 @@ function supervise({ worker, cluster, servers, send, runHooks }, options) {
         draining?.nothingComes();
       } else if (message.act === 'ready') {
         isReady = true;
-        stopTail();
+        // One that dies soon was not ready, and should have said why.
+        setTimeout(stopTail, options.settleTime).unref();
         stopLooking();
+      } else if (message.act === 'own-listening') {
+        tellOwn();
       }
     },
     /** The primary has gone, if it was not us who left: finishes what it has, and ends. */
@@ -142,18 +155,28 @@ function warn(what, error) {
   process.emitWarning(`${what}: ${describe(error)}`);
 }
 
+/** @param {string | import('node:net').AddressInfo | null} address */
+function nameOf(address) {
+  if (address === null || typeof address === 'string') return `${address}`;
+  return `${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
+}
+
 /**
  * Servers that listen with `exclusive` or `reusePort` have sockets of their own, of which no primary hears.
  *
- * @param {() => void} tell
+ * @param {() => boolean} tell Returns whether there was anything to tell.
  */
 function watchForOwnListening(tell) {
-  const timer = setInterval(() => {
-    if (!process.getActiveResourcesInfo().some((name) => /^(?:tcp|pipe)serverwrap$/i.test(name))) return;
-    clearInterval(timer);
-    tell();
-  }, LOOK).unref();
-  return () => clearInterval(timer);
+  const start = performance.now();
+  /** @type {NodeJS.Timeout} */
+  let timer;
+  const look = () => {
+    const mayBe = process.getActiveResourcesInfo().some((name) => /^(?:tcp|pipe)serverwrap$/i.test(name));
+    // One that never listens is not looked at so often.
+    if (!mayBe || !tell()) timer = setTimeout(look, Math.min(1000, LOOK + (performance.now() - start) / 50)).unref();
+  };
+  timer = setTimeout(look, LOOK).unref();
+  return () => clearTimeout(timer);
 }
 
 module.exports = { supervise };

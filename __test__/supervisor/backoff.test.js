@@ -39,23 +39,60 @@ describe('Backoff', () => {
 });
 
 describe('CrashLoop', () => {
+  const late = { early: false, deaf: false, lived: 5000 };
+  const early = { early: true, deaf: false, lived: 20 };
+  const deaf = { early: true, deaf: true, lived: 20 };
+  const working = { works: true, isOld: false, oldest: 0 };
+  const old = { works: true, isOld: true, oldest: 0 };
+  const neverWorked = { works: false, isOld: false, oldest: 0 };
+  const loop = (crash, service, options = OPTIONS) => {
+    const crashes = new CrashLoop(options);
+    return (...times) => times.map((time) => crashes.crashed(time, crash, service)?.count ?? 0);
+  };
+
   test('so many crashes within the window are one', () => {
-    const loop = new CrashLoop(OPTIONS);
-    expect([0, 400, 800].map((time) => loop.crashed(time, true))).toEqual([0, 0, 3]);
+    expect(loop(late, working)(0, 400, 800)).toEqual([0, 0, 3]);
   });
 
   test('what is older than the window does not count', () => {
-    const loop = new CrashLoop(OPTIONS);
-    expect([0, 600, 1000, 1700, 1800].map((time) => loop.crashed(time, true))).toEqual([0, 0, 0, 0, 3]);
+    expect(loop(late, working)(0, 600, 1000, 1700, 1800)).toEqual([0, 0, 0, 0, 3]);
   });
 
   test('it is told once, then counted anew', () => {
-    const loop = new CrashLoop(OPTIONS);
-    expect([0, 1, 2, 3, 4, 5].map((time) => loop.crashed(time, true))).toEqual([0, 0, 3, 0, 0, 3]);
+    expect(loop(late, working)(0, 1, 2, 3, 4, 5)).toEqual([0, 0, 3, 0, 0, 3]);
   });
 
-  test('before any worker was ready four are enough', () => {
-    const loop = new CrashLoop({ ...OPTIONS, limit: 10 });
-    expect([0, 1, 2, 3].map((time) => loop.crashed(time, false))).toEqual([0, 0, 0, 4]);
+  describe('four are enough, and fatal,', () => {
+    const times = [0, 1, 2, 3];
+    const last = (crash, service) => {
+      const crashes = new CrashLoop({ ...OPTIONS, limit: 10 });
+      return times.map((time) => crashes.crashed(time, crash, service)).at(-1);
+    };
+
+    test('before any worker has stayed alive for a while', () => {
+      expect(last(early, neverWorked)).toEqual({ count: 4, fatal: true, early: true });
+      expect(last(early, working)).toBe(undefined);
+    });
+
+    test('but not when somebody has killed them', () => {
+      expect(last(late, neverWorked)).toBe(undefined);
+    });
+
+    test('when they cannot listen, as long as none has lived for long', () => {
+      expect(last(deaf, working)).toEqual({ count: 4, fatal: true, early: false });
+      expect(last(deaf, old)).toBe(undefined);
+    });
+  });
+
+  test('where one has outlived them, it is not fatal', () => {
+    for (const [crash, service] of [[early, neverWorked], [deaf, working]]) {
+      expect(loop(crash, { ...service, oldest: 140 }, { ...OPTIONS, limit: 10 })(0, 1, 2, 3)).toEqual([0, 0, 0, 4]);
+      expect(loop(crash, { ...service, oldest: 141 }, { ...OPTIONS, limit: 10 })(0, 1, 2, 3)).toEqual([0, 0, 0, 0]);
+    }
+  });
+
+  test('of a service that works it is not fatal', () => {
+    const crashes = new CrashLoop({ ...OPTIONS, limit: 2 });
+    expect([0, 1].map((time) => crashes.crashed(time, early, old))).toEqual([undefined, { count: 2, fatal: false, early: false }]);
   });
 });

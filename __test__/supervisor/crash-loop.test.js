@@ -43,3 +43,47 @@ test('"limit" is the crashes within "window"', async () => {
   expect(error.message).toMatch(/^2 workers died before any was ready/);
   expect(service.events('restart').length).toBe(1);
 });
+
+test('workers that listen and die at once were never ready', async () => {
+  function diesSoon() {
+    require('node:http').createServer().listen(0, '127.0.0.1', () => setTimeout(() => {
+      console.error('Error: no licence');
+      process.exit(1);
+    }, 20));
+  }
+  const service = await startService({ worker: diesSoon, ready: false, options: { settleTime: 2000 } });
+  const { fatal, error } = await service.event('crash-loop');
+  expect(fatal).toBe(true);
+  expect(error.message).toMatch(/^4 workers died within 2000 ms of being ready; the last, \d+, exited with code 1: Error: no licence$/);
+  await service.event('stopped');
+});
+
+test('workers that are killed from outside, though soon, are started again', async () => {
+  const service = await startService({ worker: pidServer, options: { workers: 1, settleTime: 60_000, restart: { delay: 10, max: 20 } } });
+  for (let count = 0; count < 5; count++) {
+    const [pid] = await service.pids();
+    process.kill(pid, 'SIGKILL');
+    await service.waitForStatus(({ workers: [one] }) => one.state === 'ready' && one.pid !== pid);
+  }
+  expect(service.events('crash-loop')).toEqual([]);
+});
+
+test('a second port in use, which they come to later: the supervisor gives up', async () => {
+  const other = require('node:net').createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => { other.once('listening', resolve); });
+  function twoPorts() {
+    const http = require('node:http');
+    http.createServer().listen(0, '127.0.0.1');
+    setTimeout(() => http.createServer().listen(Number(process.env.TAKEN), '127.0.0.1'), 200);
+  }
+  try {
+    const env = { TAKEN: `${other.address().port}` };
+    const service = await startService({ worker: twoPorts, ready: false, options: { settleTime: 50 }, env });
+    const { fatal, error } = await service.event('crash-loop');
+    expect(fatal).toBe(true);
+    expect(error.message).toMatch(/^4 workers died as they cannot listen; .*: Error: (?:listen|bind) EADDRINUSE.* 127\.0\.0\.1:\d+$/);
+    await service.event('stopped');
+  } finally {
+    other.close();
+  }
+});

@@ -11,7 +11,7 @@ test('a reload replaces every worker, and reports how it went', async () => {
   const after = await service.pids();
   expect(report).toEqual({ time: expect.any(Number), workers: expect.any(Array) });
   expect(report.workers.map(({ seat, oldPid, newPid }) => ({ seat, oldPid, newPid }))).toEqual(
-    [0, 1].map((index) => ({ seat: index + 1, oldPid: before[index], newPid: after[index] })),
+    [0, 1].map((index) => ({ seat: index, oldPid: before[index], newPid: after[index] })),
   );
   for (const worker of report.workers) {
     expect(worker).toMatchObject({ moved: 0, finished: 0, cut: 0, readyTime: expect.any(Number), drainTime: expect.any(Number) });

@@ -10,7 +10,7 @@ test('a worker that is killed is replaced, and the service goes on', async () =>
   const [pid, other] = await service.pids();
   process.kill(pid, 'SIGKILL');
   const restart = await service.event('restart');
-  expect(restart).toEqual({ seat: 1, pid, reason: 'was killed by SIGKILL', delay: expect.any(Number), restarts: 1, lastWords: '' });
+  expect(restart).toEqual({ seat: 0, pid, reason: 'was killed by SIGKILL', delay: expect.any(Number), restarts: 1, lastWords: '' });
   expect(restart.delay).toBeGreaterThanOrEqual(50);
   expect(restart.delay).toBeLessThanOrEqual(100);
   expect((await service.get()).body).toBe(`${other}`);

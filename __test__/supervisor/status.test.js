@@ -11,7 +11,7 @@ test('what each worker is doing', async () => {
   const slow = service.get('/slow?1000');
   const { state, workers, leaving } = await service.waitForConnections(1).then(() => service.call('status'));
   expect({ state, leaving }).toEqual({ state: 'running', leaving: [] });
-  expect(workers.map(({ seat, restarts }) => ({ seat, restarts }))).toEqual([{ seat: 1, restarts: 0 }, { seat: 2, restarts: 0 }]);
+  expect(workers.map(({ seat, restarts }) => ({ seat, restarts }))).toEqual([{ seat: 0, restarts: 0 }, { seat: 1, restarts: 0 }]);
   expect(workers.reduce((sum, { connections }) => sum + connections.total, 0)).toBe(11);
   for (const worker of workers) {
     expect(worker).toEqual({

@@ -125,7 +125,7 @@ const emitter: NodeJS.EventEmitter = supervisor;
 expect<
   Same<
     keyof SupervisorEventMap,
-    | 'crash-loop' | 'hang' | 'memory' | 'ready' | 'reload' | 'reloading' | 'restart' | 'restart-failed' | 'signal' | 'stopped'
+    | 'crash-loop' | 'hang' | 'memory' | 'ready' | 'reload' | 'reloading' | 'restart' | 'replace' | 'restart-failed' | 'signal' | 'stopped' | 'waiting'
     | 'stopping'
   >
 >();

@@ -81,6 +81,19 @@ function isPipe({ port, fd }) {
 }
 
 /**
+ * The address in words.
+ *
+ * @param {Question} question
+ */
+function nameOf(question) {
+  const { address, port, fd } = question;
+  if (fd != null) return `descriptor ${fd}`;
+  if (isPipe(question)) return `${address}`.replace('\0', '@');
+  const host = address?.includes(':') ? `[${address}]` : (address ?? '*');
+  return `${isUdp(question) ? 'udp ' : ''}${host}:${port}`;
+}
+
+/**
  * What to bind, in the order of trying, if it is no Unix socket.
  *
  * @param {Question} question
@@ -129,4 +142,4 @@ function shortest(file) {
   return relative.length < file.length ? relative : file;
 }
 
-module.exports = { addressOnly, bindings, isPipe, isTooMuch, isUdp, sameAddress, shortest, typed };
+module.exports = { addressOnly, bindings, isPipe, isTooMuch, isUdp, nameOf, sameAddress, shortest, typed };

@@ -18,6 +18,8 @@ class Ties {
   joined = 0;
   /** Connections that were open in it when it ended. */
   lost = 0;
+  /** Who has taken its place. @type {Ties | undefined} */
+  heir;
   /** Gets what only a supervisor understands. @type {(message: any) => void} */
   onControl = () => {};
   /** None if descriptors had run out. @type {import('../channel.js').MessageChannel | undefined} */

@@ -5,17 +5,8 @@
 const EventEmitter = require('node:events');
 
 const { coded } = require('../errors.js');
-
-/**
- * The life of a worker, which only ever moves down this list:
- *
- * - `starting`: forked, not ready yet; gets no connections,
- * - `ready`: does its work,
- * - `retiring`: out of the rotation, finishes what it has,
- * - `exited`.
- *
- * @typedef {'starting' | 'ready' | 'retiring' | 'exited'} State
- */
+const { Countdown } = require('./countdown.js');
+const life = require('./life.js');
 
 /**
  * How a worker's retirement went.
@@ -28,68 +19,117 @@ const { coded } = require('../errors.js');
  * @property {number} time ms that it took.
  */
 
+/**
+ * What a new worker needs to know of the service.
+ *
+ * @typedef {object} Prospects
+ * @property {number} instance The number of its place.
+ * @property {import('./expectation.js').Expectation} expectation
+ * @property {() => boolean} mustListen Whether it has failed when its time is over and it does not listen.
+ * @property {() => number} patience ms that it may take at least, as others have taken so long.
+ */
+
 /** What an idle board says: of a worker that has none. */
 const NO_BOARD = Object.freeze({ taken: 0, active: 0, total: 0, queued: 0, turns: 0, runningFor: 0, utilization: 0, longestTurn: 0 });
 
+/** How long (ms) the end of a process may be seen after the end of its channel. */
+const EXIT_TIME = 500;
+/** How often (ms) we look whether one that listens has all the addresses that it shall have, besides when it tells of one. */
+const LOOK = 100;
+
+/** So much (characters) of its last words is kept. */
+const MOST_WORDS = 8192;
+/** So many sockets of a worker's own are counted. */
+const MOST_NAMES = 1000;
+
 /**
- * Emits `listening` when a server of its listens, `exit` when it has exited, `crashing` when it says that it will, `asked-to-leave` when somebody has asked it to:
- * `disconnect()` was called in it, or with `true`, it got a SIGTERM, which its whole group may have got.
+ * Emits `usable` when it does its work, or is taken to (see `running` in life.js), `failed` when it never will, `leaving` when it
+ * is told to finish, `exit` when it has exited, `deserting` when its place is free though it is still there, `asked-to-leave` when
+ * somebody has asked it to: `disconnect()` was called in it, or with `true`, it got a SIGTERM, which its whole group may have got.
  */
 class Member extends EventEmitter {
-  /** @type {State} */
+  /** @type {life.State} */
   state = 'starting';
   startedAt = Date.now();
+  /** When it began to do its work, or was taken to. @type {number | undefined} */
+  usableAt;
   /** Whether a server of its has ever listened. */
   listened = false;
+  /** What it listens on without the primary. @type {string[]} */
+  own = [];
   /** What it wrote last before it failed. */
   lastWords = '';
   /** @type {{ code: number | null, signal: string | null } | undefined} */
   end;
   /** Whether it was found hanging before. */
   hung = false;
+  /** Whether it says that it has got a SIGTERM. */
+  gotSigterm = false;
+  /** What it listened on when it was ready. */
+  #firstAddresses = new Set();
+  /** The next look at its addresses. @type {NodeJS.Timeout | undefined} */
+  #look;
   /** Why it could not be started. @type {Error | undefined} */
   startError;
   /** Why we ended it: what the kernel says of its end is then not the reason. @type {string | undefined} */
   #verdict;
+  /** What was wrong with its channel. @type {Error | undefined} */
+  #channelError;
   /** @type {Promise<Retirement> | undefined} */
   #retirement;
-  /** Whether it has said that it will exit for an error. */
+  /** Who has taken its place. @type {Member | undefined} */
+  #heir;
+  /** Whether it leaves for an error, so that another one comes. */
   #crashed = false;
   /** Whether there is nobody left who could take its connections. */
   #last = false;
   #moved = 0;
   #finished = 0;
   #cut = 0;
+  #killed = false;
   #core;
   #options;
+  #prospects;
 
   /**
    * @param {import('../primary.js').Core} core
    * @param {Readonly<import('./options.js').Options>} options
-   * @param {boolean} mustListen Whether other workers of this service have listened.
+   * @param {Prospects} prospects
    */
-  constructor(core, options, mustListen) {
+  constructor(core, options, prospects) {
     super();
     this.#core = core;
     this.#options = options;
+    this.#prospects = prospects;
     this.exited = new Promise((resolve) => {
       this.once('exit', resolve);
     });
+    /** Resolves when it does its work, or may: see `running` in life.js. @type {Promise<void>} */
+    this.usable = new Promise((resolve, reject) => {
+      this.once('usable', resolve);
+      this.once('failed', reject);
+    });
+    // Whoever waits for it sees the error; nobody has to.
+    this.usable.catch(() => {});
     this.worker = this.#fork();
     /** @type {number | undefined} */
     this.pid = this.worker?.process.pid;
-    this.ready = this.#untilReady(mustListen);
-    // Whoever waits for it sees the error; nobody has to.
-    this.ready.catch(() => {});
+    this.#watchReadiness();
   }
 
   /** @returns {any} The worker; none when it could not even be tried. */
   #fork() {
-    const { env, ready, drainTimeout, crash, signals } = this.#options;
+    const { env, ready, drainTimeout, settleTime, crash, signals, move } = this.#options;
+    const { instance } = this.#prospects;
     try {
-      const worker = this.#core.fork(env, { supervised: { ready, drainTimeout, crash, signals }, held: true });
+      const supervised = { ready, drainTimeout, settleTime, crash, signals, move, instance };
+      const worker = this.#core.fork({ NODE_APP_INSTANCE: `${instance}`, ...env }, { supervised, held: true });
+      worker.instance = instance;
       this.#core.onControl(worker, (message) => this.#onControl(message));
-      worker.on('error', () => {});
+      worker.on('error', (/** @type {NodeJS.ErrnoException} */ error) => {
+        if (`${error.code}`.startsWith('ERR_RCLUSTER_')) this.#channelError ??= error;
+      });
+      worker.once('disconnect', () => this.#onUnlinked());
       worker.process.once('exit', (/** @type {any} */ code, /** @type {any} */ signal) => this.#onExit(code, signal));
       // A process that could not be started has no exit.
       worker.process.once('error', (/** @type {Error} */ error) => {
@@ -105,9 +145,39 @@ class Member extends EventEmitter {
 
   /** @param {any} error */
   #onStartError(error) {
-    this.#verdict = `could not be started: ${error.message}`;
+    this.#condemn(`could not be started: ${error.message}`);
     this.#onExit(null, null);
   }
+
+  /**
+   * Something has happened to it.
+   *
+   * @param {life.Event} event
+   */
+  #live(event) {
+    const { state, actions } = life.next(this.state, event);
+    this.state = state;
+    for (const action of actions) this.#actions[action]();
+  }
+
+  /** @type {Record<life.Action, () => void>} */
+  #actions = {
+    begin: () => {
+      this.usableAt ??= Date.now();
+      for (const { key } of this.addresses) this.#firstAddresses.add(key);
+      this.#core.tell(this.worker, { act: 'ready' });
+      this.emit('usable');
+    },
+    presume: () => {
+      this.usableAt = Date.now();
+      this.emit('usable');
+    },
+    fail: () => this.emit('failed', this.failure(this.#verdict ?? (this.end ? this.reason : 'left before it was ready'))),
+    leave: () => void this.#retire(),
+    desert: () => this.emit('deserting'),
+    kill: () => this.kill('SIGKILL'),
+    end: () => this.emit('exit'),
+  };
 
   get uptime() {
     return Date.now() - this.startedAt;
@@ -123,47 +193,98 @@ class Member extends EventEmitter {
     return this.worker && this.state !== 'exited' ? this.#core.board(this.worker) : NO_BOARD;
   }
 
+  /** What it listens on. */
+  get addresses() {
+    return this.worker ? this.#core.listenedOn(this.worker) : [];
+  }
+
+  /** The same without ports of the system's choice that it has opened on the way. */
+  get lastingAddresses() {
+    return this.addresses.filter(({ key, fixed }) => fixed || this.#firstAddresses.has(key));
+  }
+
+  /** Whether it runs, and nobody has told it to end. */
+  get isUsable() {
+    return this.state === 'ready' || this.state === 'running';
+  }
+
   /** In words: why it is no longer there, or will soon not be. */
   get reason() {
     if (this.#verdict !== undefined) return this.#verdict;
+    // Whoever broke it and then exits has not just exited.
+    if (this.#channelError) return `has lost its channel: ${this.#channelError.message}`;
     if (!this.end) return 'crashed';
     const { code, signal } = this.end;
+    if (this.gotSigterm && !signal) return `got SIGTERM and exited with code ${code}`;
     return signal ? `was killed by ${signal}` : `exited with code ${code}`;
   }
 
-  /**
-   * @param {boolean} mustListen
-   * @returns {Promise<void>}
-   */
-  #untilReady(mustListen) {
+  /** Finds out when it is ready, or has had the time to be. */
+  #watchReadiness() {
     const { ready, readyTimeout } = this.#options;
-    return new Promise((resolve, reject) => {
-      const settle = (/** @type {string | undefined} */ problem) => {
-        clearTimeout(timer);
-        // Told to leave meanwhile, it will not do any work.
-        if (this.state !== 'starting' && problem === undefined) problem = 'left before it was ready';
-        if (problem !== undefined) return reject(this.failure(problem));
-        this.state = 'ready';
-        this.#core.tell(this.worker, { act: 'ready' });
-        return resolve();
-      };
-      const timer = setTimeout(() => {
-        // A service none of whose workers ever listened does not listen: it is ready when it runs.
-        if (ready === 'listening' && !mustListen && !this.listened) settle(undefined);
-        else settle(this.#condemn(`was not ready after ${readyTimeout} ms`));
-      }, readyTimeout);
-      this.once('ready', () => settle(undefined));
-      this.once('exit', () => settle(this.reason));
-      this.worker?.once('listening', () => this.#onListening());
-      this.worker?.once('online', () => ready === 'online' && this.emit('ready'));
-      this.worker?.on('message', (/** @type {unknown} */ message) => ready === 'message' && message === 'ready' && this.emit('ready'));
-    });
+    /** @type {Countdown} */
+    let countdown;
+    const count = (/** @type {number} */ time) => {
+      countdown = new Countdown(time, () => {
+        const more = this.#prospects.patience() - readyTimeout;
+        // Others have taken longer: so may this one.
+        if (more > 0 && time === readyTimeout) count(more);
+        else this.#onOvertime();
+      });
+    };
+    count(readyTimeout);
+    for (const event of ['usable', 'failed']) this.once(event, () => countdown.stop());
+    for (const event of ['usable', 'failed', 'leaving', 'exit']) this.on(event, () => this.#lookAgain());
+    this.worker?.on('listening', () => this.#onListening());
+    this.worker?.once('online', () => ready === 'online' && this.#live('ready'));
+    this.worker?.on('message', (/** @type {unknown} */ message) => ready === 'message' && message === 'ready' && this.#live('ready'));
   }
 
   #onListening() {
     this.listened = true;
-    this.emit('listening');
-    if (this.#options.ready === 'listening') this.emit('ready');
+    // Whoever listens to the cluster hears of it before we say that it is ready.
+    process.nextTick(() => this.#lookAtAddresses());
+  }
+
+  #lookAtAddresses() {
+    const waits = this.state === 'starting' || this.state === 'running';
+    if (!waits || !this.listened || this.#options.ready !== 'listening') return;
+    if (this.#prospects.expectation.missing(this).length === 0) this.#live('ready');
+    else this.#lookAgain();
+  }
+
+  /** Until it has all addresses: its predecessor may close some, or end. */
+  #lookAgain() {
+    clearTimeout(this.#look);
+    if (this.state !== 'starting' && this.state !== 'running') return;
+    if (this.listened) this.#look = setTimeout(() => this.#lookAtAddresses(), LOOK);
+  }
+
+  #onOvertime() {
+    const { ready, readyTimeout } = this.#options;
+    const { expectation, mustListen } = this.#prospects;
+    const late = `was not ready after ${Math.max(readyTimeout, this.#prospects.patience())} ms`;
+    if (ready !== 'listening') {
+      this.#condemn(late);
+      this.#live('overtime');
+    } else if (this.listened) {
+      const needed = expectation.needed(this);
+      if (needed.length === 0) return this.#live('ready');
+      this.#condemn(`${late}: ${this.whatIsMissing(needed)}`);
+      this.#live('overtime');
+    } else if (mustListen()) {
+      this.#condemn(`${late}: it does not listen, as others do (a longer readyTimeout, --ready-timeout, gives it more time)`);
+      this.#live('overtime');
+    } else {
+      this.#live('presumed');
+    }
+  }
+
+  /** @param {string[]} missing */
+  whatIsMissing(missing) {
+    const here = [...this.addresses.map(({ name }) => name), ...this.own].join(', ') || 'nothing';
+    const hint = "a longer readyTimeout, --ready-timeout, gives it more time; with ready: 'message', --ready message, it decides";
+    return `it listens on ${here}, and not on ${missing.join(', ')} as the worker it was to replace (${hint})`;
   }
 
   /** @param {string} what */
@@ -190,30 +311,32 @@ class Member extends EventEmitter {
     });
     const died = () => settle(false);
     this.once('exit', died);
-    this.once('crashing', died);
-    if (this.state !== 'ready') died();
+    this.once('deserting', died);
+    if (!this.isUsable) died();
     const alive = await survived;
     clearTimeout(timer);
     this.off('exit', died);
-    this.off('crashing', died);
+    this.off('deserting', died);
     if (!alive) throw this.failure(`${this.reason} within ${time} ms of being ready`);
   }
 
   /** @param {any} message */
   #onControl(message) {
     switch (message.act) {
-      case 'own-listening': // With a socket of its own, which the primary knows nothing of.
-        this.#onListening();
+      case 'own-listening': // With sockets of its own, which the primary knows nothing of.
+        this.own = `${message.addresses ?? ''}`.split(', ', MOST_NAMES).filter(Boolean);
+        if (this.own.length > 0) this.#onListening();
         break;
       case 'last-words':
-        this.lastWords = String(message.text).trim();
+        this.lastWords = String(message.text).trim().slice(-MOST_WORDS);
         break;
       case 'crashing':
-        this.lastWords = String(message.text).trim();
+        this.lastWords = String(message.text).trim().slice(-MOST_WORDS);
         this.#crashed = true;
-        this.emit('crashing');
+        this.#live('crashing');
         break;
       case 'asked-to-leave':
+        this.gotSigterm ||= message.bySignal === true;
         this.emit('asked-to-leave', message.bySignal === true);
         break;
       case 'drained':
@@ -231,45 +354,67 @@ class Member extends EventEmitter {
   #onExit(code, signal) {
     if (this.end) return;
     this.end = { code, signal };
-    this.state = 'exited';
-    this.emit('exit');
+    this.#live('exit');
+  }
+
+  /** Its channel has ended: a moment later its process should have, too. */
+  #onUnlinked() {
+    const countdown = new Countdown(EXIT_TIME, () => {
+      if (!this.isUsable && this.state !== 'starting') return;
+      if (!this.#channelError) this.#condemn('has lost its channel');
+      this.#crashed = true;
+      this.#live('unlinked');
+    });
+    this.once('exit', () => countdown.stop());
+  }
+
+  /** What it listens on without the primary may have changed: asks it. */
+  askForOwn() {
+    if (this.worker && this.state !== 'exited') this.#core.tell(this.worker, { act: 'own-listening' });
   }
 
   /** Lets it take its part of the connections. */
   release() {
-    if (this.state === 'ready') this.#core.release(this.worker);
+    if (this.isUsable) this.#core.release(this.worker);
   }
 
   /**
    * Out of the rotation, idle connections to others, the rest finished, until `drainTimeout` is over. The `last` have
    * nobody to give anything to: whoever calls has to see to it that nothing new comes.
    *
-   * @param {boolean} [last]
+   * @param {object} [how]
+   * @param {boolean} [how.last]
+   * @param {Member} [how.heir] Who has taken its place, and gets what it has.
    * @returns {Promise<Retirement>}
    */
-  retire(last = false) {
+  retire({ last = false, heir } = {}) {
     if (this.#retirement && last && !this.#last) this.#tellToDrain(last);
     this.#last ||= last;
-    return (this.#retirement ??= this.#retire());
+    this.#heir ??= heir;
+    this.#live('retire');
+    return this.#retire();
   }
 
-  async #retire() {
+  #retire() {
+    return (this.#retirement ??= this.#leave());
+  }
+
+  async #leave() {
     const start = Date.now();
-    let killed = false;
     if (this.state !== 'exited') {
-      this.state = 'retiring';
-      if (!this.#last && this.worker) this.#core.leave(this.worker, this.#crashed);
+      this.emit('leaving');
+      if (!this.#last && this.worker) this.#core.leave(this.worker, this.#crashed, this.#heir?.worker);
       this.#tellToDrain(this.#last);
-      const timer = setTimeout(() => {
-        killed = true;
+      const countdown = new Countdown(this.#options.drainTimeout, () => {
+        this.#killed = true;
         this.#cut = this.board.active;
         this.#condemn(`was not finished after ${this.#options.drainTimeout} ms`);
-        this.kill('SIGKILL');
-      }, this.#options.drainTimeout);
+        this.#live('late');
+      });
       await this.exited;
-      clearTimeout(timer);
+      countdown.stop();
     }
-    return { moved: this.#moved, finished: this.#finished, cut: this.#cut, killed, time: Date.now() - start };
+    return { moved: this.#moved, finished: this.#finished, cut: this.#cut, killed: this.#killed, time: Date.now() - start };
   }
 
   /** One of the last: all that is for it is in its queue. */
@@ -289,7 +434,6 @@ class Member extends EventEmitter {
    */
   #condemn(verdict) {
     this.#verdict ??= verdict;
-    return verdict;
   }
 
   /**

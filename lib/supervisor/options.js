@@ -31,6 +31,7 @@ const UNITS = Object.freeze({ '': 1, B: 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 })
  * @property {'SIGKILL' | 'SIGABRT'} hangSignal
  * @property {number} maxMemory Bytes, 0 for no limit.
  * @property {'exit' | 'drain'} crash
+ * @property {boolean} move Whether idle connections may go on in another worker.
  * @property {number} reloadParallel
  * @property {boolean} signals
  * @property {NodeJS.ProcessEnv | undefined} env
@@ -49,6 +50,7 @@ const DEFAULTS = Object.freeze({
   hangSignal: 'SIGKILL',
   maxMemory: 0,
   crash: 'exit',
+  move: true,
   reloadParallel: 1,
   signals: false,
 });
@@ -187,7 +189,9 @@ function parse(given = {}) {
   refuseUnknown(given, [...Object.keys(DEFAULTS), 'env', 'policy', ...SETTINGS]);
   const all = /** @type {Record<string, any>} */ ({ ...DEFAULTS, ...stated(given) });
   if (all.env !== undefined && (all.env === null || typeof all.env !== 'object')) throw badOption('env', 'an object', all.env);
-  if (typeof all.signals !== 'boolean') throw badOption('signals', 'true or false', all.signals);
+  for (const name of ['move', 'signals']) {
+    if (typeof all[name] !== 'boolean') throw badOption(name, 'true or false', all[name]);
+  }
   return Object.freeze({
     workers: workers(all.workers),
     ready: oneOf('ready', all.ready, READY),
@@ -199,6 +203,7 @@ function parse(given = {}) {
     hangSignal: oneOf('hangSignal', all.hangSignal, /** @type {const} */ (['SIGKILL', 'SIGABRT'])),
     maxMemory: bytes(all.maxMemory),
     crash: oneOf('crash', all.crash, /** @type {const} */ (['exit', 'drain'])),
+    move: all.move,
     reloadParallel: number('reloadParallel', all.reloadParallel, { least: 1, unit: 'workers' }),
     signals: all.signals,
     env: all.env && Object.freeze({ ...all.env }),

@@ -10,6 +10,72 @@ const { coded } = require('../errors.js');
  */
 
 /**
+ * @template T
+ * @typedef {object} Job
+ * @property {Promise<T>} promise
+ * @property {(result: Promise<T>) => void} settle
+ * @property {boolean} hasBegun
+ */
+
+/**
+ * One reload at a time. One that is asked for before the other has begun is the same; later it comes after it, and is the
+ * same as others that wait.
+ *
+ * @template T
+ */
+class ReloadQueue {
+  /** @type {Job<T> | undefined} */
+  #current;
+  /** @type {Job<T> | undefined} */
+  #next;
+  #run;
+
+  /** @param {() => Promise<T>} run Has to call `isOver` when nothing is left to be done. */
+  constructor(run) {
+    this.#run = run;
+  }
+
+  get isBusy() {
+    return this.#current !== undefined;
+  }
+
+  ask() {
+    const waiting = this.#next ?? (this.#current?.hasBegun ? undefined : this.#current);
+    if (waiting) return waiting.promise;
+    /** @type {Job<T>['settle']} */
+    let settle = () => {};
+    const promise = new Promise((/** @type {Job<T>['settle']} */ resolve) => {
+      settle = resolve;
+    });
+    const job = { promise, settle, hasBegun: false };
+    if (this.#current) this.#next = job;
+    else this.#begin(job);
+    return promise;
+  }
+
+  /** @param {Job<T>} job */
+  #begin(job) {
+    this.#current = job;
+    queueMicrotask(() => {
+      job.hasBegun = true;
+      job.settle(this.#run());
+    });
+  }
+
+  isOver() {
+    const next = this.#next;
+    this.#current = undefined;
+    this.#next = undefined;
+    if (next) this.#begin(next);
+  }
+
+  /** Resolves when nothing is under way. */
+  async idle() {
+    while (this.#current) await (this.#next ?? this.#current).promise.catch(() => {});
+  }
+}
+
+/**
  * Resolves to a report. Rejects when a new worker fails: the old ones that have not been replaced by then stay.
  *
  * @param {readonly Seat[]} seats
@@ -64,4 +130,4 @@ function failed(code, message, cause, report) {
   return Object.assign(coded(Error, code, message), { cause, report });
 }
 
-module.exports = { reloadAll };
+module.exports = { ReloadQueue, reloadAll };

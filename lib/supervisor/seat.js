@@ -4,10 +4,14 @@
 
 const { coded } = require('../errors.js');
 const { Backoff } = require('./backoff.js');
+const { Expectation } = require('./expectation.js');
 const { cpu, memory } = require('./process_figures.js');
 
 /** How long (ms) a signal to a whole group of processes may take to reach all of them. */
 const GROUP_TIME = 100;
+/** Signals with which processes are told to end, and the exit codes of those that do. */
+const TOLD = Object.freeze(['SIGHUP', 'SIGINT', 'SIGTERM']);
+const TOLD_CODES = Object.freeze([0, 129, 130, 143]);
 
 /**
  * @typedef {import('./member.js').Member} Member
@@ -18,9 +22,12 @@ const GROUP_TIME = 100;
  *
  * @typedef {object} Service
  * @property {Readonly<import('./options.js').Options>} options
- * @property {() => Member} newMember
+ * @property {(prospects: import('./member.js').Prospects) => Member} newMember
+ * @property {() => Member[]} members Those that have a seat, and do their work.
+ * @property {() => boolean} allListen Whether all workers of the service have listened.
+ * @property {() => number} patience ms that a new worker may take to get ready.
  * @property {() => boolean} isStopping
- * @property {() => void} onReady A worker of a seat has begun to do its work.
+ * @property {(member: Member) => void} onUsable A worker of a seat has begun to do its work, or is taken to.
  * @property {(member: Member) => void} onCrash A worker of a seat has ended, or will soon, and nobody wanted it to.
  * @property {(event: string, payload: unknown) => void} tell Emits an event for the user.
  */
@@ -45,6 +52,8 @@ class Seat {
   lastExit;
   /** Whether no worker shall take it any more. */
   vacated = false;
+  /** The last that has done the work: what the next one has to do. @type {Member | undefined} */
+  #model;
   /** Who is about to do the work. @type {Member | undefined} */
   #replacement;
   /** @type {Promise<{ old: Member | undefined, replacement: Member, readyTime: number }> | undefined} */
@@ -69,35 +78,53 @@ class Seat {
     return this.#swapping !== undefined;
   }
 
+  /** Whether its worker is missing, or may still be about to listen where one that has died did. */
+  get isRecovering() {
+    if (!this.member?.isUsable) return true;
+    return this.restarts > 0 && this.member.uptime < this.#service.patience();
+  }
+
   get #closed() {
     return this.vacated || this.#service.isStopping();
+  }
+
+  /**
+   * A new worker for this place.
+   *
+   * @param {Expectation} expectation
+   */
+  #newMember(expectation) {
+    const { allListen, newMember, patience } = this.#service;
+    const mustListen = () => this.#model?.listened ?? allListen();
+    return newMember({ instance: this.number, expectation, mustListen, patience });
   }
 
   /** Starts the worker of a seat that has none. */
   fill() {
     this.#cancelTimer();
-    const member = this.#service.newMember();
+    const member = this.#newMember(new Expectation(undefined, this.#service.members));
     this.member = member;
     this.#watch(member);
-    member.ready.then(
-      () => {
-        member.release();
-        this.#service.onReady();
-      },
-      // Not ready in time: it has failed, and dies for it.
-      () => member.kill('SIGKILL'),
-    );
     return member;
   }
 
   /** @param {Member} member */
   #watch(member) {
     member.once('exit', () => this.#onExit(member));
-    member.once('crashing', () => this.#onCrashing(member));
+    member.once('deserting', () => this.#onDeserting(member));
+    member.on('usable', () => member === this.member && this.#onUsable(member));
     member.on('asked-to-leave', (/** @type {boolean} */ bySignal) => {
       // The whole group may have been told to end: then so have we.
-      setTimeout(() => this.member === member && this.replaceSoon(), bySignal ? GROUP_TIME : 0);
+      const reason = bySignal ? 'got SIGTERM' : 'called disconnect()';
+      setTimeout(() => this.member === member && this.replaceSoon(reason), bySignal ? GROUP_TIME : 0);
     });
+  }
+
+  /** @param {Member} member */
+  #onUsable(member) {
+    this.#model = member;
+    member.release();
+    this.#service.onUsable(member);
   }
 
   /** @param {Member} member */
@@ -105,30 +132,36 @@ class Seat {
     const { code, signal } = /** @type {NonNullable<Member['end']>} */ (member.end);
     const { lost, pid, reason } = member;
     this.lastExit = { time: Date.now(), pid, code, signal, reason, connections: lost };
-    if (member === this.member) this.#lost(member);
+    if (member !== this.member) return;
+    this.member = undefined;
+    // The whole group may have been told to end, and we are about to hear of it.
+    const told = member.gotSigterm || (code === null ? TOLD.includes(`${signal}`) : TOLD_CODES.includes(code));
+    if (told && !this.#closed) this.#timer = setTimeout(() => this.#lost(member), GROUP_TIME);
+    else this.#lost(member);
   }
 
   /**
-   * A worker that reports its own crash goes on to finish what it has, while its seat is taken by another.
+   * A worker whose place is free goes on to finish what it has, while its seat is taken by another.
    *
    * @param {Member} member
    */
-  #onCrashing(member) {
+  #onDeserting(member) {
     if (member !== this.member || this.#closed) return;
-    void member.retire();
+    this.member = undefined;
     this.#lost(member);
   }
 
   /** @param {Member} member Whom nobody has replaced yet. */
   #lost(member) {
-    this.member = undefined;
+    this.#cancelTimer();
     if (this.#closed) return;
     this.#service.onCrash(member);
     if (this.#closed) return; // It was one too many.
     this.restarts++;
-    const delay = this.#swapping ? 0 : this.#backoff.next(member.uptime);
+    const isTaken = this.#swapping !== undefined || this.member !== undefined;
+    const delay = isTaken ? 0 : this.#backoff.next(member.uptime);
     const { lastWords, pid, reason } = member;
-    if (!this.#swapping) this.#timer = setTimeout(() => this.fill(), delay);
+    if (!isTaken) this.#timer = setTimeout(() => this.fill(), delay);
     this.#service.tell('restart', { seat: this.number, pid, reason, delay, restarts: this.restarts, lastWords });
   }
 
@@ -148,9 +181,14 @@ class Seat {
     return delay;
   }
 
-  /** A new worker takes over; that it could not is told as an event. */
-  replaceSoon() {
+  /**
+   * A new worker takes over; that it could not is told as an event.
+   *
+   * @param {string} [reason] To tell, if it has not been told.
+   */
+  replaceSoon(reason) {
     if (this.#swapping || this.#closed) return;
+    if (reason !== undefined) this.#service.tell('replace', { seat: this.number, pid: this.member?.pid, reason });
     this.replace(false).catch((error) => this.#closed || this.#service.tell('restart-failed', error));
   }
 
@@ -176,15 +214,21 @@ class Seat {
   async #swap(first) {
     if (this.#closed) throw stopped();
     this.#cancelTimer();
-    const replacement = this.#service.newMember();
+    const { ready, settleTime } = this.#service.options;
+    const expectation = new Expectation(this.member, this.#service.members);
+    this.member?.askForOwn();
+    const replacement = this.#newMember(expectation);
     this.#replacement = replacement;
     let readyTime;
     try {
-      await replacement.ready;
+      await replacement.usable;
       readyTime = replacement.uptime;
       // Whether it is any good matters as long as there is another that is.
-      if (first && this.member) await replacement.survive(this.#service.options.settleTime, this.member.exited);
-      if (replacement.state !== 'ready') throw replacement.failure(replacement.reason);
+      if (first && this.member) await replacement.survive(settleTime, this.member.exited);
+      if (!replacement.isUsable) throw replacement.failure(replacement.reason);
+      // What it listened on may have been a try.
+      const needed = ready === 'listening' && replacement.listened ? expectation.needed(replacement) : [];
+      if (needed.length > 0) throw replacement.failure(`is not ready any more: ${replacement.whatIsMissing(needed)}`);
       if (this.#closed) throw stopped();
     } catch (error) {
       replacement.kill('SIGKILL');
@@ -198,10 +242,9 @@ class Seat {
     const old = this.member;
     this.member = replacement;
     this.#watch(replacement);
-    replacement.release();
-    this.#service.onReady();
+    this.#onUsable(replacement);
     // Before anything else may happen to it.
-    void old?.retire();
+    void old?.retire({ heir: replacement });
     return { old, replacement, readyTime };
   }
 
@@ -249,4 +292,4 @@ function stopped() {
   return coded(Error, 'ERR_RCLUSTER_STOPPED', 'The supervisor needs this worker no more');
 }
 
-module.exports = { Seat };
+module.exports = { GROUP_TIME, Seat };

@@ -38,6 +38,7 @@ function notifyManager(supervisor, { NOTIFY_SOCKET: address, WATCHDOG_USEC: watc
   if (!address) return;
   const tell = (/** @type {string[]} */ ...lines) => load().notify(address, lines.join('\n'));
   supervisor.once('ready', () => tell('READY=1', `STATUS=${supervisor.options.workers} workers serve`));
+  supervisor.once('waiting', () => tell('STATUS=no worker listens yet'));
   supervisor.on('reloading', () => tell('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`));
   supervisor.on('reload', ({ error }) => {
     // A reload that was given up because we stop leaves us stopping.

@@ -3,16 +3,22 @@
 // Keeps a service running: so many workers, replaced when they die, hang or grow, and all of them on a reload.
 
 const EventEmitter = require('node:events');
+const { setTimeout: sleep } = require('node:timers/promises');
 
 const { coded } = require('../errors.js');
 const { CrashLoop } = require('./backoff.js');
 const { Member } = require('./member.js');
 const options = require('./options.js');
-const { reloadAll } = require('./reload.js');
-const { Seat } = require('./seat.js');
+const { ReloadQueue, reloadAll } = require('./reload.js');
+const { GROUP_TIME, Seat } = require('./seat.js');
 const { inheritedSockets, notifyManager, reapOrphans, withoutManagerVariables } = require('./service_manager.js');
 const { handleSignals } = require('./signals.js');
 const { Watchdog } = require('./watchdog.js');
+
+/** A worker may take at most so many times `readyTimeout`, even if another one took longer. */
+const MOST_PATIENCE = 6;
+/** Signals that come from outside as a rule. */
+const EXTERNAL = Object.freeze(['SIGINT', 'SIGKILL', 'SIGTERM']);
 
 /** Emits `ready`, `restart`, `hang`, `memory`, `crash-loop`, `reload`, `stopped` and others: see index.d.ts. */
 class Supervisor extends EventEmitter {
@@ -20,18 +26,20 @@ class Supervisor extends EventEmitter {
   #options;
   /** @type {Seat[]} */
   #seats = [];
-  #lastSeat = 0;
   /** All workers that have not exited, those that are leaving included. @type {Set<Member>} */
   #alive = new Set();
   #crashLoop;
   /** @type {Watchdog} */
   #watchdog;
-  /** Whether any worker has ever been ready, and whether any has ever listened. */
-  #everReady = false;
-  #everListened = false;
+  /** Whether any worker has stayed alive for a while, doing its work, and whether any has for long. */
+  #works = false;
+  #isOld = false;
   #allWereReady = false;
-  /** @type {Promise<import('./reload.js').ReloadReport> | undefined} */
-  #reloading;
+  #isWaiting = false;
+  /** ms that the slowest worker took to get ready. */
+  #longestStart = 0;
+  /** @type {ReloadQueue<import('./reload.js').ReloadReport>} */
+  #reloads = new ReloadQueue(() => this.#reload());
   /** @type {Promise<void> | undefined} */
   #stopping;
   /** @type {'running' | 'stopping' | 'stopped'} */
@@ -55,9 +63,12 @@ class Supervisor extends EventEmitter {
     this.#crashLoop = new CrashLoop(this.#options.restart);
     this.#service = {
       options: this.#options,
-      newMember: () => this.#newMember(),
+      newMember: (prospects) => this.#newMember(prospects),
+      members: () => this.#members,
+      allListen: () => this.#allWereReady && this.#members.every(({ listened }) => listened),
+      patience: () => this.#patience,
       isStopping: () => this.#stopping !== undefined,
-      onReady: () => this.#onReady(),
+      onUsable: (member) => this.#onUsable(member),
       onCrash: (member) => this.#onCrash(member),
       tell: (event, payload) => void this.emit(event, payload),
     };
@@ -76,10 +87,10 @@ class Supervisor extends EventEmitter {
     core.setHooks({
       one: (worker) => this.#onDisconnectAsked(worker),
       all: () => this.stop(),
-      isRecovering: () => !this.#stopping && !this.#seats.every(({ member }) => member?.state === 'ready'),
+      isRecovering: () => !this.#stopping && this.#seats.some((seat) => seat.isRecovering),
     });
     this.#watchdog = new Watchdog(core, this.#options, {
-      members: () => this.#seats.flatMap(({ member }) => (member?.state === 'ready' ? [member] : [])),
+      members: () => this.#members,
       onHang: (member, time) => this.#onHang(member, time),
       onMemory: (member, bytes) => this.#onMemory(member, bytes),
     });
@@ -108,22 +119,60 @@ class Supervisor extends EventEmitter {
     return this.#firstReady;
   }
 
+  /**
+   * A listener that throws keeps neither us nor the other listeners from anything.
+   *
+   * @override
+   * @param {string | symbol} event
+   * @param {unknown[]} args
+   */
+  emit(event, ...args) {
+    const listeners = this.rawListeners(event);
+    for (const listener of listeners) {
+      try {
+        Reflect.apply(listener, this, args);
+      } catch (error) {
+        const what = error instanceof Error ? error.stack : String(error);
+        process.emitWarning(`A listener of '${String(event)}' failed: ${what}`, { code: 'RCLUSTER_LISTENER' });
+      }
+    }
+    return listeners.length > 0;
+  }
+
+  /** Those that have a seat and do their work, or are taken to. */
+  get #members() {
+    return this.#seats.flatMap(({ member }) => (member?.isUsable ? [member] : []));
+  }
+
+  /** ms that a worker may take to get ready: if one took longer than it should, another one may, too. */
+  get #patience() {
+    const { readyTimeout } = this.#options;
+    return Math.max(readyTimeout, Math.min(this.#longestStart * 2, readyTimeout * MOST_PATIENCE));
+  }
+
   #addSeat() {
-    const seat = new Seat(++this.#lastSeat, this.#service);
+    // Dense: when the service gets smaller, the highest go.
+    const seat = new Seat(this.#seats.length, this.#service);
     this.#seats.push(seat);
     return seat.fill();
   }
 
-  #newMember() {
-    const member = new Member(this.#core, this.#options, this.#everListened);
+  /** @param {import('./member.js').Prospects} prospects */
+  #newMember(prospects) {
+    const member = new Member(this.#core, this.#options, prospects);
     this.#alive.add(member);
-    member.once('listening', () => (this.#everListened = true));
     member.once('exit', () => this.#alive.delete(member));
     return member;
   }
 
-  #onReady() {
-    this.#everReady = true;
+  /** @param {Member} member */
+  #onUsable(member) {
+    if (member.state === 'ready') {
+      this.#longestStart = Math.max(this.#longestStart, member.uptime);
+    } else if (!this.#isWaiting && !this.#allWereReady) {
+      this.#isWaiting = true;
+      this.emit('waiting', { pid: member.pid, time: member.uptime });
+    }
     this.#lookWhetherAllAreReady();
   }
 
@@ -135,15 +184,29 @@ class Supervisor extends EventEmitter {
   }
 
   /** @param {Member} member */
-  #onCrash({ pid, reason, lastWords }) {
-    const count = this.#crashLoop.crashed(Date.now(), this.#everReady);
-    if (count === 0) return;
-    const fatal = !this.#everReady;
-    const { window } = this.#options.restart;
+  #onCrash(member) {
+    const { pid, reason, lastWords, end, usableAt } = member;
+    const { settleTime, restart } = this.#options;
+    const now = Date.now();
+    const worked = ({ usableAt: begin = now }) => now - begin;
+    for (const one of [member, ...this.#alive]) {
+      this.#works ||= one.usableAt !== undefined && worked(one) >= settleTime;
+      this.#isOld ||= one.uptime >= restart.resetAfter;
+    }
+    const oldest = Math.max(0, ...this.#members.map(worked));
+    // Somebody may want it to end.
+    const early = usableAt === undefined || !EXTERNAL.includes(`${end?.signal}`);
+    const deaf = usableAt !== undefined && /\b(?:listen|bind) E[A-Z]+\b/.test(lastWords);
+    const crash = { early, deaf, lived: worked(member) };
+    const loop = this.#crashLoop.crashed(now, crash, { works: this.#works, isOld: this.#isOld, oldest });
+    if (!loop) return;
+    const { count, fatal } = loop;
     // The line that names the error; the rest has been printed by the worker itself.
     const line = lastWords.split('\n').find((text) => /Error\b/.test(text)) ?? lastWords.split('\n').at(-1);
     const words = line ? `: ${line}` : '';
-    const when = fatal ? 'before any was ready' : `within ${window / 1000} s`;
+    const never = usableAt === undefined ? 'before any was ready' : `within ${settleTime} ms of being ready`;
+    const why = loop.early ? never : 'as they cannot listen';
+    const when = fatal ? why : `within ${restart.window / 1000} s`;
     const error = coded(Error, 'ERR_RCLUSTER_CRASH_LOOP', `${count} workers died ${when}; the last, ${pid}, ${reason}${words}`);
     if (fatal) {
       this.#rejectReady(error);
@@ -186,29 +249,25 @@ class Supervisor extends EventEmitter {
   }
 
   /**
-   * Replaces all workers, one after the other (or `reloadParallel` at a time). Asked for during a reload, it joins it.
-   * When a new worker fails, the old ones that are left stay, and it rejects.
+   * Replaces all workers, one after the other (or `reloadParallel` at a time). Asked for during a reload, it comes after it:
+   * what was started before may be of an older version. Several that wait are one. When a new worker fails, the old ones that
+   * are left stay, and it rejects.
    */
   reload() {
     if (this.#stopping) return handled(Promise.reject(stopping()));
-    return (this.#reloading ??= handled(this.#reload()));
+    return handled(this.#reloads.ask());
   }
 
   async #reload() {
-    // Whoever listens to it may ask whether we are reloading.
-    await null;
     this.emit('reloading');
-    try {
-      const parallel = this.#options.reloadParallel;
-      const report = await reloadAll(this.#seats, { parallel, isStopping: () => this.#stopping !== undefined });
-      this.#reloading = undefined;
-      this.emit('reload', report);
-      return report;
-    } catch (error) {
-      this.#reloading = undefined;
-      this.emit('reload', { .../** @type {any} */ (error).report, error });
-      throw error;
-    }
+    const parallel = this.#options.reloadParallel;
+    const reload = reloadAll(this.#seats, { parallel, isStopping: () => this.#stopping !== undefined });
+    const outcome = await reload.then((report) => ({ report, error: undefined }), (error) => ({ report: error.report, error }));
+    // Whoever listens may ask whether we are reloading.
+    this.#reloads.isOver();
+    this.emit('reload', outcome.error ? { ...outcome.report, error: outcome.error } : outcome.report);
+    if (outcome.error) throw outcome.error;
+    return outcome.report;
   }
 
   /**
@@ -225,7 +284,7 @@ class Supervisor extends EventEmitter {
     const wanted = options.workers(count);
     if (this.#stopping) throw stopping();
     const added = [];
-    while (this.#seats.length < wanted) added.push(this.#addSeat().ready);
+    while (this.#seats.length < wanted) added.push(this.#addSeat().usable);
     const surplus = this.#seats.splice(wanted);
     this.#lookWhetherAllAreReady();
     await Promise.all([...added, ...surplus.map((seat) => seat.vacate())]);
@@ -245,15 +304,28 @@ class Supervisor extends EventEmitter {
     for (const seat of this.#seats) seat.abandon();
     const members = [...this.#alive];
     const handedOver = this.#core.finish(members.flatMap(({ worker }) => (worker ? [worker] : [])));
-    const retired = Promise.all(members.map((member) => member.retire(true)));
+    const retired = Promise.all(members.map((member) => member.retire({ last: true })));
     await handedOver;
+    await this.#untilGroupKnows(members);
     for (const member of members) member.nothingComes();
     await retired;
-    await this.#reloading?.catch(() => {});
+    await this.#reloads.idle();
     this.#rejectReady(coded(Error, 'ERR_RCLUSTER_STOPPED', 'The supervisor was stopped'));
     this.#core.setHooks(undefined);
     this.#state = 'stopped';
     this.emit('stopped');
+  }
+
+  /**
+   * The whole group may have been told to end, and some end at once: what they had not taken is for the others, who must not
+   * think that nothing comes any more.
+   *
+   * @param {Member[]} members
+   */
+  async #untilGroupKnows(members) {
+    if (!this.#options.signals) return;
+    await sleep(GROUP_TIME / 4);
+    if (members.some(({ gotSigterm, state }) => gotSigterm || state === 'exited')) await sleep(GROUP_TIME);
   }
 
   /** Ends all workers at once. */
@@ -268,7 +340,7 @@ class Supervisor extends EventEmitter {
     const inSeats = new Set(this.#seats.map(({ member }) => member));
     const leaving = [...this.#alive].filter((member) => member.state === 'retiring' && !inSeats.has(member));
     return {
-      state: this.#reloading && this.#state === 'running' ? /** @type {const} */ ('reloading') : this.#state,
+      state: this.#reloads.isBusy && this.#state === 'running' ? /** @type {const} */ ('reloading') : this.#state,
       workers: this.#seats.map((seat) => seat.status()),
       leaving: leaving.map(({ pid, board, uptime }) => ({ pid, uptime, connections: board.active })),
     };
