@@ -9,9 +9,11 @@ const path = require('node:path');
 
 const { Command, InvalidArgumentError, Option } = require('commander');
 
+const { writePidFile } = require('../lib/supervisor/pid_file.js');
 const { version } = require('../package.json');
 
 const EXIT = Object.freeze({ failed: 1, usage: 2 });
+const SIGNALS = /** @type {const} */ (['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR2']);
 const UNITS = Object.freeze({ ms: 1, s: 1000, m: 60_000, '': 1 });
 
 /** @param {string} text */
@@ -43,6 +45,22 @@ function size(text) {
   return text;
 }
 
+/**
+ * @param {string} text
+ * @param {string[] | undefined} before
+ */
+function execOption(text, before = []) {
+  // One that has a value may be followed by it: -r ./file.js.
+  if (text === '' || (before.length === 0 && !text.startsWith('-'))) throw new InvalidArgumentError("It must be an option of Node, such as '--enable-source-maps'.");
+  return [...before, text];
+}
+
+/** @param {string} text */
+function fileName(text) {
+  if (text === '') throw new InvalidArgumentError('It must be the name of a file.');
+  return text;
+}
+
 /** @param {string} text */
 const instances = (text) => (text === 'max' ? text : count(text));
 
@@ -60,48 +78,57 @@ const program = new Command('rcluster')
   .addOption(new Option('--hang-signal <signal>', 'how such a worker is ended').choices(['SIGKILL', 'SIGABRT']).default('SIGKILL'))
   .option('--max-memory <bytes>', "a worker above it is replaced gracefully, such as '300M'; 0 for no limit", size, '0')
   .addOption(new Option('--crash <how>', 'on an uncaught exception a worker…').choices(['exit', 'drain']).default('exit'))
+  .option('--no-move', 'idle connections of a worker that leaves do not go on in another one')
   .option('--reload-parallel <count>', 'workers that are replaced at a time', count, 1)
   .addOption(new Option('--policy <policy>', 'who gets a connection').choices(['rr', 'none', 'least', 'sticky', 'reuseport']))
   .option('--cwd <folder>', 'the folder that workers run in')
-  .option('--exec-arg <option...>', 'an option for the Node of each worker, such as --exec-arg=--enable-source-maps')
+  .option('--exec-arg <option>', 'an option for the Node of each worker, such as --exec-arg=--enable-source-maps; may be repeated', execOption)
+  .option('--pid-file <file>', "where to write the command's process id", fileName)
   .version(version)
   .addHelpText('after', `
 Signals: SIGTERM and SIGINT stop gracefully, a second one at once; SIGHUP reloads; SIGUSR2 writes the status to stderr.
-Exit codes: 0 stopped as asked; 1 no worker ever became ready; 2 wrong options or no such script;
+Environment of workers: NODE_APP_INSTANCE is the number of the worker's place, from 0 on.
+Exit codes: 0 stopped as asked; 1 the service never worked; 2 wrong options or no such script;
 128 + n ended at once by a second signal n.`)
   .passThroughOptions()
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT.usage));
 
 /**
- * The script's absolute path, or none when there is no such file.
+ * The script's absolute path. Not resolved, so that a link to the current version is followed anew by each worker.
  *
  * @param {string} script
- * @param {string} cwd
+ * @param {string} folder
  */
-function findScript(script, cwd) {
-  const file = path.resolve(cwd, script);
-  // Not resolved, so that a link to the current version is followed anew by each worker.
-  if (fs.statSync(file, { throwIfNoEntry: false })?.isFile()) return file;
+function findScript(script, folder) {
+  const file = path.resolve(folder, script);
   try {
-    return require.resolve(file);
-  } catch {
-    return undefined;
+    fs.accessSync(require.resolve(file), fs.constants.R_OK);
+    return file;
+  } catch (error) {
+    const { code } = /** @type {NodeJS.ErrnoException} */ (error);
+    if (code === 'EACCES') return refuse(`the script "${script}" cannot be read: permission denied`);
+    // Such as a name that ends with a dot, or is no module for us.
+    if (fs.statSync(file, { throwIfNoEntry: false })?.isFile()) return file;
+    const isFolder = fs.statSync(file, { throwIfNoEntry: false })?.isDirectory();
+    return refuse(isFolder ? `"${script}" is a folder without a script to start` : `there is no script "${script}"`);
   }
 }
 
-/** @param {string} message */
+/**
+ * @param {string} message
+ * @returns {never}
+ */
 function refuse(message) {
   log(message);
-  process.exit(EXIT.usage);
+  return process.exit(EXIT.usage);
 }
 
 program.parse();
 const [script, ...rawArgs] = program.args;
 const args = rawArgs[0] === '--' ? rawArgs.slice(1) : rawArgs;
-const { instances: workers, cwd, execArg, ...rest } = program.opts();
-if (cwd !== undefined && !fs.existsSync(cwd)) refuse(`there is no folder "${cwd}"`);
+const { instances: workers, cwd, execArg, pidFile, ...rest } = program.opts();
+if (cwd !== undefined && !fs.statSync(cwd, { throwIfNoEntry: false })?.isDirectory()) refuse(`there is no folder "${cwd}"`);
 const exec = findScript(script, cwd ?? process.cwd());
-if (!exec) refuse(`there is no script "${script}"`);
 
 const cluster = require('../index.js');
 if (!cluster.rcluster.native) refuse(cluster.rcluster.reason);
@@ -114,11 +141,16 @@ const SAID = Object.freeze({
 
 /** @type {import('../index.js').Supervisor} */
 let supervisor;
+// Whoever has read the pid file may send one at once: it comes when there is somebody to hear it.
+const wait = () => {};
+for (const signal of SIGNALS) process.on(signal, wait);
 try {
+  if (pidFile !== undefined) writePidFile(pidFile);
   supervisor = cluster.supervise({ ...rest, workers, exec, args, cwd, execArgv: execArg, signals: true });
 } catch (error) {
   refuse(/** @type {Error} */ (error).message);
 }
+for (const signal of SIGNALS) process.off(signal, wait);
 run();
 
 function run() {
@@ -127,6 +159,10 @@ function run() {
     const { length } = supervisor.status().workers;
     log(length === 1 ? '1 worker is ready' : `${length} workers are ready`);
   });
+  supervisor.on('waiting', ({ time: waited }) => {
+    log(`no worker has been seen to listen for ${waited} ms, still waiting: one that is slow to start needs a longer --ready-timeout, one that does not listen --ready online`);
+  });
+  supervisor.on('replace', ({ pid, reason }) => log(`worker ${pid} ${reason}: it is replaced`));
   supervisor.on('restart', ({ pid, reason, delay }) => log(`worker ${pid} ${reason}; another starts in ${delay} ms`));
   supervisor.on('restart-failed', (error) => log(error.message));
   supervisor.on('hang', ({ pid, time: silent }) => log(`worker ${pid} has not turned its event loop for ${silent} ms: it is replaced`));

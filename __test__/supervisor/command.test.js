@@ -29,7 +29,7 @@ test('--help has every option, the signals and the exit codes', async () => {
   expect({ code, stderr }).toEqual({ code: 0, stderr: [] });
   for (const option of [
     '-i, --instances', '--ready ', '--ready-timeout', '--settle-time', '--drain-timeout', '--hang-timeout', '--hang-signal',
-    '--max-memory', '--crash', '--reload-parallel', '--policy', '--cwd', '--exec-arg', '--version', '--help',
+    '--max-memory', '--crash', '--no-move', '--reload-parallel', '--pid-file', '--policy', '--cwd', '--exec-arg', '--version', '--help',
   ]) {
     expect(text).toContain(option);
   }
@@ -41,6 +41,21 @@ describe('what is wrong: one line, exit code 2', () => {
   test.each([
     [[], /missing required argument 'script'/],
     [['no-such-script.js'], /^rcluster: there is no script "no-such-script\.js"$/],
+    [['no-such-script.js', '--', '-x'], /^rcluster: there is no script "no-such-script\.js"$/],
+    [[__dirname], /^rcluster: ".*" is a folder without a script to start$/],
+    [['--cwd', script, script], /^rcluster: there is no folder ".*command\.test\.js"$/],
+    [['-i', '-1', script], /'-1' is invalid.*a whole number/],
+    [['-i', '1.5', script], /'1\.5' is invalid.*a whole number/],
+    [['-i', '', script], /'' is invalid.*a whole number/],
+    [['-i', 'Max', script], /'Max' is invalid.*a whole number/],
+    [['--exec-arg'], /option '--exec-arg <option>' argument missing/],
+    [['--exec-arg', script], /is invalid.*an option of Node, such as '--enable-source-maps'/],
+    [['--exec-arg=', script], /'' is invalid.*an option of Node/],
+    [['--pid-file', '', script], /'' is invalid.*the name of a file/],
+    [['--pid-file', '/no/such/folder/pid', script], /^rcluster: the pid file "\/no\/such\/folder\/pid" cannot be written: there is no such folder$/],
+    [['--pid-file', __dirname, script], /^rcluster: the pid file ".*" cannot be written: it exists and is no file$/],
+    [['--pid-file', script, script], /^rcluster: the pid file ".*" cannot be written: it exists and has something else in it$/],
+    [['--pid-file', '/proc/x', script], /^rcluster: the pid file "\/proc\/x" cannot be written: there is no such folder$/],
     [['--cwd', '/no/such/folder', script], /^rcluster: there is no folder "\/no\/such\/folder"$/],
     [['--nonsense', script], /unknown option '--nonsense'/],
     [['-i', '0', script], /'0' is invalid.*a whole number/],
@@ -142,6 +157,47 @@ describe('what a worker gets', () => {
     const [, port] = await command.waitForLine(/^port (\d+)$/);
     expect(JSON.parse((await request(port)).body)).toMatchObject({ cwd: folder, argv: [path.join(folder, 'app.js')] });
   });
+});
+
+test('--exec-arg takes one option each', async () => {
+  function tells() {
+    require('node:http').createServer().listen(0, '127.0.0.1');
+    console.log(`options ${JSON.stringify(process.execArgv)} ${JSON.stringify(process.argv.slice(2))}`);
+  }
+  const args = ['-i', '1', '--exec-arg=--enable-source-maps', '--exec-arg', '--no-warnings', '--exec-arg=-r', '--exec-arg', writeScript(() => {})];
+  const command = startCommand([...args, writeScript(tells), '--exec-arg', 'mine']);
+  const [, options, own] = await command.waitForLine(/^options (\[.*\]) (\[.*\])$/);
+  expect(JSON.parse(options)).toEqual(expect.arrayContaining(['--enable-source-maps', '--no-warnings', '-r', expect.stringMatching(/app\.js$/)]));
+  expect(JSON.parse(own)).toEqual(['--exec-arg', 'mine']);
+  await command.waitForLine(/1 worker is ready$/);
+});
+
+test('a script in a folder that is a link is followed anew, also without its name', async () => {
+  const folder = temporaryFolder();
+  const versions = ['v1', 'v2'].map((version) => {
+    fs.mkdirSync(path.join(folder, version));
+    writeScript(version === 'v1' ? pidServer : () => {
+      require('node:http').createServer().listen(0, '127.0.0.1');
+      console.log('the second version');
+    }, path.join(folder, version, 'index.js'));
+    return path.join(folder, version);
+  });
+  const current = path.join(folder, 'the current one');
+  fs.symlinkSync(versions[0], current);
+  const command = startCommand(['-i', '1', '--settle-time', '50ms', current]);
+  await command.waitForLine(/1 worker is ready$/);
+  fs.rmSync(current);
+  fs.symlinkSync(versions[1], current);
+  process.kill(command.pid, 'SIGHUP');
+  await command.waitForLine(/^the second version$/);
+  await command.waitForLine(/replaced 1 workers/);
+});
+
+test('one that does not listen: it is said which option to set', async () => {
+  const command = startCommand(['-i', '2', '--ready-timeout', '200ms', writeScript(() => void setInterval(() => {}, 1000))]);
+  await command.waitForLine(/^rcluster: no worker has been seen to listen for \d+ ms, still waiting: .*--ready-timeout.*--ready online$/);
+  expect(await command.stop()).toEqual({ code: 0, signal: null });
+  expect(command.stderr.filter((line) => /(?:is|are) ready$/.test(line))).toEqual([]);
 });
 
 test('a script is found as by require: without its extension, or as index.js of a folder', async () => {

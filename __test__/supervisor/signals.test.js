@@ -4,8 +4,10 @@
 
 const { KeepAliveClient } = require('../helpers/client');
 const { childrenOf, isAlive, request, waitFor, waitForDeath } = require('../helpers/run');
-const { startCommand } = require('../helpers/command');
+const { COMMAND, startCommand } = require('../helpers/command');
 const { temporaryFolder, writeScript } = require('../helpers/service');
+const { spawn } = require('node:child_process');
+const fs = require('node:fs');
 const path = require('node:path');
 
 /** An HTTP server that knows nothing of signals, and tells its port. `/slow` answers when it has been told to leave. */
@@ -65,7 +67,6 @@ test('a second one ends it at once, exit code 128 + n', async () => {
 });
 
 test('SIGHUP reloads, also what a link points to, and a failed reload leaves it running', async () => {
-  const fs = require('node:fs');
   const folder = temporaryFolder();
   writeScript(plainServer, path.join(folder, 'v1.js'));
   writeScript(() => process.exit(1), path.join(folder, 'v2.js'));
@@ -145,6 +146,37 @@ describe('to the whole group', () => {
   });
 });
 
+test.each([0, 143])('a worker that ends with code %d while its whole group is told to end is no crash, and the other finishes', async (code) => {
+  function hasty() {
+    const server = require('node:http').createServer((request_, response) => {
+      console.log(`asked for ${request_.url}`);
+      if (request_.url !== '/') {
+        setInterval(() => require('node:fs').existsSync(process.argv[2]) && process.exit(Number(request_.url.slice(1))), 10);
+        return;
+      }
+      setTimeout(() => response.end('late'), 600);
+    });
+    server.listen(0, '127.0.0.1', () => console.log(`port ${server.address().port}`));
+  }
+  const now = path.join(temporaryFolder(), 'now');
+  const command = startCommand(['-i', '2', writeScript(hasty), now]);
+  await command.waitForLine(/2 workers are ready/);
+  const port = Number((await command.waitForLine(/^port (\d+)$/))[1]);
+  const lost = request(port, { path: `/${code}` }).catch((error) => error.code);
+  await command.waitForLine(/^asked for \/\d/);
+  const reply = request(port);
+  await command.waitForLine(/^asked for \/$/);
+  const pids = childrenOf(command.pid);
+  fs.writeFileSync(now, '');
+  // The primary hears of the end of the worker first, and of its own signal then.
+  await waitFor(() => pids.filter(isAlive).length === 1, { interval: 1 });
+  command.signalGroup('SIGTERM');
+  expect(await lost).toBe('ECONNRESET');
+  expect((await reply).body).toBe('late');
+  expect(await command.waitForExit()).toEqual({ code: 0, signal: null });
+  expect(command.stderr.filter((line) => /another starts|is replaced|workers died/.test(line))).toEqual([]);
+});
+
 describe('to a worker', () => {
   test('SIGTERM: it is replaced first', async () => {
     const { command, port, pids } = await start();
@@ -155,6 +187,7 @@ describe('to a worker', () => {
     expect((await client.ask()).status).toBe(200);
     expect(client.closed).toBe(0);
     await waitFor(() => childrenOf(command.pid).length === 2);
+    expect(command.stderr).toContain(`rcluster: worker ${pids[0]} got SIGTERM: it is replaced`);
     expect(command.stderr.filter((line) => /another starts/.test(line))).toEqual([]);
   });
 
@@ -215,3 +248,27 @@ test('the primary that gets SIGKILL leaves nobody behind', async () => {
   await waitForDeath(pids);
 });
 
+const SCRIPT = ['/usr/bin/script', '/bin/script'].find((file) => fs.existsSync(file));
+
+(SCRIPT ? test : test.skip)('the terminal is closed: it stops, and does not reload as a daemon would', async () => {
+  const log = path.join(temporaryFolder(), 'log');
+  function leavesWord() {
+    require('node:http').createServer().listen(0, '127.0.0.1');
+    process.on('exit', (code) => require('node:fs').appendFileSync(process.argv[2], `exit ${code}\n`));
+  }
+  // What gives it a terminal, and takes it away when it dies.
+  const line = [process.execPath, COMMAND, '-i', '1', writeScript(leavesWord), log].map((word) => `'${word}'`).join(' ');
+  const terminal = spawn(SCRIPT, ['-qfc', `exec ${line}`, '/dev/null'], { stdio: ['pipe', 'pipe', 'ignore'] });
+  try {
+    let text = '';
+    terminal.stdout.on('data', (data) => (text += data));
+    await waitFor(() => text.includes('1 worker is ready'));
+    const [pid] = childrenOf(terminal.pid);
+    const workers = childrenOf(pid);
+    terminal.kill('SIGKILL');
+    await waitForDeath([pid, ...workers]);
+    expect(fs.readFileSync(log, 'utf8')).toBe('exit 0\n');
+  } finally {
+    terminal.kill('SIGKILL');
+  }
+});

@@ -2,11 +2,15 @@
 
 // What the signals to a service mean.
 
+const fs = require('node:fs');
+const tty = require('node:tty');
+
 /** The same within this time (ms) is one and the same: a terminal and npm both send it. */
 const SAME = 300;
 
 /**
- * SIGTERM and SIGINT stop gracefully, a second one at once; SIGHUP reloads; SIGUSR2 writes the status to stderr.
+ * SIGTERM and SIGINT stop gracefully, a second one at once; SIGHUP reloads, or stops when it means that our terminal was closed;
+ * SIGUSR2 writes the status to stderr.
  *
  * @param {import('./supervisor.js').Supervisor} supervisor Emits `signal` with the signal and what it leads to.
  * @returns {() => void} Takes the handlers away.
@@ -14,6 +18,7 @@ const SAME = 300;
 function handleSignals(supervisor) {
   /** @type {number | undefined} */
   let stoppedAt;
+  const hadTerminal = hasTerminal();
 
   /** @param {NodeJS.Signals} signal */
   function stop(signal) {
@@ -28,6 +33,8 @@ function handleSignals(supervisor) {
   }
 
   function reload() {
+    // The default for whoever runs in a terminal; with `nohup` or in the background of none we go on.
+    if (hadTerminal && !hasTerminal()) return stop('SIGHUP');
     supervisor.emit('signal', 'SIGHUP', 'reload');
     void supervisor.reload();
   }
@@ -48,6 +55,18 @@ function handleSignals(supervisor) {
   return () => {
     for (const [signal, handler] of handlers) process.off(signal, handler);
   };
+}
+
+/** Whether our output is for a terminal, and it is there. */
+function hasTerminal() {
+  if (![0, 1, 2].some((fd) => tty.isatty(fd))) return false;
+  try {
+    // The one that controls us: gone when it was closed.
+    fs.closeSync(fs.openSync('/dev/tty', fs.constants.O_RDONLY | fs.constants.O_NOCTTY));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 module.exports = { handleSignals };
