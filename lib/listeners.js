@@ -273,15 +273,16 @@ class Listeners {
    * @param {any} from
    * @param {string} key
    * @param {number} fd
+   * @param {number} left How long it may stay idle.
    */
-  move(from, key, fd) {
+  move(from, key, fd, left) {
     const entry = this.#entries.get(key);
     const all = entry ? [...entry.workers].filter((worker) => worker !== from) : [];
     const released = all.filter((worker) => !worker.held);
     const others = released.length > 0 ? released : all;
     if (!entry || !load().isConnection(fd) || others.length === 0) return;
     entry.turn = ((entry.turn ?? 0) + 1) % others.length;
-    others[entry.turn].channel.sendControl({ act: 'adopt', key }, fd);
+    others[entry.turn].channel.sendControl({ act: 'adopt', key, left }, fd);
   }
 
   /**

@@ -238,7 +238,7 @@ function takeOver(cluster) {
    * @param {number} fd
    */
   function onControl(worker, message, fd) {
-    if (message.act === 'move') listeners.move(tiesOf(worker), message.key, fd);
+    if (message.act === 'move') listeners.move(tiesOf(worker), message.key, fd, message.left >>> 0);
     if (fd >= 0) load().closeFd(fd);
     switch (message.act) {
       case 'online':

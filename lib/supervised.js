@@ -18,7 +18,7 @@ const HOOKS_AT = 0.8;
  * @param {import('./servers.js').Servers} worker.servers
  * @param {(message: object) => boolean} worker.send To the primary.
  * @param {() => Promise<void>} worker.runHooks
- * @param {{ ready: string, drainTimeout: number, crash: string, signals: boolean }} options
+ * @param {{ ready: string, drainTimeout: number, crash: string, signals: boolean, move?: boolean }} options
  */
 function supervise({ worker, cluster, servers, send, runHooks }, options) {
   /** @type {Drain | undefined} */
@@ -70,7 +70,7 @@ function supervise({ worker, cluster, servers, send, runHooks }, options) {
       if (last) draining.beLast();
       return;
     }
-    draining = new Drain(servers, timeout, last);
+    draining = new Drain(servers, timeout, { last, move: options.move !== false });
     worker.exitedAfterDisconnect = true;
     try {
       cluster.emit('draining');
