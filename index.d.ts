@@ -258,7 +258,10 @@ declare namespace cluster {
      * Default: `1500`.
      */
     settleTime?: number | undefined;
-    /** Milliseconds that a worker has to finish what it has; then it is killed. Default: `10000`. */
+    /**
+     * Milliseconds that a worker has to finish what it has: its connections, its hooks, and what it does itself on SIGTERM; then
+     * it is killed. Default: `10000`.
+     */
     drainTimeout?: number | undefined;
     /** When to start a worker again that has died. */
     restart?: RestartOptions | undefined;
@@ -605,6 +608,17 @@ declare namespace cluster {
     readonly SCHED_STICKY?: 4;
     /** A listening socket per worker, and the kernel distributes. New in rcluster: missing where the policy is. */
     readonly SCHED_REUSEPORT?: 5;
+  }
+}
+
+declare module 'net' {
+  interface Socket {
+    /**
+     * In a supervised worker: with `true` this connection is finished and closed when the worker leaves, instead of going on in
+     * another one; with `false` it may go on there although the program does something of its own with it. When it is missing, a
+     * connection on which the program has put nothing moves.
+     */
+    unmovable?: boolean | undefined;
   }
 }
 

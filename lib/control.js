@@ -48,7 +48,7 @@ const MESSAGES = Object.freeze({
   listening: { from: 'worker', open: true, late: true },
   close: { from: 'worker', fields: { key: 'key' }, late: true },
   disown: { from: 'worker', fields: { key: 'key' } },
-  move: { from: 'worker', fields: { key: 'key' }, descriptor: 'one', late: true },
+  move: { from: 'worker', fields: { key: 'key', left: 'number' }, descriptor: 'one', late: true },
   reply: {
     from: 'primary',
     fields: {
@@ -62,7 +62,7 @@ const MESSAGES = Object.freeze({
     },
     descriptor: 'maybe',
   },
-  adopt: { from: 'primary', fields: { key: 'key' }, descriptor: 'one' },
+  adopt: { from: 'primary', fields: { key: 'key', left: 'number' }, descriptor: 'one' },
   own: { from: 'primary', fields: { listener: 'number', backlog: 'number' }, descriptor: 'one' },
   // Sockets that were sent (socket_lists.js).
   'count-sockets': { from: 'both', fields: { key: 'key', question: 'number' }, answer: 'socket-answer' },

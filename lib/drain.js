@@ -3,10 +3,14 @@
 // A worker that leaves without losing anything: nothing new comes, idle HTTP connections move to other workers while
 // their clients notice nothing, and what is busy moves (or ends) when its response is done.
 
+const diagnostics = require('node:diagnostics_channel');
 const net = require('node:net');
 
 const { detach } = require('./handles.js');
-const { closableSockets, isHttp } = require('./http_sockets.js');
+const { httpConnections } = require('./http_sockets.js');
+const { LastAnswers } = require('./last_answers.js');
+const { hasSentAll, isMovable, isWhole } = require('./movable.js');
+const { timeLeft } = require('./moved.js');
 const { isHttp2 } = require('./servers.js');
 
 /** How often (ms) we look, besides when a response has ended. */
@@ -19,30 +23,8 @@ const PATIENCE = 0.5;
  */
 const NOTICE = 1000;
 
-/**
- * Whether a connection could go on in another process: all that it sent and got is known to the kernel alone.
- *
- * @param {any} socket
- */
-function canMove(socket) {
-  const raw = socket._handle;
-  return !socket.encrypted && !socket.destroyed && typeof raw?.fd === 'number' && raw.fd >= 0 && socket.readableLength === 0 && hasSentAll(socket);
-}
-
-/** @param {any} socket */
-function hasSentAll(socket) {
-  return socket.writableLength === 0 && !socket._handle?.writeQueueSize;
-}
-
-/**
- * @param {any} server
- * @param {Set<any>} sockets Closed if they are still idle.
- */
-function closeIdle(server, sockets) {
-  for (const { socket, idle } of closableSockets(server)) {
-    if (idle && sockets.has(socket) && hasSentAll(socket)) socket.destroy();
-  }
-}
+/** Where Node tells of each HTTP/1 request of this process, before anybody answers it. */
+const REQUESTS = 'http.server.request.start';
 
 /**
  * Servers of this process that we may not know of: those with a socket of their own, and those that their user has closed
@@ -64,23 +46,32 @@ class Drain {
   #servers;
   #ours;
   #last;
+  #mayMove;
   #timeout;
   #closeIdleAt;
   #sweepIsDue = false;
   /** Whether all that will ever come is in our queue already. */
   #nothingComes = false;
   #connections = 0;
+  #answers = new LastAnswers((socket) => this.#last || this.#staying.has(socket) || !this.#canEverMove(socket, false));
+  /** Connections of which something was found that could not move with them. */
+  #staying = new WeakSet();
+  /** Those that we wait for. */
+  #responses = new WeakSet();
   /** @type {() => void} */
   #onEmpty = () => {};
 
   /**
    * @param {import('./servers.js').Servers} ours
    * @param {number} timeout ms
-   * @param {boolean} last There is nobody to move to.
+   * @param {object} options
+   * @param {boolean} options.last There is nobody to move to.
+   * @param {boolean} options.move Whether connections may move.
    */
-  constructor(ours, timeout, last) {
+  constructor(ours, timeout, { last, move }) {
     this.#ours = ours;
     this.#last = last;
+    this.#mayMove = move;
     this.#timeout = timeout;
     this.#servers = new Set([...ours.all(), ...ours.closing(), ...otherServers()]);
     this.#closeIdleAt = performance.now() + this.#patience;
@@ -96,7 +87,6 @@ class Drain {
     if (this.#last) return;
     this.#last = true;
     this.#closeIdleAt = Math.min(this.#closeIdleAt, performance.now() + this.#patience);
-    for (const server of this.#servers) if (isHttp(server)) this.#announceOnAll(server);
   }
 
   /** From now on nothing comes but what is in our queue already. */
@@ -116,6 +106,8 @@ class Drain {
     else this.#ours.stopTaking();
     for (const server of this.#servers) this.#prepare(server);
     for (const [session, streams] of this.#ours.sessions) this.#endSession(session, streams);
+    // To listen to the servers would change what they do, and there may be some that we do not know.
+    diagnostics.subscribe(REQUESTS, (message) => this.#onResponse(/** @type {any} */ (message).response));
     const before = this.#count();
     const timer = setInterval(() => this.#sweep(), LOOK);
     await new Promise((resolve) => {
@@ -131,6 +123,11 @@ class Drain {
     for (const server of this.#servers) if (server.listening) server.close();
   }
 
+  /** They do not keep the process alive any more. */
+  unrefServers() {
+    for (const server of this.#servers) if (server.listening) server.unref();
+  }
+
   #count() {
     let count = 0;
     for (const server of this.#servers) count += server._connections ?? 0;
@@ -144,20 +141,6 @@ class Drain {
     if (this.#last) server.prependListener('connection', () => this.#connections++);
     // One whose handshake is under way.
     if (isHttp2(server)) server.on('session', (/** @type {any} */ session) => this.#endSession(session, 0));
-    if (!isHttp(server)) return;
-    for (const event of ['request', 'checkContinue', 'checkExpectation']) {
-      // To listen for the others would change what the server does.
-      if (server.listenerCount(event) === 0) continue;
-      server.prependListener(event, (/** @type {any} */ request, /** @type {any} */ response) => {
-        this.#onResponse(request.socket, response);
-      });
-    }
-    this.#announceOnAll(server);
-  }
-
-  /** @param {any} server */
-  #announceOnAll(server) {
-    for (const { socket, response } of closableSockets(server)) if (response) this.#onResponse(socket, response);
   }
 
   /**
@@ -180,17 +163,11 @@ class Drain {
     }
   }
 
-  /**
-   * @param {any} socket
-   * @param {any} response Not complete yet.
-   */
-  #onResponse(socket, response) {
-    // The client learns that it has to come back on another connection.
-    const isHttp1 = response.stream === undefined;
-    if (isHttp1 && (socket.encrypted || this.#last) && !response.headersSent) {
-      response.shouldKeepAlive = false;
-      response.setHeader('Connection', 'close');
-    }
+  /** @param {any} response Of HTTP/1, not complete yet. */
+  #onResponse(response) {
+    if (this.#responses.has(response)) return;
+    this.#responses.add(response);
+    this.#answers.ask(response);
     response.once('close', () => this.#sweepSoon());
   }
 
@@ -204,7 +181,7 @@ class Drain {
   }
 
   #sweep() {
-    for (const server of this.#servers) if (isHttp(server)) this.#sweepServer(server);
+    this.#sweepConnections();
     if (this.#count() > 0) return;
     if (this.#ours.isTaking) this.#lookIntoQueue();
     else this.#onEmpty();
@@ -217,25 +194,51 @@ class Drain {
     setImmediate(() => this.#connections === connections && this.#count() === 0 && this.#onEmpty());
   }
 
-  /** @param {any} server */
-  #sweepServer(server) {
-    const left = closableSockets(server).filter(({ socket, idle }) => {
-      return idle && (this.#last || !canMove(socket) || !this.#move(server, socket));
-    });
-    if (left.length === 0 || performance.now() < this.#closeIdleAt) return;
+  #sweepConnections() {
+    const isTime = performance.now() >= this.#closeIdleAt;
+    const left = new Set();
+    for (const { socket, response, idle, listed } of httpConnections(this.#servers)) {
+      // Those that were under way before we listened.
+      if (response) this.#onResponse(response);
+      if (!idle || (listed && this.#canMove(socket) && this.#move(socket))) continue;
+      if (isTime || this.#answers.isTold(socket)) left.add(socket);
+    }
+    if (left.size === 0) return;
     // What has come and was not read yet is read before that.
-    setImmediate(() => closeIdle(server, new Set(left.map(({ socket }) => socket))));
+    setImmediate(() => this.#closeIdle(left));
+  }
+
+  /** @param {Set<any>} sockets Closed if they are still idle. */
+  #closeIdle(sockets) {
+    for (const { socket, idle } of httpConnections(this.#servers)) {
+      if (idle && sockets.has(socket) && hasSentAll(socket)) socket.destroy();
+    }
   }
 
   /**
-   * @param {any} server
+   * @param {any} socket
+   * @param {boolean} idle
+   */
+  #canEverMove(socket, idle) {
+    return this.#mayMove && this.#ours.canPassOn(socket._server) && isMovable(socket, idle);
+  }
+
+  /** @param {any} socket An idle one. */
+  #canMove(socket) {
+    if (this.#last || this.#answers.isTold(socket) || !isWhole(socket)) return false;
+    if (this.#canEverMove(socket, true)) return true;
+    this.#staying.add(socket);
+    return false;
+  }
+
+  /**
    * @param {any} socket
    * @returns {boolean} Whether it went.
    */
-  #move(server, socket) {
+  #move(socket) {
     const raw = socket._handle;
     raw.readStop();
-    if (!this.#ours.passOn(server, raw.fd)) {
+    if (!this.#ours.passOn(socket._server, raw.fd, timeLeft(socket))) {
       raw.readStart();
       return false;
     }

@@ -1,58 +1,91 @@
 'use strict';
 
-// The connections of an HTTP server, and which of them are idle. Node's own lists are private; the methods that go through
-// them are not.
+// The HTTP/1 connections of this process, whichever server they came from, and which of them are idle.
+
+const net = require('node:net');
+
+/** How long (ms) a connection of which Node keeps no list must have been silent to be taken for idle. */
+const SILENCE = 500;
+
+/** What such a connection had read when it was last seen to have read more. @type {WeakMap<any, { bytes: number, since: number }>} */
+const silent = new WeakMap();
 
 /**
- * Whether a server speaks HTTP/1, perhaps besides HTTP/2.
+ * Node's list of the parsers of an HTTP server that listens, or has listened. There is no public way to it that destroys
+ * nothing.
  *
  * @param {any} server
+ * @returns {{ all(): any[], idle(): any[] } | undefined}
  */
-const isHttp = (server) => typeof server.closeIdleConnections === 'function';
+function parsersOf(server) {
+  const symbol = Object.getOwnPropertySymbols(server).find(({ description }) => description === 'http.server.connections');
+  return symbol && server[symbol];
+}
+
+/** Connections that were handed to an HTTP server which does not listen itself: Node keeps no list of those. */
+function unlistedSockets() {
+  // @ts-expect-error: not in the types.
+  const handles = /** @type {any[]} */ (process._getActiveHandles());
+  return handles.filter((handle) => handle instanceof net.Socket && /** @type {any} */ (handle).parser?.socket === handle && 'server' in handle);
+}
 
 /**
- * The sockets that a method of an HTTP server would destroy.
+ * Whether nothing is under way on a connection that no list tells of. Half a header cannot be seen, so it must have been
+ * silent for a while, too.
  *
- * @param {any} server
- * @param {'closeIdleConnections' | 'closeAllConnections'} method
- * @returns {any[]}
+ * @param {any} socket
  */
-function socketsFoundBy(server, method) {
-  /** @type {any[]} */
-  const found = [];
-  // Not before it is needed: most workers never do.
-  const { Server } = require('node:http');
-  const { prototype } = require('node:net').Socket;
-  const own = Object.getOwnPropertyDescriptor(prototype, 'destroy');
-  prototype.destroy = function destroy() {
-    found.push(this);
-    return this;
-  };
-  try {
-    // HTTP/2 servers have but one of them, and the same lists.
-    Reflect.apply(Server.prototype[method], server, []);
-  } finally {
-    if (own) Object.defineProperty(prototype, 'destroy', own);
-    else Reflect.deleteProperty(prototype, 'destroy');
+function isSilent(socket) {
+  const now = performance.now();
+  const known = silent.get(socket);
+  if (!known || known.bytes !== socket.bytesRead) {
+    silent.set(socket, { bytes: socket.bytesRead, since: now });
+    return false;
   }
-  return found;
+  return now - known.since > SILENCE && (socket.parser.incoming?.complete ?? true);
 }
 
 /**
- * All connections of an HTTP server that speak HTTP: those that were upgraded do not.
+ * A connection is idle when all that came was answered. One on which nothing ever came is idle, too; for Node it is not.
  *
- * A connection is idle when all that came was answered, and all of the answer has left this process. One on which nothing
- * ever came is idle, too; for Node it is not.
- *
- * @param {any} server
- * @returns {{ socket: any, response: any, idle: boolean }[]} `response` is the one that is being written.
+ * @typedef {object} HttpConnection
+ * @property {any} socket
+ * @property {any} response The one that is being written.
+ * @property {boolean} idle
+ * @property {boolean} listed Whether it is known for certain where a request ends.
  */
-function closableSockets(server) {
-  const idle = new Set(socketsFoundBy(server, 'closeIdleConnections'));
-  return socketsFoundBy(server, 'closeAllConnections').map((socket) => {
+
+/**
+ * All connections that speak HTTP/1: those that were upgraded do not.
+ *
+ * @param {Iterable<any>} servers
+ * @returns {HttpConnection[]}
+ */
+function httpConnections(servers) {
+  /** @type {Map<any, HttpConnection>} */
+  const found = new Map();
+  let open = 0;
+  for (const server of servers) {
+    open += server._connections ?? 0;
+    const parsers = parsersOf(server);
+    if (!parsers) continue;
+    const idle = new Set(parsers.idle());
+    for (const parser of parsers.all()) {
+      const { socket } = parser;
+      if (!socket) continue;
+      const response = socket._httpMessage;
+      found.set(socket, { socket, response, idle: !response && (idle.has(parser) || socket.bytesRead === 0), listed: true });
+    }
+  }
+  if (open <= found.size) return [...found.values()];
+  for (const socket of unlistedSockets()) {
+    if (found.has(socket)) continue;
     const response = socket._httpMessage;
-    return { socket, response, idle: !response && (idle.has(socket) || socket.bytesRead === 0) };
-  });
+    // Looked at each time, to know since when.
+    const idle = isSilent(socket);
+    found.set(socket, { socket, response, idle: idle && !response, listed: false });
+  }
+  return [...found.values()];
 }
 
-module.exports = { closableSockets, isHttp };
+module.exports = { httpConnections };

@@ -246,8 +246,9 @@ class Listeners {
    * @param {any} from
    * @param {string} key
    * @param {number} fd
+   * @param {number} left How long it may stay idle.
    */
-  move(from, key, fd) {
+  move(from, key, fd, left) {
     const entry = this.#entries.get(key);
     const all = entry ? [...entry.workers].filter((worker) => worker !== from) : [];
     const released = all.filter((worker) => !worker.held);
@@ -255,11 +256,11 @@ class Listeners {
     if (!entry || !this.#native().isConnection(fd) || others.length === 0) return;
     const heir = heirOf(from);
     if (heir && others.includes(heir)) {
-      heir.tell({ act: 'adopt', key }, fd);
+      heir.tell({ act: 'adopt', key, left }, fd);
       return;
     }
     entry.turn = ((entry.turn ?? 0) + 1) % others.length;
-    others[entry.turn].tell({ act: 'adopt', key }, fd);
+    others[entry.turn].tell({ act: 'adopt', key, left }, fd);
   }
 
   /**

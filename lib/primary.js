@@ -235,7 +235,7 @@ function takeOver(cluster) {
     accept: (_worker, { message }, known) => listeners.onAccepting(known, message.key),
     part: (_worker, { message }, known) => listeners.leave(known, message.key),
     disown: (_worker, { message }, known) => listeners.disown(known, message.key),
-    move: (_worker, { message, fd = -1 }, known) => listeners.move(known, message.key, fd),
+    move: (_worker, { message, fd = -1 }, known) => listeners.move(known, message.key, fd, message.left >>> 0),
     release(_worker, _details, known) {
       known.held = false;
       listeners.release(known);

@@ -376,7 +376,8 @@ class Servers {
       this.#giveBack(fd, listener, true, left);
     } else {
       const { handle, server } = accepting;
-      this.#begin(server, TAKEN, () => handle.onconnection(0, openRaw(handle.getsockname ? 'tcp' : 'pipe', fd)));
+      const handOver = () => handle.onconnection(0, openRaw(handle.getsockname ? 'tcp' : 'pipe', fd));
+      this.#begin(server, TAKEN, left === 0 ? handOver : () => adoptMoved(server, left, handOver));
     }
   }
 
@@ -526,15 +527,27 @@ class Servers {
   }
 
   /**
+   * Whether there may be others who can take connections of a server.
+   *
+   * @param {any} server
+   */
+  canPassOn(server) {
+    for (const one of this.#accepting.values()) if (one.server === server) return true;
+    for (const one of this.#shared.values()) if (one.server === server) return true;
+    return false;
+  }
+
+  /**
    * Gives a connection of a server's to other workers. Its descriptor stays open here until the caller closes it.
    *
    * @param {any} server
    * @param {number} fd
+   * @param {number} left How long it may stay idle, as of moved.js.
    * @returns {boolean} Whether it went.
    */
-  passOn(server, fd) {
-    for (const [listener, one] of this.#accepting) if (one.server === server) return this.#queue.passOn(fd, listener, 0);
-    for (const one of this.#shared.values()) if (one.server === server) return this.#tell({ act: 'move', key: one.key }, fd);
+  passOn(server, fd, left) {
+    for (const [listener, one] of this.#accepting) if (one.server === server) return this.#queue.passOn(fd, listener, left);
+    for (const one of this.#shared.values()) if (one.server === server) return this.#tell({ act: 'move', key: one.key, left }, fd);
     return false;
   }
 
@@ -543,10 +556,12 @@ class Servers {
    *
    * @param {string} key
    * @param {number} fd
+   * @param {number} left
    */
-  adopt(key, fd) {
+  adopt(key, fd, left) {
     for (const [handle, one] of this.#shared) {
-      if (one.key === key && handle.onconnection) return handle.onconnection(0, openRaw(load().socketKind(fd) ?? 'tcp', fd));
+      if (one.key !== key || !handle.onconnection) continue;
+      return adoptMoved(one.server, left, () => handle.onconnection(0, openRaw(load().socketKind(fd) ?? 'tcp', fd)));
     }
     return load().closeFd(fd);
   }
@@ -585,6 +600,16 @@ class Servers {
 function hasRoom({ maxConnections, _connections: count }) {
   if (maxConnections == null || !(count >= maxConnections)) return true;
   return !maxConnections && !zeroIsLimit();
+}
+
+/**
+ * @param {any} server
+ * @param {number} left
+ * @param {() => void} handOver
+ */
+function adoptMoved(server, left, handOver) {
+  // Most workers never need it.
+  require('./moved.js').adopt(server, left >>> 0, handOver);
 }
 
 /**

@@ -2,14 +2,18 @@
 
 // What a supervised worker does besides its work: says when it is ready and what it died of, and leaves when asked.
 
-const { Drain } = require('./drain.js');
 const { load } = require('./native.js');
 const { keepTail } = require('./tail.js');
 
 /** How often (ms) a worker that is not ready looks whether a server with a socket of its own listens. */
 const LOOK = 20;
-/** Hooks are run when this part of the time is over, even if connections are still open. */
+/** Hooks are run when this part of the time is over, even if connections are still open; and what the program does on SIGTERM. */
 const HOOKS_AT = 0.8;
+const FAREWELL_AT = 0.9;
+
+// What is needed once only, and not for the start.
+const drains = () => require('./drain.js');
+const farewell = () => require('./farewell.js');
 
 /**
  * @param {object} worker
@@ -18,11 +22,15 @@ const HOOKS_AT = 0.8;
  * @param {import('./servers.js').Servers} worker.servers
  * @param {(message: object) => boolean} worker.send To the primary.
  * @param {() => Promise<void>} worker.runHooks
- * @param {{ ready: string, drainTimeout: number, settleTime: number, crash: string, signals: boolean, instance: number }} options
+ * @param {{ ready: string, drainTimeout: number, settleTime: number, crash: string, signals: boolean, instance: number, move?: boolean }} options
  */
 function supervise({ worker, cluster, servers, send, runHooks }, options) {
-  /** @type {Drain | undefined} */
+  /** @type {import('./drain.js').Drain | undefined} */
   let draining;
+  /** The signal that came first. @type {NodeJS.Signals | undefined} */
+  let signalled;
+  /** Whether the program knows that it is to end. */
+  let told = false;
   let isReady = false;
   let crashed = false;
   let leaving = false;
@@ -61,9 +69,17 @@ function supervise({ worker, cluster, servers, send, runHooks }, options) {
 
   /** The terminal, or a service manager, signals the whole group: what becomes of workers is the primary's to say. */
   function leaveSignalsToPrimary() {
-    for (const signal of ['SIGINT', 'SIGHUP', 'SIGUSR2']) process.on(signal, () => {});
+    for (const signal of ['SIGHUP', 'SIGUSR2']) process.on(signal, () => {});
+    farewell().holdBack(onSignal);
+  }
+
+  /** @param {NodeJS.Signals} signal */
+  function onSignal(signal) {
+    signalled ??= signal;
+    // Many a program sends itself the signal once more when all is done, to end of it.
+    if (told && !farewell().isHeard(signal)) process.exit(exitCode());
     // Without a primary there is nobody to ask.
-    process.on('SIGTERM', () => send({ act: 'asked-to-leave', bySignal: true }) || process.exit(exitCode()));
+    if (signal === 'SIGTERM' && !leaving && !send({ act: 'asked-to-leave', bySignal: true })) process.exit(exitCode());
   }
 
   /** The user may have decided for another one. */
@@ -80,31 +96,62 @@ function supervise({ worker, cluster, servers, send, runHooks }, options) {
       if (last) draining.beLast();
       return;
     }
-    draining = new Drain(servers, timeout, last);
+    const { Drain } = drains();
+    draining = new Drain(servers, timeout, { last, move: options.move !== false });
     worker.exitedAfterDisconnect = true;
     try {
       cluster.emit('draining');
     } catch (error) {
       warn("A listener of 'draining' failed", error);
     }
-    /** @type {NodeJS.Timeout | undefined} */
-    let timer;
-    const late = new Promise((resolve) => {
-      timer = setTimeout(resolve, timeout * HOOKS_AT);
-    });
+    const start = performance.now();
+    const until = (/** @type {number} */ part) => start + timeout * part - performance.now();
     const empty = draining.run();
-    await Promise.race([empty, late]);
-    clearTimeout(timer);
+    await atLatest(empty, until(HOOKS_AT));
     await runHooks();
+    await atLatest(empty, until(FAREWELL_AT));
+    // What a process that has thrown does on purpose is over.
+    const signal = crashed ? undefined : farewell().signalToTell(signalled);
+    if (signal) {
+      // It may end at once.
+      tellWhatBecame(draining);
+      await farewell().tell(signal);
+      told = true;
+      if (options.signals) farewell().holdBack(onSignal);
+    }
     // Only the deadline ends what is still open.
     await empty;
-    draining.closeServers();
-    send({ act: 'drained', moved: draining.moved, finished: draining.finished });
-    leave();
+    tellWhatBecame(draining);
+    if (signal) leaveWhenDone(draining);
+    else leave(draining);
   }
 
-  function leave() {
+  /** @param {import('./drain.js').Drain} drain */
+  function tellWhatBecame({ moved, finished }) {
+    send({ act: 'drained', moved, finished });
+  }
+
+  /**
+   * The program has been told, and ends by itself, or when it has nothing left to do.
+   *
+   * @param {import('./drain.js').Drain} drained
+   */
+  function leaveWhenDone(drained) {
+    farewell().ignoreIntervals();
+    drained.unrefServers();
+    process.channel?.unref();
+    process.once('beforeExit', () => {
+      leaving = true;
+      process.exitCode = exitCode();
+      drained.closeServers();
+      if (process.connected) process.disconnect();
+    });
+  }
+
+  /** @param {import('./drain.js').Drain} drained */
+  function leave(drained) {
     leaving = true;
+    drained.closeServers();
     if (!process.connected) process.exit(exitCode());
     process.once('disconnect', () => process.exit(exitCode()));
     process.disconnect();
@@ -126,6 +173,9 @@ function supervise({ worker, cluster, servers, send, runHooks }, options) {
         // One that dies soon was not ready, and should have said why.
         setTimeout(stopTail, options.settleTime).unref();
         stopLooking();
+        // With no descriptor left nothing could be loaded.
+        setImmediate(drains);
+        setImmediate(farewell);
       } else if (message.act === 'own-listening') {
         tellOwn();
       }
@@ -133,13 +183,29 @@ function supervise({ worker, cluster, servers, send, runHooks }, options) {
     /** The primary has gone, if it was not us who left: finishes what it has, and ends. */
     onDisconnected() {
       if (leaving) return;
-      setTimeout(() => process.exit(exitCode()), options.drainTimeout);
+      setTimeout(() => process.exit(exitCode()), options.drainTimeout).unref();
       void drain(options.drainTimeout, true);
       draining?.nothingComes();
     },
     /** `disconnect()` was called in this worker. Returns whether somebody is there to replace it. */
     askToLeave: () => send({ act: 'asked-to-leave' }),
   };
+}
+
+/**
+ * Resolves when something is done, or after so many ms.
+ *
+ * @param {Promise<void>} done
+ * @param {number} time
+ */
+async function atLatest(done, time) {
+  /** @type {NodeJS.Timeout | undefined} */
+  let timer;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, time);
+  });
+  await Promise.race([done, late]);
+  clearTimeout(timer);
 }
 
 /** @param {unknown} error */

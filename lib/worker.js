@@ -100,7 +100,7 @@ function takeOver(cluster) {
       if (callback) callback(message, fd);
       else if (fd >= 0) load().closeFd(fd);
     } else if (message.act === 'adopt') {
-      servers.adopt(message.key, fd);
+      servers.adopt(message.key, fd, message.left);
     } else if (message.act === 'own') {
       servers.own(message.listener, fd, message.backlog);
     } else {

@@ -73,3 +73,10 @@ const special: Worker = new Special();
 new cluster.Worker({ state: 1 });
 
 void [pid, sent, itself, heard, emitter, special];
+
+// Whether a connection may go on in another worker.
+const socket = new net.Socket();
+socket.unmovable = true;
+socket.unmovable = undefined;
+// @ts-expect-error: yes or no
+socket.unmovable = 'maybe';
