@@ -348,7 +348,8 @@ class Listeners {
   leave(worker, key) {
     const entry = this.#entries.get(key);
     if (!entry) return;
-    if (entry.last === worker) this.#close(entry);
+    // One that has crashed and finishes what it has closes its servers in the end: they wait for who takes its place.
+    if (entry.last === worker && !worker.crashed) this.#close(entry);
     else this.#leave(entry, worker, false);
   }
 

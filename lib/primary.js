@@ -386,6 +386,7 @@ function takeOver(cluster) {
     leave(worker, crashed, heir) {
       // Before it leaves, and before what it gives back comes.
       if (heir) listeners.succeed(tiesOf(worker), tiesOf(heir));
+      tiesOf(worker).crashed = crashed;
       happen(worker, 'retire', { crashed });
     },
     listenedOn: (worker) => listeners.listenedOn(tiesOf(worker)),

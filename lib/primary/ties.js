@@ -18,6 +18,8 @@ class Ties {
   joined = 0;
   /** Connections that were open in it when it ended. */
   lost = 0;
+  /** Whether it has crashed, and goes on until it has finished what it has. */
+  crashed = false;
   /** Who has taken its place. @type {Ties | undefined} */
   heir;
   /** Gets what only a supervisor understands. @type {(message: any) => void} */
