@@ -93,6 +93,8 @@ pub fn run(data: &[u8]) {
                 };
                 let (length, cut, which) =
                     (input.below(if order == 4 { 0x10000 } else { 64 }), input.below(80), input.below(4));
+                // A JSON text is never empty.
+                let length = length.max(1);
                 let payload = Payload::new(kind, length, input.byte());
                 let header = Header { length, kind, fds: fds as u8, batch: fds as u8 }.encode().expect("a header");
                 let bytes = [&header, payload.bytes()].concat();

@@ -5,7 +5,7 @@
 const { spawnSync } = require('node:child_process');
 
 /** As in lib/policies.js. */
-const POLICY = Object.freeze({ roundRobin: 2, least: 3, sticky: 4, reuseport: 5 });
+const POLICY = Object.freeze({ none: 1, roundRobin: 2, least: 3, sticky: 4, reuseport: 5 });
 
 /**
  * @typedef {object} Limits
@@ -28,6 +28,8 @@ const TAKES_PART = { lost: 0.6, share: 0.02 };
 /**
  * @typedef {object} Settings
  * @property {number} [policy]
+ * @property {boolean} [supervised] whether the worker has a supervisor
+ * @property {boolean} [stays] whether its channel outlives it, and with it its place in the list, as in Node
  * @property {Partial<Limits>} [limits]
  * @property {boolean} [noticed] whether the primary has to tell of it: by `error` on the worker, or by a warning
  */
@@ -58,11 +60,15 @@ const SETTINGS = {
   'frame-of-names': { limits: { mib: 1500, delay: 8000 } },
   'channel-closed': { limits: TAKES_PART },
   'channel-garbage': { noticed: true },
-  'channel-kept': { limits: TAKES_PART },
+  'channel-kept': { limits: TAKES_PART, stays: true },
+  'queue-kept': { limits: TAKES_PART, stays: true },
+  'own-kept': { policy: POLICY.reuseport, limits: TAKES_PART, stays: true },
+  'supervised-': { supervised: true },
   'channel-shutdown-read': { limits: TAKES_PART },
   'answers-unread': { noticed: true },
   'control-exited': { limits: TAKES_PART },
-  'control-flood-move': { limits: TAKES_PART },
+  // Only servers with a socket of their own take what is moved.
+  'control-flood-move': { policy: POLICY.none, limits: TAKES_PART },
   'control-flood-accepting': { limits: TAKES_PART },
   'control-move': { limits: TAKES_PART },
   'handle-own': { limits: TAKES_PART },
@@ -73,12 +79,12 @@ const SETTINGS = {
 
 /**
  * @param {string} name
- * @returns {{ name: string, policy: number, limits: Limits, noticed: boolean }}
+ * @returns {{ name: string, policy: number, limits: Limits, noticed: boolean, supervised: boolean, stays: boolean }}
  */
 function describe(name) {
   const prefix = Object.keys(SETTINGS).filter((known) => name.startsWith(known)).sort((a, b) => b.length - a.length)[0];
-  const { policy = POLICY.roundRobin, limits, noticed = false } = SETTINGS[prefix];
-  return { name, policy, limits: { ...LIMITS, ...limits }, noticed };
+  const { policy = POLICY.roundRobin, limits, ...settings } = SETTINGS[prefix];
+  return { noticed: false, supervised: false, stays: false, ...settings, name, policy, limits: { ...LIMITS, ...limits } };
 }
 
 /**

@@ -19,10 +19,10 @@ const rate = ({ answered, ms }) => answered / ms;
 
 /**
  * @param {import('./trial.js').Figures} figures
- * @param {{ limits: import('./attacks.js').Limits, noticed: boolean }} attack
+ * @param {{ limits: import('./attacks.js').Limits, noticed: boolean, stays: boolean }} attack
  * @returns {string[]} what is wrong
  */
-function judge(figures, { limits, noticed }) {
+function judge(figures, { limits, noticed, stays }) {
   const { before, during, after, costBefore, costMost, costAfter, siblings, cpuBeside, delay, gone, pong, joined, ended } = figures;
   if (!costAfter) return [`the primary ended: ${ended[0]}`];
   const part = during.failed / Math.max(1, during.failed + during.answered);
@@ -44,7 +44,7 @@ function judge(figures, { limits, noticed }) {
     [siblings.most - siblings.before > SIBLING_FDS, `${siblings.most - siblings.before} descriptors in the siblings while it lived`],
     [siblings.after - siblings.before > SIBLING_FDS_LEFT, `${siblings.after - siblings.before} descriptors left in the siblings`],
     [cpuBeside > BESIDE_CPU, `${cpuBeside} % of a processor beside it with nothing to do`],
-    [!gone, 'the dead worker is still in the list'],
+    [!gone && !stays, 'the dead worker is still in the list'],
     [!pong, 'messages do not pass any more'],
     [!joined, 'a new worker does not come to serve'],
     [noticed && figures.noticed.length === 0, 'nobody was told'],

@@ -8,7 +8,7 @@ const cluster = require('node:cluster');
 const path = require('node:path');
 const { monitorEventLoopDelay } = require('node:perf_hooks');
 
-const { RCLUSTER_PACKAGE = path.join(__dirname, '..', '..', '..'), HOSTILE_BINARY, HOSTILE_POLICY } = process.env;
+const { RCLUSTER_PACKAGE = path.join(__dirname, '..', '..', '..'), HOSTILE_BINARY, HOSTILE_POLICY, HOSTILE_SUPERVISED } = process.env;
 require(RCLUSTER_PACKAGE);
 
 const HONEST = 2;
@@ -27,6 +27,8 @@ delay.enable();
 
 /** @type {any} */
 let hostile;
+/** @type {any} */
+let supervisor;
 
 /** @type {Record<string, (message: any) => void>} */
 const orders = {
@@ -34,22 +36,25 @@ const orders = {
   hostile({ attack }) {
     const node = process.execPath;
     process.execPath = `${HOSTILE_BINARY}`;
-    try {
-      hostile = cluster.fork({ HOSTILE_ATTACK: attack });
-    } finally {
+    process.env.HOSTILE_ATTACK = attack;
+    cluster.once('fork', (/** @type {any} */ worker) => {
       process.execPath = node;
-    }
-    hostile.on('error', (/** @type {any} */ error) => tell({ noticed: error.code ?? error.message }));
-    hostile.on('disconnect', () => tell({ disconnected: hostile.id }));
-    hostile.on('exit', (/** @type {number} */ code, /** @type {string} */ signal) => tell({ exited: signal ?? code }));
-    tell({ hostile: hostile.process.pid });
+      delete process.env.HOSTILE_ATTACK;
+      hostile = worker;
+      hostile.on('error', (/** @type {any} */ error) => tell({ noticed: error.code ?? error.message }));
+      hostile.on('disconnect', () => tell({ disconnected: hostile.id }));
+      hostile.on('exit', (/** @type {number} */ code, /** @type {string} */ signal) => tell({ exited: signal ?? code }));
+      tell({ hostile: hostile.process.pid });
+    });
+    if (supervisor) supervisor.scale(HONEST + 1);
+    else cluster.fork();
   },
   fork() {
     const worker = cluster.fork();
     worker.once('listening', () => tell({ joined: worker.process.pid }));
   },
   delay() {
-    tell({ delay: Math.round(delay.max / 1e6), workers: Object.keys(cluster.workers).length });
+    tell({ delay: Math.round(delay.max / 1e6), gone: !hostile || cluster.workers[hostile.id] === undefined });
     delay.reset();
   },
   /** Messages still pass, both ways. */
@@ -68,4 +73,5 @@ cluster.on('listening', (/** @type {any} */ worker, /** @type {any} */ { port })
   const pids = /** @type {any[]} */ (Object.values(cluster.workers)).map((one) => one.process.pid);
   if (worker !== hostile && ++listening === HONEST) tell({ port, pids });
 });
-for (let i = 0; i < HONEST; i++) cluster.fork();
+if (HOSTILE_SUPERVISED) supervisor = cluster.supervise({ workers: HONEST, exec: path.join(__dirname, 'honest.js') });
+else for (let i = 0; i < HONEST; i++) cluster.fork();

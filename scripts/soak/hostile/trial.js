@@ -113,14 +113,14 @@ class Primary {
 }
 
 /**
- * @param {{ name: string, policy: number }} attack
+ * @param {{ name: string, policy: number, supervised?: boolean }} attack
  * @param {string} binary
  * @param {string} [packageFolder]
  * @param {Times} [times]
  * @returns {Promise<Figures>}
  */
-async function tryOut({ name, policy }, binary, packageFolder, times = THOROUGH) {
-  const primary = new Primary(binary, policy, packageFolder);
+async function tryOut({ name, policy, supervised }, binary, packageFolder, times = THOROUGH) {
+  const primary = new Primary(binary, policy, packageFolder, { HOSTILE_SUPERVISED: supervised ? '1' : '' });
   const { port, pids = [] } = (await primary.get('port')) ?? {};
   const siblingFds = () => pids.reduce((/** @type {number} */ sum, /** @type {number} */ pid) => sum + (costs(pid)?.fds ?? 0), 0);
   if (!port) throw new Error(`the primary did not start: ${primary.lines.join('\n')}`);
@@ -157,7 +157,7 @@ async function tryOut({ name, policy }, binary, packageFolder, times = THOROUGH)
     clearInterval(watch);
     await load.stop();
     primary.order({ order: 'delay' });
-    const { delay = Infinity, workers = -1 } = (await primary.get('delay')) ?? {};
+    const { delay = Infinity, gone = false } = (await primary.get('delay')) ?? {};
     await sleep(times.settle);
     // What only a worker that crashed has listened on is open for some seconds more.
     const settled = () => (costs(primary.pid)?.fds ?? 0) <= costBefore.fds + FDS_LEFT;
@@ -174,7 +174,7 @@ async function tryOut({ name, policy }, binary, packageFolder, times = THOROUGH)
     const noticed = [...primary.all('noticed'), ...primary.all('warning')];
     const ended = primary.ended === undefined ? [] : [primary.ended, ...primary.all('uncaught'), ...primary.lines.slice(-3)];
     const said = primary.lines.filter((line) => !/^hostile: (begins|done)$/.test(line));
-    return { before, during, after, costBefore, costMost, costAfter, siblings, cpuBeside, delay, noticed, gone: workers === 2, pong, joined, ended, said };
+    return { before, during, after, costBefore, costMost, costAfter, siblings, cpuBeside, delay, noticed, gone, pong, joined, ended, said };
   } finally {
     if (hostile) kill(hostile);
     await primary.end();
