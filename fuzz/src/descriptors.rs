@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use nix::sys::stat::fstat;
 use rcluster::sys::{descriptors, socket};
@@ -37,8 +38,18 @@ pub fn lowest_free() -> RawFd {
     copy(0).as_raw_fd()
 }
 
+/// How long something that closes descriptors by and by may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Nothing holds more than `count` descriptors that did not when `before` was the lowest number that was free.
 pub fn assert_held(before: RawFd, count: usize, what: &str) {
-    let held = lowest_free() - before;
-    assert!(held <= count as RawFd, "{what}: {held} descriptors are held, at most {count} may be");
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let held = lowest_free() - before;
+        if held <= count as RawFd {
+            return;
+        }
+        assert!(Instant::now() < until, "{what}: {held} descriptors are held, at most {count} may be");
+        std::thread::yield_now();
+    }
 }
