@@ -1,5 +1,5 @@
 //! Where there is no libFuzzer: every input that is kept, and then inputs by chance, for `FUZZ_SECONDS` (1) per target.
-//! `FUZZ_SEED` begins with another one.
+//! `FUZZ_SEED` begins with another one, `FUZZ_ONLY=target` runs one target alone, and `FUZZ_INPUT=file` one input of it.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -24,7 +24,9 @@ impl Random {
     /// Small numbers more often: those choose the orders.
     fn input(&mut self) -> Vec<u8> {
         let length = self.next() % 400;
-        (0..length).map(|_| if self.next() % 2 == 0 { (self.next() % 9) as u8 } else { self.next() as u8 }).collect()
+        (0..length)
+            .map(|_| if self.next().is_multiple_of(2) { (self.next() % 9) as u8 } else { self.next() as u8 })
+            .collect()
     }
 }
 
@@ -34,7 +36,8 @@ fn run_all(name: &str, run: Driver) {
         std::fs::read_dir(folder).expect("a corpus").map(|entry| entry.expect("a file").path()).collect();
     kept.sort();
     for file in &kept {
-        run(&std::fs::read(file).expect("an input"));
+        let input = std::fs::read(file).expect("an input");
+        assert!(std::panic::catch_unwind(|| run(&input)).is_ok(), "{name} fails with {}", file.display());
     }
     let until = Instant::now() + Duration::from_secs(number("FUZZ_SECONDS", 1));
     let mut seed = number("FUZZ_SEED", 1);
@@ -53,7 +56,11 @@ fn run_all(name: &str, run: Driver) {
 /// One after the other: they count the descriptors of the process.
 #[test]
 fn every_target() {
-    for (name, run) in TARGETS {
-        run_all(name, run);
+    let only = std::env::var("FUZZ_ONLY").ok();
+    for (name, run) in TARGETS.into_iter().filter(|(name, _)| only.as_deref().is_none_or(|only| only == *name)) {
+        match std::env::var("FUZZ_INPUT") {
+            Ok(file) => run(&std::fs::read(file).expect("an input")),
+            Err(_) => run_all(name, run),
+        }
     }
 }
