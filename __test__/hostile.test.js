@@ -13,25 +13,22 @@ const LONG = 60_000;
 /** Of each kind one, and the cheapest of it. */
 const attacks = [
   'linger-notice-unknown-listener',
-  'linger-surplus-many',
   'linger-control',
   'linger-in-flight-channel',
   'queue-shutdown',
   'queue-same-closed',
   'queue-gives-its-own-ends',
   'queue-flood-of-nonsense',
+  'queue-passpidfd',
   'descriptors-in-an-unfinished-frame',
   'descriptors-promised-for-later',
-  'descriptors-253-at-once',
-  'frame-of-1-GiB-unfinished',
   'answers-unread-and-long',
-  'await-sockets-300000-and-death',
-  'listen-20000',
+  'listen-unaccepted-and-death',
   'listen-by-number-udp',
   'handle-udp-with-an-error',
-  'handle-server-stops-listening',
   'handles-raw-unwanted',
   'own-blocking',
+  'own-filter-drops',
 ];
 
 /** Those that are not withstood yet. */

@@ -48,7 +48,7 @@ const steps = [
     name: 'rust-fuzz',
     title: 'the inputs of the fuzz targets that are kept, and a second of others (cargo test)',
     command: 'cargo',
-    args: ['test', '--locked', '--release', '--no-default-features', '--manifest-path', path.join('fuzz', 'Cargo.toml')],
+    args: ['test', '--locked', '--no-default-features', '--manifest-path', path.join('fuzz', 'Cargo.toml')],
     count: cargoCounts,
   },
   {

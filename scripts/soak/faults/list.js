@@ -53,10 +53,9 @@ const quick = [
   { where: 'acceptor', call: 'accept4', error: 'EINVAL', when: '2' },
   { where: 'acceptor', call: 'accept4', error: 'EMFILE', when: '2' },
   { where: 'acceptor', call: 'sendmsg', error: 'EPERM', when: '2' },
-  { where: 'acceptor', call: 'sendmsg', error: 'EINTR', when: '2' },
-  { where: 'acceptor', call: 'recvmsg', error: 'ENOMEM', when: '1' },
-  { where: 'worker', call: 'recvmsg', error: 'EMSGSIZE', when: '1' },
-  { where: 'worker', call: 'sendmsg', error: 'ENOBUFS', when: '1' },
+  { where: 'acceptor', call: 'sendmsg', error: 'EAGAIN', when: '2' },
+  { where: 'worker', call: 'recvmsg', error: 'EINTR', when: '2' },
+  { where: 'worker', call: 'recvmsg', error: 'ENOMEM', when: '2' },
 ];
 
 module.exports = { all, quick };

@@ -169,8 +169,8 @@ async function tryOut({ name, policy, supervised }, binary, packageFolder, times
     const costAfter = idle && end ? { ...end, cpu: Math.round(((end.cpu - idle.cpu) / times.idle) * 100) } : undefined;
     primary.order({ order: 'ping' });
     primary.order({ order: 'fork' });
-    const pong = (await primary.get('pong', 3000)) !== undefined;
-    const joined = (await primary.get('joined', 3000)) !== undefined;
+    const pong = (await primary.get('pong', 5000)) !== undefined;
+    const joined = (await primary.get('joined', 8000)) !== undefined;
     const noticed = [...primary.all('noticed'), ...primary.all('warning')];
     const ended = primary.ended === undefined ? [] : [primary.ended, ...primary.all('uncaught'), ...primary.lines.slice(-3)];
     const said = primary.lines.filter((line) => !/^hostile: (begins|done)$/.test(line));
