@@ -1,7 +1,8 @@
 'use strict';
 
 // `npm run lint`: format, lints and types, without a word of tolerance for warnings.
-//   node scripts/lint.js [rustfmt] [clippy] [rustfmt-bench] [clippy-bench] [eslint] [tsc]
+//   node scripts/lint.js [rustfmt] [clippy] [rustfmt-bench] [clippy-bench] [rustfmt-hostile]
+//     [clippy-hostile] [rustfmt-fuzz] [clippy-fuzz] [eslint] [tsc]
 
 const path = require('node:path');
 const { say } = require('./build-native.js');
@@ -9,6 +10,8 @@ const { installTools } = require('./lib/setup.js');
 const { choose, runSteps } = require('./lib/steps.js');
 
 const LOAD = path.join('bench', 'load', 'Cargo.toml');
+const HOSTILE = path.join('__test__', 'fixtures', 'hostile', 'Cargo.toml');
+const FUZZ = path.join('fuzz', 'Cargo.toml');
 
 /** @type {import('./lib/steps.js').Step[]} */
 const steps = [
@@ -35,6 +38,30 @@ const steps = [
     title: "the same of the benchmark's load generator",
     command: 'cargo',
     args: ['clippy', '--locked', '--all-targets', '--manifest-path', LOAD, '--', '-D', 'warnings'],
+  },
+  {
+    name: 'rustfmt-hostile',
+    title: 'the same of the hostile worker of the tests',
+    command: 'cargo',
+    args: ['fmt', '--check', '--manifest-path', HOSTILE],
+  },
+  {
+    name: 'clippy-hostile',
+    title: 'the same of the hostile worker of the tests',
+    command: 'cargo',
+    args: ['clippy', '--locked', '--all-targets', '--manifest-path', HOSTILE, '--', '-D', 'warnings'],
+  },
+  {
+    name: 'rustfmt-fuzz',
+    title: 'the same of what the fuzz targets do',
+    command: 'cargo',
+    args: ['fmt', '--check', '--manifest-path', FUZZ],
+  },
+  {
+    name: 'clippy-fuzz',
+    title: 'the same of what the fuzz targets do',
+    command: 'cargo',
+    args: ['clippy', '--locked', '--all-targets', '--no-default-features', '--manifest-path', FUZZ, '--', '-D', 'warnings'],
   },
   {
     name: 'eslint',

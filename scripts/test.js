@@ -1,7 +1,7 @@
 'use strict';
 
 // `npm test`: sets up what is missing, then runs every kind of test in order, up to the first that fails.
-//   node scripts/test.js [rust] [rust-bench] [jest] [types] [node-suite]
+//   node scripts/test.js [rust] [rust-bench] [rust-fuzz] [jest] [types] [node-suite]
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -9,6 +9,7 @@ const { say } = require('./build-native.js');
 const { installEcosystem, setUp } = require('./lib/setup.js');
 const { root } = require('./lib/sources.js');
 const { choose, runSteps } = require('./lib/steps.js');
+const { buildHostile } = require('./soak/hostile/build.js');
 
 /** @typedef {import('./lib/steps.js').Step} Step */
 
@@ -41,6 +42,13 @@ const steps = [
     title: "tests of the benchmark's load generator (cargo test)",
     command: 'cargo',
     args: ['test', '--locked', '--manifest-path', path.join('bench', 'load', 'Cargo.toml')],
+    count: cargoCounts,
+  },
+  {
+    name: 'rust-fuzz',
+    title: 'the inputs of the fuzz targets that are kept, and a second of others (cargo test)',
+    command: 'cargo',
+    args: ['test', '--locked', '--no-default-features', '--manifest-path', path.join('fuzz', 'Cargo.toml')],
     count: cargoCounts,
   },
   {
@@ -96,7 +104,10 @@ function typeTests() {
 async function main() {
   const chosen = choose(steps, process.argv.slice(2));
   await setUp();
-  if (chosen.some(({ name }) => name === 'jest')) installEcosystem();
+  if (chosen.some(({ name }) => name === 'jest')) {
+    installEcosystem();
+    buildHostile();
+  }
   const { passed, failed, skipped, ok } = await runSteps(chosen);
   process.stdout.write(`\n${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ''}\n`);
   process.exitCode = ok ? 0 : 1;

@@ -1,0 +1,102 @@
+'use strict';
+
+// What is tried, and how much of each thing it may cost. What the worker does is in __test__/fixtures/hostile/src/attacks/.
+
+const { spawnSync } = require('node:child_process');
+
+/** As in lib/policies.js. */
+const POLICY = Object.freeze({ none: 1, roundRobin: 2, least: 3, sticky: 4, reuseport: 5 });
+
+/**
+ * @typedef {object} Limits
+ * @property {number} gap ms in which nobody is answered
+ * @property {number} share the least part of the rate before that is left
+ * @property {number} delay ms of the longest turn of the primary's event loop
+ * @property {number} mib what the primary may have more of while the worker lives
+ * @property {number} mibAfter the same once it is dead
+ * @property {number} fds descriptors that the primary may have more of while the worker lives
+ * @property {number} lost the part of the requests that may fail while it lives: those that it has got itself
+ * @property {number} least the least number of requests that the siblings have to answer while it lives
+ */
+
+/** @type {Limits} */
+const LIMITS = Object.freeze({ gap: 1200, share: 0.1, delay: 1500, mib: 400, mibAfter: 150, fds: 1500, lost: 0.02, least: 20 });
+
+/** Who takes part in what the others serve costs those that it gets: with two others each third one. */
+const TAKES_PART = { lost: 0.6, share: 0.02 };
+
+/**
+ * @typedef {object} Settings
+ * @property {number} [policy]
+ * @property {boolean} [supervised] whether the worker has a supervisor
+ * @property {boolean} [stays] whether its channel outlives it, and with it its place in the list, as in Node
+ * @property {Partial<Limits>} [limits]
+ * @property {boolean} [noticed] whether the primary has to tell of it: by `error` on the worker, or by a warning
+ */
+
+/** By the beginning of an attack's name; of several the longest counts. @type {Record<string, Settings>} */
+const SETTINGS = {
+  '': {},
+  'linger-given-back': { limits: TAKES_PART },
+  'linger-move': { limits: TAKES_PART },
+  'queue-': { limits: TAKES_PART },
+  'queue-flood-of-nonsense': { limits: TAKES_PART, noticed: true },
+  // They take nothing, so that all of theirs comes to the others.
+  'queue-pass': { limits: { share: 0.02, lost: 0 } },
+  'queue-peek': { limits: { share: 0.02, lost: 0 } },
+  'queue-sent': { limits: { share: 0.02, lost: 0 } },
+  'queue-shutdown': { limits: TAKES_PART, noticed: true },
+  'queue-same': { limits: TAKES_PART, noticed: true },
+  'descriptors-': {},
+  'descriptors-with': { noticed: true },
+  'descriptors-in-an': { noticed: true },
+  'descriptors-promised': { noticed: true },
+  // A text that long is a message like any other: it may be received, and has to be forgotten.
+  'frame-of-1-GiB': { limits: { mib: 2500 } },
+  'frames-of-text': { limits: { mib: 2500 } },
+  // A user's message may be that long; reading one takes its time.
+  'frame-of-': { limits: { mib: 2500, delay: 5000 } },
+  'frame-deep': { limits: { mib: 1500, delay: 8000 } },
+  'frame-of-names': { limits: { mib: 1500, delay: 8000 } },
+  'channel-closed': { limits: TAKES_PART },
+  'channel-garbage': { noticed: true },
+  'channel-kept': { limits: TAKES_PART, stays: true },
+  'queue-kept': { limits: TAKES_PART, stays: true },
+  'own-kept': { policy: POLICY.reuseport, limits: TAKES_PART, stays: true },
+  'supervised-': { supervised: true },
+  'channel-shutdown-read': { limits: TAKES_PART },
+  'answers-unread': { noticed: true },
+  'control-exited': { limits: TAKES_PART },
+  // Only servers with a socket of their own take what is moved.
+  'control-flood-move': { policy: POLICY.none, limits: TAKES_PART },
+  'control-flood-accepting': { limits: TAKES_PART },
+  'control-move': { limits: TAKES_PART },
+  'handle-own': { limits: TAKES_PART },
+  'own-': { policy: POLICY.reuseport, limits: TAKES_PART },
+  'board-': { limits: TAKES_PART },
+  // These get their third and keep it: now and then all clients wait there at once, until they are out of patience.
+  'board-turning-taking': { limits: { ...TAKES_PART, gap: 2500 } },
+  'own-never': { policy: POLICY.reuseport, limits: { ...TAKES_PART, gap: 2500 } },
+  'board-least': { policy: POLICY.least, limits: TAKES_PART },
+};
+
+/**
+ * @param {string} name
+ * @returns {{ name: string, policy: number, limits: Limits, noticed: boolean, supervised: boolean, stays: boolean }}
+ */
+function describe(name) {
+  const prefix = Object.keys(SETTINGS).filter((known) => name.startsWith(known)).sort((a, b) => b.length - a.length)[0];
+  const { policy = POLICY.roundRobin, limits, ...settings } = SETTINGS[prefix];
+  return { noticed: false, supervised: false, stays: false, ...settings, name, policy, limits: { ...LIMITS, ...limits } };
+}
+
+/**
+ * @param {string} binary the hostile worker, which knows the names
+ * @returns all attacks
+ */
+function list(binary) {
+  const { stdout } = spawnSync(binary, { encoding: 'utf8' });
+  return stdout.trim().split('\n').map(describe);
+}
+
+module.exports = { POLICY, describe, list };
