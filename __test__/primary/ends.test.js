@@ -95,17 +95,16 @@ test('forks that fail, at once or later, leave no descriptor and nobody in the l
         }
       }
       // Some are closed by a thread of their own.
-      await until(() => open() === before);
-      report([thrown, open() - before]);
+      await until(() => open() <= before);
+      report(thrown);
       cluster.setupPrimary({ cwd: '/no/such/folder' });
       let failed = 0;
       for (let i = 0; i < 50; i++) cluster.fork().on('error', () => failed++);
-      await until(() => failed === 50 && Object.keys(cluster.workers).length === 0 && open() === before);
-      report(open() - before);
+      await until(() => failed === 50 && Object.keys(cluster.workers).length === 0 && open() <= before);
     },
     worker() {},
   });
-  expect([primary, exit.code]).toEqual([[[50, 0], 0], 0]);
+  expect([primary, exit.code]).toEqual([[50], 0]);
 });
 
 /** The primary uses its descriptors up, all but `args`. */
