@@ -10,7 +10,7 @@ const MB = 1 << 20;
  * A worker that does something to its channel (`args`: the body of a function of evil.js, the channel's `fd` and `sleep`); reports what
  * the primary has noticed, and how many descriptors and MB it has more, while the worker lives or when it is dead.
  */
-const attack = (body, { kill = false } = {}) => runScenario({
+const attack = (body, { kill = false, collect = false } = {}) => runScenario({
   async primary({ args, cluster, once, report, until }) {
     const { readFileSync } = require('node:fs');
     const { openDescriptors } = require('../helpers/proc');
@@ -34,6 +34,11 @@ const attack = (body, { kill = false } = {}) => runScenario({
       if (!bad.isDead()) await once(bad, 'exit');
     }
     await settled();
+    if (args.collect) {
+      require('node:v8').setFlagsFromString('--expose-gc');
+      require('node:vm').runInNewContext('gc')();
+      await settled();
+    }
     report({
       noticed: [...new Set(noticed)],
       descriptors: openDescriptors(process.pid).length - before.descriptors,
@@ -55,7 +60,7 @@ const attack = (body, { kill = false } = {}) => runScenario({
     });
     if (!process.env.GOOD) process.send('ready');
   },
-}, { args: { body, kill }, timeout: 60_000 });
+}, { args: { body, kill, collect }, timeout: 60_000 });
 
 const MALFORMED = ['ERR_RCLUSTER_MALFORMED_MESSAGE', 'disconnect'];
 
@@ -104,5 +109,35 @@ test('answers that a worker does not read are bounded', async () => {
   `);
   expect(noticed.sort()).toEqual(MALFORMED);
   expect(memory).toBeLessThan(80);
+  expect(hello).toBe('hello');
+});
+
+test('more messages in one frame than an honest worker joins end the channel before they have come', async () => {
+  const { primary: [{ noticed, memory }, hello] } = await attack(`
+    evil.writeAll(fd, evil.frame(1, '1,'.repeat(${3 * MB}) + '1'));
+  `);
+  expect(noticed.sort()).toEqual(MALFORMED);
+  expect(memory).toBeLessThan(30);
+  expect(hello).toBe('hello');
+});
+
+test('texts whose message never comes are forgotten with their worker', async () => {
+  const { primary: [{ noticed, memory }, hello] } = await attack(`
+    const text = evil.frame(7, Buffer.alloc(${8 * MB}, 'x'));
+    for (let i = 0; i < 20; i++) evil.writeAll(fd, text);
+    evil.write(fd, evil.frame(1, '"done"'));
+  `, { kill: true, collect: true });
+  expect(noticed).toEqual(['done', 'disconnect']);
+  expect(memory).toBeLessThan(60);
+  expect(hello).toBe('hello');
+});
+
+test('a worker that sends its own end of the channel away has ended when its process has', async () => {
+  const { primary: [{ noticed, descriptors }, hello] } = await attack(`
+    evil.writeWithDescriptor(fd, evil.frame(4, '[{"type":"net.Socket"},{"msg":"done"}]', { fds: 1 }), fd);
+  `, { kill: true });
+  expect(noticed).toEqual(['done', 'disconnect']);
+  // Its program has got the other end.
+  expect(descriptors).toBeLessThanOrEqual(0);
   expect(hello).toBe('hello');
 });

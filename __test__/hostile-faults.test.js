@@ -9,13 +9,10 @@ const { canTrace, tryOut } = require('../scripts/soak/faults/trial');
 const reason = canTrace();
 const LONG = 60_000;
 
-/** Those that are not got over yet. */
-const NOT_YET = new Set(process.env.HOSTILE_ALL ? [] : quick.filter(({ error }) => error !== 'EMFILE'));
-
 for (const fault of quick) {
   const { where, call, error, when } = fault;
   const name = `${where}: ${call} fails with ${error}, the ${when}nd time`;
-  (reason || NOT_YET.has(fault) ? test.skip : test)(reason ? `${name} (${reason})` : name, async () => {
+  (reason ? test.skip : test)(reason ? `${name} (${reason})` : name, async () => {
     const { reasons } = await tryOut(fault);
     expect(reasons).toEqual([]);
   }, LONG);

@@ -53,9 +53,15 @@ const RETRY_TIME = 100;
 const ALONE = 1 << 20;
 /** After a message with long texts so many are looked at for more of them. */
 const LOOK_FOR_TEXTS = 16;
-/** What control messages that a worker does not read may come to, in the primary: characters, and more for a descriptor. */
+/** What control messages that a worker does not read may come to, in the primary: characters, and more for each and for a descriptor. */
 const MOST_UNREAD = 4 << 20;
+const WEIGHT_OF_ANSWER = 64;
 const WEIGHT_OF_DESCRIPTOR = 4096;
+/** When so many connections that others have sent wait for a worker to read them, the others have to wait, but not for longer (ms) than this. */
+const MANY_PASSED_ON = 256;
+const LONGEST_WAIT = 2000;
+/** More never wait here; what comes then is for somebody else. */
+const MOST_PASSED_ON = 1024;
 /** What control messages about sent sockets are about (socket_lists.js). */
 const SOCKET_ACTS = new Set(['count-sockets', 'await-sockets', 'socket-answer']);
 
@@ -266,6 +272,13 @@ class MessageChannel {
   #gatheredCallbacks = [];
   /** What our own control messages come to that wait with others to be written. */
   #unreadControl = 0;
+  /** How many connections of others wait with them. */
+  #passedOn = 0;
+  /** To be called when they are written, or never will be. @type {(() => void)[]} */
+  #waitingForUs = [];
+  /** Whether the other side may have sent away its end of this channel: then that its process has ended is not told by the socket. */
+  #isAbroad = false;
+  #processEnded = false;
   /** Long texts that came ahead of their message. @type {string[]} */
   #texts = [];
   /** So many of the next messages are looked at for long texts. */
@@ -519,7 +532,7 @@ class MessageChannel {
     this.#writing = queued > 0;
     if (this.#writing && !wasWriting) this.control.refCounted();
     else if (!this.#writing && wasWriting) this.control.unrefCounted();
-    if (!this.#writing) this.#unreadControl = 0;
+    if (!this.#writing) this.#allIsRead();
     // The kernel has no memory for it, say: nothing tells when it has.
     else if (this.#native.stalled) this.#later('write', () => this.#flush({ swallowErrors: true }));
     if (this.#callbacks.length === 0) return;
@@ -527,6 +540,13 @@ class MessageChannel {
     let done = 0;
     while (done < this.#callbacks.length && this.#callbacks[done].mark <= written) done++;
     settle(this.#callbacks.splice(0, done), null);
+  }
+
+  /** The kernel has everything. */
+  #allIsRead() {
+    this.#unreadControl = 0;
+    this.#passedOn = 0;
+    if (this.#waitingForUs.length > 0) for (const goOn of this.#waitingForUs.splice(0)) goOn();
   }
 
   /** What is to be tried again after a while. @type {Set<string>} */
@@ -621,15 +641,73 @@ class MessageChannel {
    * @returns {boolean} Whether it could be sent.
    */
   sendControl(message, fd = -1) {
-    if (this.#life !== LIFE.open || !this.connected) return false;
-    this.#pushGathered();
-    const text = stringify(message);
-    if (this.#native.pushText(FRAME.control, text, text.length, fd) < 0) return false;
-    this.#unreadControl += text.length + (fd < 0 ? 0 : WEIGHT_OF_DESCRIPTOR);
-    this.#flush({ swallowErrors: true });
+    const length = this.#writeControl(message, fd);
+    if (length < 0) return false;
+    if (!this.#writing) return true;
+    this.#unreadControl += length + WEIGHT_OF_ANSWER + (fd < 0 ? 0 : WEIGHT_OF_DESCRIPTOR);
     // What a program sends is its own affair. What we answer must not grow with what a worker asks.
     if (!this.inWorker && this.#unreadControl > MOST_UNREAD) this.giveUp('it does not read the answers to what it asks');
     return true;
+  }
+
+  /**
+   * @param {object} message
+   * @param {number} fd
+   * @returns {number} Its characters; -1 when it could not be sent.
+   */
+  #writeControl(message, fd) {
+    if (this.#life !== LIFE.open || !this.connected) return -1;
+    this.#pushGathered();
+    const text = stringify(message);
+    if (this.#native.pushText(FRAME.control, text, text.length, fd) < 0) return -1;
+    this.#flush({ swallowErrors: true });
+    return text.length;
+  }
+
+  /**
+   * The same for a connection that another worker has sent. What comes faster than this one reads waits where it comes from.
+   *
+   * @param {object} message
+   * @param {number} fd
+   * @param {MessageChannel | undefined} from
+   * @returns {boolean} Whether it could be sent. It cannot when too many wait.
+   */
+  passOn(message, fd, from) {
+    if (this.#passedOn >= MOST_PASSED_ON || this.#writeControl(message, fd) < 0) return false;
+    if (this.#writing && ++this.#passedOn >= MANY_PASSED_ON && from) from.#waitFor(this);
+    return true;
+  }
+
+  /**
+   * Reads nothing until another channel has written what waits there.
+   *
+   * @param {MessageChannel} other
+   */
+  #waitFor(other) {
+    if (this.#life >= LIFE.ending) return;
+    this.#native.pause();
+    const goOn = () => {
+      clearTimeout(timer);
+      if (this.#life < LIFE.ending) this.#native.resume();
+    };
+    const timer = setTimeout(goOn, LONGEST_WAIT);
+    other.#waitingForUs.push(goOn);
+  }
+
+  /** The process at the other side has ended. What it wrote before is still to be read. */
+  processEnded() {
+    this.#processEnded = true;
+    this.#endIfAbroad();
+  }
+
+  /** It sends us, or others, what may hold its end of this channel. */
+  mayBeAbroad() {
+    this.#isAbroad = true;
+    this.#endIfAbroad();
+  }
+
+  #endIfAbroad() {
+    if (this.#isAbroad && this.#processEnded && this.#life < LIFE.ending) this.#native.shutDown();
   }
 
   /**
@@ -676,6 +754,7 @@ class MessageChannel {
     process.nextTick(() => this.#onMalformed(errors().malformed(what)));
     this.#finish();
     // Nothing of it is worth anything: neither what was read nor what waits to be written.
+    this.#texts = [];
     this.#native.close();
   }
 
@@ -683,6 +762,7 @@ class MessageChannel {
     if (this.#life >= LIFE.ending) return;
     this.#life = LIFE.ending;
     channels.delete(this);
+    this.#allIsRead();
     this.#target.connected = false;
     this.#target.channel = null;
     const unsent = [...this.#callbacks.splice(0), ...this.#gatheredCallbacks.splice(0)];
@@ -697,6 +777,8 @@ class MessageChannel {
       return;
     }
     this.#life = LIFE.closed;
+    // A user may keep the process object for long.
+    this.#texts = [];
     this.#native.close();
     this.#end.receive = undefined;
     // Each by itself: any of them may throw.

@@ -107,6 +107,7 @@ function receive(channel, about, fd) {
     discardForeign(fd);
     throw errors().invalidHandle();
   }
+  if (kind === 'pipe' && !trusted) channel.mayBeAbroad();
   const raw = openRaw(kind, fd, isServer);
   if (isServer) return (emit) => adoptServer(raw, kind, trusted, emit);
   if (isSocket) return (emit) => emit(adoptSocket(channel, raw, about.key));

@@ -254,13 +254,15 @@ class Listeners {
     const released = all.filter((worker) => !worker.held);
     const others = released.length > 0 ? released : all;
     if (!entry || !this.#native().isConnection(fd) || others.length === 0) return;
+    if (this.#native().socketKind(fd) === 'pipe') from.channel?.mayBeAbroad();
     const heir = heirOf(from);
-    if (heir && others.includes(heir)) {
-      heir.tell({ act: 'adopt', key, left }, fd);
-      return;
+    const passOn = (/** @type {any} */ to) => to.channel?.passOn({ act: 'adopt', key, left }, fd, from.channel);
+    if (heir && others.includes(heir) && passOn(heir)) return;
+    // One that has stopped reading is passed over.
+    for (let tries = others.length; tries > 0; tries--) {
+      entry.turn = ((entry.turn ?? 0) + 1) % others.length;
+      if (passOn(others[entry.turn])) return;
     }
-    entry.turn = ((entry.turn ?? 0) + 1) % others.length;
-    others[entry.turn].tell({ act: 'adopt', key, left }, fd);
   }
 
   /**
@@ -333,10 +335,11 @@ class Listeners {
       pipe.close();
       return { id, distributed: false, ours: true };
     }
-    const name = this.#native().socketName(pipe.fd);
-    // An abstract one has no file.
-    const removeFile = (name?.path && takeFile(pipe, address)) || (() => pipe.close());
-    return { id, distributed: false, ours: true, path: name?.path, removeFile };
+    const opened = { id, distributed: false, ours: true, path: this.#native().socketName(pipe.fd)?.path };
+    const removeFile = address.startsWith('\0') ? undefined : (takeFile(pipe, address) ?? (() => pipe.close()));
+    // An abstract one has no file, for which the handle would be needed.
+    if (!removeFile) pipe.close();
+    return { ...opened, removeFile };
   }
 
   /**

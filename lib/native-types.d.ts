@@ -5,6 +5,8 @@ export type OnEvent = (kind: Event, payload: string | Buffer | number, fd: numbe
 
 export interface Channel {
   resume(): void;
+  pause(): void;
+  shutDown(): void;
   endReading(): boolean;
   pushText(kind: number, text: string, length: number, fd: number): number;
   pushBytes(kind: number, bytes: Buffer, fd: number): number;
@@ -114,4 +116,5 @@ export interface Native {
   closeFd(fd: number): void;
   closeForeign(fd: number): void;
   duplicateFd(fd: number): number;
+  descriptorShare(): number;
 }

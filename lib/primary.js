@@ -18,8 +18,16 @@ const { closedChannel, unmadeProcess } = require('./primary/unmade.js');
 const settings = require('./settings.js');
 const { LinkError, spawnWorker } = require('./spawn.js');
 
-/** More addresses than any program listens on in one worker; each costs the primary a descriptor. */
+/**
+ * More addresses than any program listens on in one worker: each costs the primary a descriptor. Where there are few descriptors,
+ * a part of them, but not less than some program might need.
+ */
 const MOST_LISTENERS = 10_000;
+const NEEDED_LISTENERS = 1024;
+function mostListeners() {
+  const share = load().descriptorShare();
+  return Math.min(MOST_LISTENERS, Math.max(share, Math.min(NEEDED_LISTENERS, 4 * share)));
+}
 
 /** Messages that are events of a worker's life. The rest is a supervisor's. */
 const EVENTS = new Set(LIFE_EVENTS.filter((event) => Object.hasOwn(MESSAGES, event) && MESSAGES[event].from === 'worker'));
@@ -135,7 +143,10 @@ function takeOver(cluster) {
       opened.isHeard = hears(child, worker, cluster);
     }
     if (child.pid !== undefined) pids.add(child.pid);
-    child.once('exit', () => pids.delete(/** @type {number} */ (child.pid)));
+    child.once('exit', () => {
+      pids.delete(/** @type {number} */ (child.pid));
+      known.channel?.processEnded();
+    });
     child.once('error', () => child.pid === undefined && happen(worker, link ? 'unstarted' : 'unmade'));
     child.once('exit', (/** @type {number | null} */ exitCode, /** @type {string | null} */ signalCode) => {
       happen(worker, 'exit', { exitCode, signalCode });
@@ -235,7 +246,10 @@ function takeOver(cluster) {
     accept: (_worker, { message }, known) => listeners.onAccepting(known, message.key),
     part: (_worker, { message }, known) => listeners.leave(known, message.key),
     disown: (_worker, { message }, known) => listeners.disown(known, message.key),
-    move: (_worker, { message, fd = -1 }, known) => listeners.move(known, message.key, fd, message.left >>> 0),
+    move(worker, { message, fd = -1 }, known) {
+      if (known.mayMove) listeners.move(known, message.key, fd, message.left >>> 0);
+      else giveUp(worker, '"move" is not for it to say');
+    },
     release(_worker, _details, known) {
       known.held = false;
       listeners.release(known);
@@ -350,8 +364,8 @@ function takeOver(cluster) {
     // A worker that is leaving gets no answer, as in Node.
     if (worker.exitedAfterDisconnect) return;
     const known = tiesOf(worker);
-    if (known.joined >= MOST_LISTENERS) {
-      giveUp(worker, `it listens on more than ${MOST_LISTENERS} addresses`, false);
+    if (known.joined >= mostListeners()) {
+      giveUp(worker, `it listens on more than ${mostListeners()} addresses`, false);
       return;
     }
     const result = listeners.join(known, message, policy);
@@ -381,7 +395,11 @@ function takeOver(cluster) {
     },
     fork: forkWorker,
     onControl: (worker, listener) => void (tiesOf(worker).onControl = listener),
-    tell: (worker, message) => void tiesOf(worker).tell(message),
+    tell(worker, message) {
+      const known = tiesOf(worker);
+      if (/** @type {any} */ (message).act === 'drain') known.mayMove = true;
+      known.tell(message);
+    },
     release: (worker) => happen(worker, 'release'),
     leave(worker, crashed, heir) {
       // Before it leaves, and before what it gives back comes.

@@ -61,7 +61,10 @@ function setUp(luck = {}) {
   const listeners = new Listeners(host, () => native);
   const worker = (options = {}) => {
     const ties = new Ties({ close: () => told.push(['close']) }, () => listeners.acceptor, options);
-    ties.channel = { sendControl: (message, fd) => told.push(['tell', message.act, fd]) };
+    ties.channel = {
+      sendControl: (message, fd) => told.push(['tell', message.act, fd]),
+      passOn: (message, fd) => !ties.isFull && told.push(['tell', message.act, fd]) > 0,
+    };
     return ties;
   };
   const asks = (one, question = {}, policy = RR) => listeners.join(one, { address: '127.0.0.1', port: 0, addressType: 4, index: 0, flags: 0, ...question }, policy);
@@ -212,4 +215,19 @@ test('a connection that moves goes to others in turn, released ones first, and n
   asks(free, {}, NONE);
   listeners.move(from, entry.key, 7);
   expect(since()).toEqual([['tell', 'adopt', 7]]);
+});
+
+test('a connection that moves passes over those that do not read, be they the heir', () => {
+  const { listeners, worker, asks, since } = setUp();
+  const [from, heir, other] = [worker(), worker(), worker()];
+  const { entry } = asks(from, {}, NONE);
+  asks(heir, {}, NONE);
+  asks(other, {}, NONE);
+  listeners.succeed(from, heir);
+  heir.isFull = true;
+  for (let i = 0; i < 3; i++) listeners.move(from, entry.key, 7);
+  expect(since()).toEqual(Array(3).fill(['tell', 'adopt', 7]));
+  other.isFull = true;
+  listeners.move(from, entry.key, 7);
+  expect(since()).toEqual([]);
 });

@@ -18,6 +18,8 @@ class Ties {
   joined = 0;
   /** Connections that were open in it when it ended. */
   lost = 0;
+  /** Whether its connections may go on in other workers: it has been told to leave without losing them. */
+  mayMove = false;
   /** Whether it has crashed, and goes on until it has finished what it has. */
   crashed = false;
   /** Who has taken its place. @type {Ties | undefined} */

@@ -19,6 +19,10 @@ pub const MAX_PAYLOAD: usize = i32::MAX as usize;
 /// The same of a control message: it is parsed for the other side, whoever that is, and most are some hundred bytes.
 pub const MAX_CONTROL: usize = 1 << 20;
 
+/// The same of several user messages in one frame: an honest sender joins 64 KiB of them and one of a MiB, in characters of up to three
+/// bytes. They are made and told in one go, in which nothing else happens.
+pub const MAX_JOINED: usize = 4 << 20;
+
 /// Where a header says how many descriptors are attached to its first byte.
 pub const BATCH_OFFSET: usize = 6;
 
@@ -67,7 +71,11 @@ impl Kind {
 
     /// The longest payload of such a frame.
     fn longest(self) -> usize {
-        if self == Kind::Control { MAX_CONTROL } else { MAX_PAYLOAD }
+        match self {
+            Kind::Control => MAX_CONTROL,
+            Kind::Json => MAX_JOINED,
+            _ => MAX_PAYLOAD,
+        }
     }
 
     /// Whether the payload is text.
@@ -131,9 +139,10 @@ mod tests {
             bad[index] = value;
             assert_eq!(Header::decode(bad), None, "byte {index} = {value}");
         }
-        assert_eq!(Header { length: MAX_PAYLOAD + 1, kind: Kind::Json, fds: 0, batch: 0 }.encode(), None);
-        let control = |length| Header { length, kind: Kind::Control, fds: 0, batch: 0 }.encode();
-        assert!(control(MAX_CONTROL).is_some());
-        assert_eq!(control(MAX_CONTROL + 1), None);
+        for (kind, most) in [(Kind::JsonAlone, MAX_PAYLOAD), (Kind::Control, MAX_CONTROL), (Kind::Json, MAX_JOINED)] {
+            let header = |length| Header { length, kind, fds: 0, batch: 0 }.encode();
+            assert!(header(most).is_some());
+            assert_eq!(header(most + 1), None);
+        }
     }
 }

@@ -150,6 +150,21 @@ impl Channel {
         self.inner.watch();
     }
 
+    /// Reads nothing until `resume`.
+    #[napi(catch_unwind)]
+    pub fn pause(&self) {
+        self.inner.reading.set(false);
+        self.inner.watch();
+    }
+
+    /// Nothing more comes or goes: the end is told when what is unread has been read, whoever has the other end.
+    #[napi(catch_unwind)]
+    pub fn shut_down(&self) {
+        if let Some(fd) = self.inner.fd.borrow().as_ref() {
+            socket::shut_down(fd.as_fd());
+        }
+    }
+
     /// Reads nothing more. Returns whether more of what was read before is being delivered; `Delivered` comes when that is over.
     #[napi(catch_unwind)]
     pub fn end_reading(&self) -> bool {

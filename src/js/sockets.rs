@@ -170,6 +170,12 @@ pub fn close_foreign(fd: i32) {
     }
 }
 
+/// The part of this process's descriptors that one who is not trusted may make it keep open.
+#[napi(catch_unwind)]
+pub fn descriptor_share() -> u32 {
+    u32::try_from(descriptors::fair_share()).unwrap_or(u32::MAX)
+}
+
 /// A duplicate of a descriptor, close-on-exec. Returns as `bindShared`.
 #[napi(catch_unwind)]
 pub fn duplicate_fd(fd: i32) -> i32 {

@@ -52,12 +52,14 @@ const SETTINGS = {
   'descriptors-in-an': { noticed: true },
   'descriptors-promised': { noticed: true },
   // A text that long is a message like any other: it may be received, and has to be forgotten.
-  'frame-of-1-GiB': { limits: { mib: 2500 } },
   'frames-of-text': { limits: { mib: 2500 } },
-  // A user's message may be that long; reading one takes its time.
-  'frame-of-': { limits: { mib: 2500, delay: 5000 } },
-  'frame-deep': { limits: { mib: 1500, delay: 8000 } },
-  'frame-of-names': { limits: { mib: 1500, delay: 8000 } },
+  'frame-of-': { noticed: true },
+  'frame-deep': { noticed: true },
+  'frame-joined': {},
+  // A user's message may be that long; reading one takes its time, with the built-in as well.
+  'frame-alone': { limits: { mib: 1500, delay: 8000, gap: 2500 } },
+  // More than any program listens on, and less than it takes to be in want of descriptors.
+  'listen-20000': { noticed: true, limits: { fds: 10_500 } },
   'channel-closed': { limits: TAKES_PART },
   'channel-garbage': { noticed: true },
   'channel-kept': { limits: TAKES_PART, stays: true },

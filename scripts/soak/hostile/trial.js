@@ -70,7 +70,8 @@ class Primary {
   constructor(binary, policy, packageFolder, more) {
     const env = { ...process.env, ...more, HOSTILE_BINARY: binary, HOSTILE_POLICY: `${policy}` };
     if (packageFolder) Object.assign(env, { RCLUSTER_PACKAGE: path.resolve(packageFolder) });
-    this.process = fork(path.join(__dirname, 'primary.js'), { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+    const options = { env, execArgv: ['--expose-gc'], stdio: /** @type {any} */ (['ignore', 'pipe', 'pipe', 'ipc']) };
+    this.process = fork(path.join(__dirname, 'primary.js'), options);
     this.process.on('message', (message) => this.messages.push(message));
     this.process.on('exit', (code, signal) => (this.ended = `${signal ?? code}`));
     for (const stream of [this.process.stdout, this.process.stderr]) {
@@ -162,6 +163,9 @@ async function tryOut({ name, policy, supervised }, binary, packageFolder, times
     // What only a worker that crashed has listened on is open for some seconds more.
     const settled = () => (costs(primary.pid)?.fds ?? 0) <= costBefore.fds + FDS_LEFT;
     for (const until = Date.now() + LINGER; !settled() && Date.now() < until; ) await sleep(100);
+    primary.order({ order: 'collect' });
+    await primary.get('collected');
+    await sleep(times.settle / 4);
     const idle = costs(primary.pid);
     siblings.after = siblingFds();
     await sleep(times.idle);
