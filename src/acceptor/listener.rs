@@ -192,6 +192,13 @@ impl Listener {
         }
     }
 
+    /// Whether another member could serve now what this worker does not take.
+    pub fn can_serve_instead(&self, worker: usize, workers: &Workers, now: u64) -> bool {
+        let members = Members::new(&self.members, workers, now, self.quantum, None);
+        let can = |index: usize| self.members[index].worker != worker && members.can_take(index);
+        self.has_member(worker) && self.policy.may_move() && (0..self.members.len()).any(can)
+    }
+
     /// A connection that was given to this worker is about to come back, as it was too busy to take it.
     pub fn was_not_taken(&mut self, worker: usize) {
         if let Some(index) = self.members.iter().position(|member| member.worker == worker) {

@@ -198,6 +198,11 @@ impl World {
         self.given_up.lock().unwrap().clone()
     }
 
+    /// How many connections workers have.
+    pub fn taken(&self) -> usize {
+        self.workers.iter().map(|worker| worker.taken.len()).sum()
+    }
+
     /// Those that the acceptor has given up are killed by whoever is told.
     fn kill_given_up(&mut self) {
         let given_up = std::mem::take(&mut *self.given_up.lock().unwrap());
@@ -299,7 +304,7 @@ impl World {
             }
             self.turn();
             self.check();
-            if self.workers.iter().map(|worker| worker.taken.len()).sum::<usize>() == self.clients.len() {
+            if self.taken() == self.clients.len() {
                 return;
             }
             self.pass(ROUND);

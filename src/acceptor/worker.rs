@@ -43,6 +43,9 @@ impl Failures {
     }
 }
 
+/// One that turns, but is found stuck again and again before it has taken anything, is given twice the time each time: so often.
+const MOST_FRUITLESS: u32 = 3;
+
 /// How often it is tried at once to receive what waits for it.
 const TRIES: u32 = 3;
 
@@ -111,6 +114,10 @@ pub struct Worker {
     patience: u64,
     /// The turn of its loop in which it was found stuck.
     stuck_in_turn: Option<u64>,
+    /// How often in a row it was found stuck though its loop had turned, without having taken anything in between, and what it
+    /// had taken by then.
+    fruitless: u32,
+    taken_when_stuck: Option<u64>,
     /// The kernel would not take more. Until it has taken some, or for a while: what fills the queue need not be connections.
     refused: Option<Refused>,
     /// Its descriptors have run out: until it has taken so many, each goes in a packet of its own, for which there may
@@ -144,6 +151,8 @@ impl Worker {
             progress_at: 0,
             patience: STUCK_AFTER.as_nanos() as u64,
             stuck_in_turn: None,
+            fruitless: 0,
+            taken_when_stuck: None,
             refused: None,
             single_until: 0,
             sending: Failures::default(),
@@ -328,10 +337,18 @@ impl Worker {
             self.watched = false;
             return Queue::Empty;
         }
-        if now.saturating_sub(self.progress_at) < limit.as_nanos() as u64 {
+        if self.taken_when_stuck != Some(taken) {
+            self.fruitless = 0;
+        }
+        if now.saturating_sub(self.progress_at) < (limit * (1 << self.fruitless)).as_nanos() as u64 {
             return Queue::Waiting;
         }
-        self.stuck_in_turn = Some(self.ends.board.turns());
+        let turn = self.ends.board.turns();
+        // One whose turns are long is slow, not stuck: unless it is waited for, it never gets hold of anything.
+        if self.taken_when_stuck.replace(taken) == Some(taken) && self.stuck_in_turn != Some(turn) {
+            self.fruitless = (self.fruitless + 1).min(MOST_FRUITLESS);
+        }
+        self.stuck_in_turn = Some(turn);
         self.progress_at = now;
         Queue::Stuck
     }
