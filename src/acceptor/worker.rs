@@ -128,6 +128,8 @@ pub struct Worker {
     receiving: Failures,
     /// It gets nothing any more, and is not listened to.
     given_up: bool,
+    /// Listeners of which it is or was a member.
+    served: Vec<u32>,
     /// What it has said and given back.
     pub account: Account,
     /// So much of what it has given back waits that it is not listened to.
@@ -158,6 +160,7 @@ impl Worker {
             sending: Failures::default(),
             receiving: Failures::default(),
             given_up: false,
+            served: Vec::new(),
             account: Account::new(clock::monotonic_ns()),
             holds_too_many: false,
             asked: false,
@@ -293,9 +296,23 @@ impl Worker {
         mem::take(&mut self.asked) || self.account.say(now)
     }
 
-    /// It gives a connection back. Returns whether it can have got it.
-    pub fn returns_one(&mut self, now: u64) -> bool {
-        self.account.give_back(self.sent, now)
+    /// It gives a connection back. `usual`: of which there is no doubt that it can have come through its queue; `own`: that it has a
+    /// listening socket of its own. Returns whether it can have got it.
+    pub fn returns_one(&mut self, usual: bool, own: bool, now: u64) -> bool {
+        let given = if usual { self.sent } else { 0 };
+        self.account.give_back(given, own, now)
+    }
+
+    /// It is a member of that listener from now on.
+    pub fn serves(&mut self, listener: u32) {
+        if !self.served.contains(&listener) {
+            self.served.push(listener);
+        }
+    }
+
+    /// Whether it has ever been a member of that listener.
+    pub fn has_served(&self, listener: u32) -> bool {
+        self.served.contains(&listener)
     }
 
     /// Makes an idle event loop turn: an empty packet.

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -127,6 +128,27 @@ pub fn kind(fd: BorrowedFd) -> io::Result<Kind> {
         (Some(AddressFamily::Inet | AddressFamily::Inet6), SockType::Datagram) => Ok(Kind::Udp),
         _ => Err(io::Error::from_raw_os_error(libc::EINVAL)),
     }
+}
+
+/// Where a stream socket is bound to, as far as one that was accepted has it from the listening one.
+#[derive(Clone, PartialEq, Eq)]
+pub enum LocalName {
+    /// A port.
+    Port(u16),
+    /// The name of a Unix socket, if it has any.
+    Unix(Option<Vec<u8>>),
+}
+
+/// The local name of a stream socket; `None` if it has none of these kinds or cannot be asked.
+pub fn local_name(fd: BorrowedFd) -> Option<LocalName> {
+    may_fail("getsockname").ok()?;
+    let address = getsockname::<SockaddrStorage>(fd.as_raw_fd()).ok()?;
+    if let Some(internet) = internet_address(&address) {
+        return Some(LocalName::Port(internet.port()));
+    }
+    let unix = address.as_unix_addr()?;
+    let name = unix.as_abstract().map(<[u8]>::to_vec);
+    Some(LocalName::Unix(name.or_else(|| Some(unix.path()?.as_os_str().as_bytes().to_vec()))))
 }
 
 /// The path in the file system that a Unix socket is bound to.
