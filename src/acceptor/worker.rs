@@ -183,10 +183,16 @@ impl Worker {
         self.sent.saturating_sub(self.ends.board.taken())
     }
 
-    /// Connections that wait for it or are open in it. Whatever its board claims, those that wait are counted.
+    /// Connections that wait for it or are open in it. Whatever its board claims, those that wait are counted; and if it claims that
+    /// more are over than it can have had, none are.
     pub fn load(&self) -> u64 {
         let board = &self.ends.board;
-        let open = self.sent.saturating_add(board.opened()).saturating_sub(board.ended()).max(self.waiting());
+        // In this order: what is over has been taken before.
+        let ended = board.ended();
+        let opened = board.opened();
+        let had = board.taken().min(self.sent).saturating_add(opened);
+        let open = if ended > had { self.sent } else { self.sent.saturating_add(opened).saturating_sub(ended) };
+        let open = open.max(self.waiting());
         open.saturating_add(self.batch.len() as u64)
     }
 

@@ -61,23 +61,6 @@ fn set_option<T>(fd: BorrowedFd, level: i32, option: i32, value: &T) -> io::Resu
     check(unsafe { libc::setsockopt(fd.as_raw_fd(), level, option, std::ptr::from_ref(value).cast(), size) }).map(drop)
 }
 
-/// What a worker that means harm does to a listening socket.
-#[cfg(test)]
-pub mod harm {
-    use super::*;
-
-    /// Who comes from further away than 255 less so many steps is not heard.
-    pub fn set_minimum_ttl(fd: BorrowedFd, ttl: i32) -> io::Result<()> {
-        set_option(fd, libc::IPPROTO_IP, libc::IP_MINTTL, &ttl)
-    }
-
-    /// A program that drops whatever comes.
-    pub fn attach_filter(fd: BorrowedFd, option: i32) -> io::Result<()> {
-        let mut program = [libc::sock_filter { code: 6, jt: 0, jf: 0, k: 0 }];
-        set_option(fd, libc::SOL_SOCKET, option, &libc::sock_fprog { len: 1, filter: program.as_mut_ptr() })
-    }
-}
-
 /// A duplicate of the socket that Node knows by the number `fd`, made non-blocking. As libuv says it, what is no
 /// socket, or not open, is invalid; so is what cannot be served from, as workers may ask for any number.
 pub fn existing(fd: i32) -> io::Result<OwnedFd> {
@@ -108,4 +91,21 @@ pub fn listen(fd: BorrowedFd, backlog: i32) -> io::Result<()> {
     // The kernel caps the backlog by net.core.somaxconn by itself.
     // SAFETY: listen takes a number and touches no memory of ours.
     check(unsafe { libc::listen(fd.as_raw_fd(), wanted) }).map(drop)
+}
+
+/// What a worker that means harm does to a listening socket.
+#[cfg(test)]
+pub mod harm {
+    use super::*;
+
+    /// Who comes from further away than 255 less so many steps is not heard.
+    pub fn set_minimum_ttl(fd: BorrowedFd, ttl: i32) -> io::Result<()> {
+        set_option(fd, libc::IPPROTO_IP, libc::IP_MINTTL, &ttl)
+    }
+
+    /// A program that drops whatever comes.
+    pub fn attach_filter(fd: BorrowedFd, option: i32) -> io::Result<()> {
+        let mut program = [libc::sock_filter { code: 6, jt: 0, jf: 0, k: 0 }];
+        set_option(fd, libc::SOL_SOCKET, option, &libc::sock_fprog { len: 1, filter: program.as_mut_ptr() })
+    }
 }

@@ -163,6 +163,15 @@ pub fn never_linger(fd: BorrowedFd) {
         .and_then(|()| Ok(setsockopt(&fd, sockopt::Linger, &libc::linger { l_onoff: 0, l_linger: 0 })?));
 }
 
+/// Turns an option of sockets on.
+#[cfg(test)]
+pub fn set_flag(fd: BorrowedFd, option: i32) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    let size = std::mem::size_of_val(&on) as libc::socklen_t;
+    // SAFETY: the kernel reads one int, which `on` is.
+    check(unsafe { libc::setsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, option, (&raw const on).cast(), size) }).map(drop)
+}
+
 /// Nothing can be sent to it or from it any more. What has been sent can still be received.
 pub fn shut_down(fd: BorrowedFd) {
     // A socket that is not connected any more has nothing to shut down.
