@@ -122,7 +122,7 @@ impl Core {
         }
         let _ = self.poller.remove(worker.ends().queue.as_fd());
         for listener in self.listeners.values_mut() {
-            listener.lose_worker(place);
+            listener.lose_process(place);
         }
         self.adapt_to_crowd();
         self.dirty.retain(|dirty| *dirty != place);

@@ -180,8 +180,16 @@ impl Listener {
         }
     }
 
-    /// Its process is gone, or nothing that it does is trusted any more: it is no member, and its socket is used no longer than what
-    /// has come needs.
+    /// Its process is gone. A socket that it had left before is the next one's.
+    pub fn lose_process(&mut self, worker: usize) {
+        let backlog = self.backlog;
+        for socket in self.sockets.iter_mut().filter(|socket| socket.owner() == Some(worker)) {
+            socket.inherit(backlog);
+        }
+        self.lose_worker(worker);
+    }
+
+    /// Nothing that it does is trusted any more: it is no member, and its socket is used no longer than what has come needs.
     pub fn lose_worker(&mut self, worker: usize) {
         self.remove_member(worker);
         for socket in self.sockets.iter_mut().filter(|socket| socket.owner() == Some(worker)) {

@@ -10,9 +10,10 @@
 //!                                   └─────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! A socket that a worker has had is used for nobody else: it may have set whatever can be set, and there is a lot that makes a socket
-//! swallow what comes. While its process lives it is lent to the acceptor for good when the worker is no member any more; when the
-//! process is gone, what has come is accepted and the socket is shut down, for all who have it.
+//! A socket whose worker is gone is used for nobody else: it may have set whatever can be set, and there is a lot that makes a socket
+//! swallow what comes. What has come is accepted, and the socket is shut down, for all who have it. That ends handshakes which are
+//! under way; so the socket of a worker that has left in good order, as in a reload, is set right and kept for the next. While the
+//! process of a worker that has left lives, its socket is lent to the acceptor.
 //!
 //! In the states `Acceptor` and `Lent` the acceptor accepts, in the latter on a thread of its own ([`Errand`]). The others cost it nothing while nothing comes, and a few
 //! system calls per [`Worker::patience`] while something does.
@@ -22,10 +23,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::sys::descriptors;
 use crate::sys::foreign::ListeningFd;
 use crate::sys::poll::{self, Interest, Poller};
 use crate::sys::socket::{self, Accepted};
+use crate::sys::{descriptors, listen};
 
 use super::errand::{End, Errand};
 use super::worker::Worker;
@@ -75,6 +76,8 @@ pub struct Socket {
     shared: bool,
     /// Whether a worker has or has had it.
     given: bool,
+    /// Its last worker has left in good order.
+    left_well: bool,
     keeper: Keeper,
     /// What the poller has been told.
     interest: Interest,
@@ -91,6 +94,7 @@ impl Socket {
             fd: Some(Arc::new(fd.into())),
             shared,
             given: false,
+            left_well: false,
             keeper: Keeper::Acceptor,
             interest: Interest::None,
             errand: None,
@@ -190,9 +194,9 @@ impl Socket {
         matches!(self.keeper, Keeper::Acceptor | Keeper::Lent { .. })
     }
 
-    /// Whether it can be given to a worker: none has ever had it.
+    /// Whether it can be given to a worker: none has ever had it, or the last has left in good order.
     pub fn is_free(&self) -> bool {
-        self.keeper == Keeper::Acceptor && !self.given
+        self.keeper == Keeper::Acceptor && (!self.given || self.left_well)
     }
 
     /// The worker that has it as its own.
@@ -207,7 +211,7 @@ impl Socket {
     pub fn give(&mut self, worker: usize) -> io::Result<OwnedFd> {
         let copy = descriptors::duplicate(self.fd().ok_or(io::ErrorKind::NotFound)?)?;
         self.keeper = Keeper::Worker(worker);
-        (self.shared, self.given) = (true, true);
+        (self.shared, self.given, self.left_well) = (true, true, false);
         Ok(copy)
     }
 
@@ -221,6 +225,15 @@ impl Socket {
         if let Some(worker) = self.owner() {
             self.keeper = Keeper::Lent { worker, why: Why::Left };
         }
+    }
+
+    /// The worker's process is gone. Returns whether it had left in good order before, and the socket can be given to another.
+    pub fn inherit(&mut self, backlog: i32) -> bool {
+        let left_well = matches!(self.keeper, Keeper::Lent { why: Why::Left, .. }) && self.errand.is_none();
+        if left_well && self.fd().is_some_and(|fd| listen::set_right(fd, backlog).is_ok()) {
+            (self.keeper, self.left_well) = (Keeper::Acceptor, true);
+        }
+        self.left_well
     }
 
     /// Nobody uses it any more. `gone`: because its worker is.

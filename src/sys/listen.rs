@@ -93,6 +93,17 @@ pub fn listen(fd: BorrowedFd, backlog: i32) -> io::Result<()> {
     check(unsafe { libc::listen(fd.as_raw_fd(), wanted) }).map(drop)
 }
 
+/// Undoes what a process that had the socket may have set to keep connections from it.
+pub fn set_right(fd: BorrowedFd, backlog: i32) -> io::Result<()> {
+    // One of IPv6 may be one of IPv4 as well.
+    set_option(fd, libc::IPPROTO_IP, libc::IP_MINTTL, &0)?;
+    if super::socket::local_address(fd)?.is_some_and(|address| address.is_ipv6()) {
+        set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT, &0)?;
+    }
+    set_option(fd, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, &0)?;
+    listen(fd, backlog)
+}
+
 /// What a worker that means harm does to a listening socket.
 #[cfg(test)]
 pub mod harm {

@@ -117,6 +117,20 @@ fn the_socket_of_one_that_is_gone_is_served_by_others_and_then_given_to_nobody()
 }
 
 #[test]
+fn the_socket_of_one_that_has_left_in_good_order_is_set_right_and_given_to_the_next() {
+    let mut scene = scene();
+    let (left, mut other) = (Owner::new(&scene), Owner::new(&scene));
+    listen::harm::set_minimum_ttl(left.socket.as_fd(), 255).unwrap();
+    scene.acceptor.remove_member(scene.listener, left.worker.slot);
+    scene.acceptor.remove_worker(left.worker.slot);
+    let mut next = Owner::new(&scene);
+    assert_eq!(inode(&next.socket), inode(&left.socket));
+    scene.connect(MANY);
+    wait_for("all", || (next.serve() + other.serve() == MANY).then_some(()));
+    assert!(!next.worker.taken.is_empty());
+}
+
+#[test]
 fn without_workers_the_backlogs_wait_for_the_next() {
     let mut scene = scene();
     let gone = [Owner::new(&scene), Owner::new(&scene), Owner::new(&scene)];
