@@ -18,12 +18,13 @@ const { machine, busy } = require('./lib/machine.js');
 
 const PARTS = ['connections', 'latency', 'scale', 'held', 'messages', 'handles', 'fork', 'memory', 'idle'];
 
-const HELP = `node bench/run.js [part ...] [--rounds 5] [--quick] [--rivals "node rr,rcluster rr"] [--out folder]
+const HELP = `node bench/run.js [part ...] [--rounds 5] [--quick] [--rivals "node rr,rcluster rr"] [--before checkout] [--out folder]
 
 parts    ${PARTS.join(', ')}; default: all
 --rounds how many alternating rounds, default 5
 --quick  2 short rounds, for a first look; results go to bench/results/quick
 --rivals only these
+--before another checkout of rcluster, built, which takes part as "before rr" and so on
 --out    where the JSON and SVG files go, default bench/results`;
 
 /** One line that is overwritten on a terminal, and left out elsewhere. */
@@ -68,7 +69,7 @@ async function main() {
   if (reason) console.log(`rcluster is left out: ${reason}`);
   const found = { policies, reusePort: await detect.reusePort() };
   if (!found.reusePort) console.log('reusePort listens are left out: this Node does not have them');
-  const rivals = allRivals(found).filter(({ id }) => options.rivals.length === 0 || options.rivals.includes(id));
+  const rivals = allRivals(found, options.before).filter(({ id }) => options.rivals.length === 0 || options.rivals.includes(id));
   const { cores, cpu, kernel, node } = machine();
   console.log(`${cores} cores, ${cpu}, ${kernel}, Node ${node}, ${options.rounds} rounds`);
   const { rounds, quick } = options;

@@ -5,6 +5,7 @@
 
 const EventEmitter = require('node:events');
 
+const contexts = require('./contexts.js');
 const { problemOf } = require('./control.js');
 const { load } = require('./native.js');
 const { LONG_TEXT, Pace, areTooMuch, lengthOf, putTogether, takeApart } = require('./packing.js');
@@ -240,6 +241,7 @@ class MessageChannel {
   #native;
   /** @type {{ receive: import('./native-types').OnEvent | undefined }} */
   #end = { receive: undefined };
+  #context = new contexts.Context();
   /** The process object that the channel belongs to. */
   #target;
   #advanced;
@@ -308,7 +310,11 @@ class MessageChannel {
     // A worker's begins before any other code does: there is no context yet.
     const inContext = inWorker ? undefined : contextOfNow();
     const onCallback = this.#onCallback.bind(this);
-    this.#end.receive = inContext ? (kind, payload, fd) => inContext(onCallback, kind, payload, fd) : onCallback;
+    this.#end.receive = (kind, payload, fd) => {
+      if (contexts.entered) this.#context.run(onCallback, kind, payload, fd);
+      else if (inContext) inContext(onCallback, kind, payload, fd);
+      else onCallback(kind, payload, fd);
+    };
     this.#target = target;
     this.#advanced = advanced;
     if (advanced) loadForAdvanced();
@@ -923,7 +929,10 @@ class MessageChannel {
    */
   #emitFrom(messages, index) {
     try {
-      while (index < messages.length) this.#emit(messages[index++], undefined);
+      while (index < messages.length) {
+        if (contexts.entered) this.#context.run(() => this.#emit(messages[index++], undefined));
+        else this.#emit(messages[index++], undefined);
+      }
     } finally {
       // A listener has thrown: if the process goes on, the rest follows.
       if (index < messages.length) {

@@ -15,10 +15,10 @@ const path = require('node:path');
  */
 function coded(Base, code, message) {
   const error = new Base(message);
-  const { name } = error;
-  error.name = `${name} [${code}]`;
+  // Defined, not assigned: the prototype may be frozen.
+  Object.defineProperty(error, 'name', { value: `${error.name} [${code}]`, configurable: true });
   void error.stack; // Computed now, while the name has the code.
-  error.name = name;
+  Reflect.deleteProperty(error, 'name');
   return Object.assign(error, { code });
 }
 

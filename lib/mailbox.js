@@ -2,7 +2,7 @@
 
 // Messages that came before anybody listened for them. Loaded when there is the first one.
 
-const { AsyncResource } = require('node:async_hooks');
+const { Context } = require('./contexts.js');
 
 /**
  * The most that is kept (bytes, more or less). What comes beyond that is dropped, as Node drops all of it: a worker that never
@@ -22,7 +22,7 @@ class Mailbox {
   #target;
   #onNewListener;
   /** Listeners are called in the context that they would have been called in when the first message came. */
-  #context = new AsyncResource('RCLUSTERMAILBOX');
+  #context = new Context();
 
   /**
    * @param {import('node:events').EventEmitter} target Of the messages.
@@ -56,13 +56,11 @@ class Mailbox {
    * there still.
    */
   deliver() {
-    this.#context.runInAsyncScope(() => {
-      while (!this.isEmpty) {
-        const [message, handle] = this.#letters[this.#next];
-        this.#letters[this.#next++] = [undefined, undefined];
-        this.#target.emit('message', message, handle);
-      }
-    });
+    while (!this.isEmpty) {
+      const [message, handle] = this.#letters[this.#next];
+      this.#letters[this.#next++] = [undefined, undefined];
+      this.#context.run(() => this.#target.emit('message', message, handle));
+    }
   }
 
   /** It is not needed any more. @returns {undefined} */

@@ -18,6 +18,8 @@ const { closedChannel, unmadeProcess } = require('./primary/unmade.js');
 const settings = require('./settings.js');
 const { LinkError, spawnWorker } = require('./spawn.js');
 
+const { stringify } = JSON;
+
 /**
  * More addresses than any program listens on in one worker: each costs the primary a descriptor. Where there are few descriptors,
  * a part of them, but not less than some program might need.
@@ -142,13 +144,12 @@ function takeOver(cluster) {
       opened.worker = worker;
       opened.isHeard = hears(child, worker, cluster);
     }
+    // Programs, and Node for its warning, count listeners: there are no more of ours than of the built-in module's.
     if (child.pid !== undefined) pids.add(child.pid);
-    child.once('exit', () => {
+    else child.once('error', () => happen(worker, link ? 'unstarted' : 'unmade'));
+    child.once('exit', (/** @type {number | null} */ exitCode, /** @type {string | null} */ signalCode) => {
       pids.delete(/** @type {number} */ (child.pid));
       known.channel?.processEnded();
-    });
-    child.once('error', () => child.pid === undefined && happen(worker, link ? 'unstarted' : 'unmade'));
-    child.once('exit', (/** @type {number | null} */ exitCode, /** @type {string | null} */ signalCode) => {
       happen(worker, 'exit', { exitCode, signalCode });
     });
     child.once('disconnect', () => happen(worker, 'channelEnd'));
@@ -192,7 +193,7 @@ function takeOver(cluster) {
   function openChannel(child, link, id, advanced, supervised) {
     /** @type {Opened} */
     const opened = { channel: /** @type {any} */ (undefined), worker: undefined, isHeard: () => child.listenerCount('message') > 0 };
-    const hello = JSON.stringify({ id, advanced, supervised });
+    const hello = stringify({ id, advanced, supervised });
     opened.channel = new MessageChannel(child, (onEvent) => link.channel(hello, onEvent), {
       advanced,
       inWorker: false,
@@ -321,6 +322,18 @@ function takeOver(cluster) {
     if (Object.keys(cluster.workers).length === 0) intercom.emit('disconnect');
   }
 
+  /**
+   * One that a program has made of a process of its own. It may be a worker of the built-in module's, and is told as those are.
+   *
+   * @param {any} worker
+   */
+  function disconnectOther(worker) {
+    worker.exitedAfterDisconnect = true;
+    if (worker.process.connected) worker.process.send({ cmd: 'NODE_CLUSTER', act: 'disconnect' });
+    if (cluster.workers[worker.id] === worker) removeWorker(worker);
+    return worker;
+  }
+
   /** With no worker left, and none forked by those who were just told, nobody will serve what waits. */
   function closeListenersIfAlone() {
     setImmediate(() => {
@@ -427,13 +440,15 @@ function takeOver(cluster) {
   };
 
   Worker.prototype.disconnect = function disconnect() {
+    if (!ties.has(this)) return disconnectOther(this);
     if (supervision?.one(this)) return this;
     happen(this, 'disconnect');
     return this;
   };
 
   Worker.prototype.destroy = function destroy(/** @type {NodeJS.Signals | undefined} */ signal) {
-    happen(this, 'destroy', { signal: signal || 'SIGTERM' });
+    if (ties.has(this)) happen(this, 'destroy', { signal: signal || 'SIGTERM' });
+    else this.process.kill(signal || 'SIGTERM');
   };
 }
 

@@ -2,6 +2,7 @@
 
 // The servers of a worker: what stands in for their listening sockets, and how they get their connections.
 
+const contexts = require('./contexts.js');
 const { counts, openRaw, udpHandle, zeroIsLimit } = require('./raw_handles.js');
 const { load } = require('./native.js');
 
@@ -57,6 +58,7 @@ class Servers {
   sessions = new Map();
   /** @type {Map<string, { next: number, taken: Set<number>, failed: boolean }>} */
   #places = new Map();
+  #context = new contexts.Context();
   /** How many servers want the process to live. */
   #references = 0;
   #taking = true;
@@ -285,7 +287,8 @@ class Servers {
     const count = counts.get(server);
     if (count) count.coming = fd;
     try {
-      handOver();
+      if (contexts.entered) this.#context.run(handOver);
+      else handOver();
     } finally {
       if (count?.coming !== undefined && server._connections === count.seen) {
         count.coming = undefined;

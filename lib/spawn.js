@@ -1,7 +1,7 @@
 'use strict';
 
-// Starting a worker's process: by the `child_process.fork` of the moment, as tools replace it, and with what it is given
-// there. While it runs, the process that it starts gets our channel instead of Node's.
+// Starting a worker's process: by `child_process.fork`, as tools replace it, and with what it is given there. While it runs,
+// the process that it starts gets our channel instead of Node's.
 
 const childProcess = require('node:child_process');
 
@@ -9,6 +9,11 @@ const environment = require('./environment.js');
 const errors = require('./errors.js');
 const { binaryFile, load } = require('./native.js');
 const { workerExecArgv } = require('./settings.js');
+
+/** As Node's own module takes it when it is loaded. */
+const { fork: atLoad } = childProcess;
+/** A preload comes before tools that a program loads ahead of Node's module. */
+const isPreload = process.mainModule === undefined;
 
 /**
  * A process that has been started for a worker.
@@ -48,15 +53,27 @@ function spawnWorker(settings, env, id, open) {
     started.set(child, { link, opened: open(child, link, advanced) });
   });
   const options = { cwd, env: workerEnv, serialization, silent, windowsHide, execArgv, stdio, gid, uid };
+  /** @param {typeof atLoad} fork */
+  const startBy = (fork) => {
+    started.clear();
+    try {
+      // As a method: what is in its place may use `this`.
+      const returned = Reflect.apply(fork, childProcess, [exec, args, { ...options }]);
+      const one = theOneOf(started, returned);
+      forget(started, one);
+      return { process: returned, ...one };
+    } catch (error) {
+      forget(started);
+      for (const child of started.keys()) child.kill('SIGKILL');
+      throw error;
+    }
+  };
   try {
-    const returned = childProcess.fork(exec, args, /** @type {any} */ (options));
-    const one = theOneOf(started, returned);
-    forget(started, one);
-    return { process: returned, ...one };
+    return startBy(isPreload ? childProcess.fork : atLoad);
   } catch (error) {
-    forget(started);
-    for (const child of started.keys()) child.kill('SIGKILL');
-    throw error;
+    // A test's stub, say, that came later and starts nothing: Node's own module would not have heard of it.
+    if (!isPreload || childProcess.fork === atLoad || /** @type {any} */ (error).code !== 'ERR_RCLUSTER_FORK') throw error;
+    return startBy(atLoad);
   } finally {
     restore();
   }

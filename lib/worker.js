@@ -9,6 +9,8 @@ const environment = require('./environment.js');
 const { load } = require('./native.js');
 const { NO_HANDLE, Servers } = require('./servers.js');
 
+const { parse } = JSON;
+
 /** How often, and after how many ms each, a worker that closes its servers looks whether what has just come is being read. */
 const LOOKS = 20;
 const LOOK = 5;
@@ -20,7 +22,7 @@ const LOOK = 5;
  */
 function takeOver(cluster) {
   const side = new (load().WorkerSide)(environment.workerFd());
-  const { id, advanced, supervised } = JSON.parse(side.hello);
+  const { id, advanced, supervised } = parse(side.hello);
   /** @type {Map<number, (reply: any, fd: number) => void>} */
   const questions = new Map();
   let lastQuestion = 0;

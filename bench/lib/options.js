@@ -10,6 +10,7 @@ const { parseArgs } = require('node:util');
  * @property {boolean} quick
  * @property {string[]} rivals  none: all
  * @property {string} out
+ * @property {string} [before] Another checkout of rcluster, to be measured as well.
  * @property {boolean} help
  */
 
@@ -28,6 +29,7 @@ function parseOptions(args, known) {
       quick: { type: 'boolean', default: false },
       rivals: { type: 'string', default: '' },
       out: { type: 'string' },
+      before: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -44,6 +46,7 @@ function parseOptions(args, known) {
     quick,
     rivals: values.rivals.split(',').map((id) => id.trim()).filter(Boolean),
     out: values.out ?? path.join(__dirname, '../results', quick ? 'quick' : '.'),
+    before: values.before && path.resolve(values.before),
     help: values.help,
   };
 }

@@ -21,8 +21,8 @@ const { Running } = require('./processes.js');
  * @param {Rival} rival
  * @returns {NodeJS.ProcessEnv} what makes a server script use this rival
  */
-function rivalEnv({ kind, policy }) {
-  return { BENCH_CLUSTER: kind, NODE_CLUSTER_SCHED_POLICY: policy };
+function rivalEnv({ kind, policy, checkout }) {
+  return { BENCH_CLUSTER: kind, BENCH_CHECKOUT: checkout, NODE_CLUSTER_SCHED_POLICY: policy };
 }
 
 /**

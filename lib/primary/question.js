@@ -4,6 +4,8 @@
 
 const path = require('node:path');
 
+const { stringify } = JSON;
+
 /** UV_TCP_IPV6ONLY and UV_UDP_IPV6ONLY, UV_UDP_REUSEADDR, as in `flags` of a question. */
 const IPV6_ONLY = 1;
 const UDP_REUSE_ADDRESS = 4;
@@ -64,7 +66,7 @@ function isTooMuch({ data }) {
   if (data === null || data === undefined) return false;
   if (typeof data === 'string') return data.length > LONGEST_DATA;
   try {
-    return JSON.stringify(data).length > LONGEST_DATA;
+    return stringify(data).length > LONGEST_DATA;
   } catch {
     return true; // Deeper than the stack.
   }

@@ -122,7 +122,7 @@ impl Core {
         }
         let _ = self.poller.remove(worker.ends().queue.as_fd());
         for listener in self.listeners.values_mut() {
-            listener.remove_member(place);
+            listener.lose_worker(place);
         }
         self.adapt_to_crowd();
         self.dirty.retain(|dirty| *dirty != place);
@@ -154,7 +154,7 @@ impl Core {
 
     /// Closes the sockets, and the connections that nobody has got.
     pub fn close_listener(&mut self, id: u32) {
-        if let Some(listener) = self.listeners.remove(&id) {
+        if let Some(mut listener) = self.listeners.remove(&id) {
             listener.forget(&self.poller);
         }
     }
@@ -186,6 +186,7 @@ impl Core {
         let Some(mut worker) = self.workers.borrow(place) else { return };
         self.read_all_notices(&mut worker, place);
         let sound = worker.is_sound();
+        worker.serves(listener);
         self.workers.give_back(place, worker);
         if sound && let Some(listener) = self.listeners.get_mut(&listener) {
             listener.add_member(place);
@@ -261,6 +262,7 @@ impl Core {
     fn settle_at(&mut self, now: u64) -> Option<Duration> {
         self.watch_workers(now);
         self.read_again(now);
+        let errands = self.see_to_sockets(now);
         let next_look = self.look_at_sockets(now);
         self.empty_queues(now);
         self.drain_finished(now);
@@ -271,7 +273,7 @@ impl Core {
             self.place_homeless(now);
         }
         self.listeners.retain(|_, listener| !listener.is_over());
-        let mut wait = next_look.map(|at| until(at, now));
+        let mut wait = shorter(errands, next_look.map(|at| until(at, now)));
         for listener in self.listeners.values_mut() {
             let told = listener.sync(&self.poller);
             wait = shorter(wait, listener.patience(now));

@@ -4,16 +4,19 @@ use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::connection_queue::Connection;
 use crate::policy::{Pick, Policy, View};
 use crate::sys::poll::{Interest, Poller};
+use crate::sys::socket::{self, LocalName};
 use crate::sys::{descriptors, listen};
 
+use super::errand::{End, accept_some};
 use super::members::{Member, Members};
-use super::sockets::Socket;
+use super::sockets::{MOST_AT_THE_END, Socket};
 use super::worker::QUEUE_DEPTH;
 use super::workers::Workers;
 
@@ -52,11 +55,37 @@ pub enum Watch {
     Paused(u64),
 }
 
+/// Whether a connection can have come to a listener.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// It can.
+    Well,
+    /// It can, where the network is special.
+    Oddly,
+    /// It cannot.
+    Not,
+}
+
+/// How accepting from sockets that workers have or have had goes on.
+#[derive(Default)]
+pub struct Errands {
+    /// Some are on their way, or have to wait.
+    pub unfinished: bool,
+    /// Descriptors have run out.
+    pub shortage: bool,
+    /// They have, or the kernel refuses for another reason.
+    pub failed: bool,
+    /// Workers that have made us wait.
+    pub late: Vec<usize>,
+}
+
 /// A listener in the acceptor's books.
 pub struct Listener {
     id: u32,
     /// One; or, when the kernel distributes, one for each worker that is or was a member.
     pub sockets: Vec<Socket>,
+    /// Where they are bound to.
+    name: Option<LocalName>,
     members: Vec<Member>,
     policy: Box<dyn Policy>,
     /// How many of those who wait now go to a member in its turn.
@@ -66,6 +95,8 @@ pub struct Listener {
     /// How many wait in the lines of members.
     in_lines: usize,
     pub watch: Watch,
+    /// What was last asked for, for a socket that nobody asks for.
+    backlog: i32,
     /// It is closed as soon as what has come has been accepted.
     finished: bool,
 }
@@ -76,12 +107,14 @@ impl Listener {
         let mut listener = Listener {
             id,
             sockets: Vec::new(),
+            name: socket.fd().and_then(socket::local_name),
             members: Vec::new(),
             policy,
             quantum: 1,
             parked: VecDeque::new(),
             in_lines: 0,
             watch: Watch::Waiting,
+            backlog: 0,
             finished: false,
         };
         listener.add_socket(socket, poller)?;
@@ -89,13 +122,18 @@ impl Listener {
     }
 
     fn add_socket(&mut self, socket: Socket, poller: &Poller) -> io::Result<usize> {
-        let index = self.sockets.len();
-        poller.add(socket.fd(), token(self.id, index), Interest::None)?;
-        self.sockets.push(socket);
+        let free = self.sockets.iter().position(Socket::is_useless);
+        let index = free.unwrap_or(self.sockets.len());
+        let fd = socket.fd().ok_or(io::ErrorKind::NotFound)?;
+        poller.add(fd, token(self.id, index), Interest::None)?;
+        match self.sockets.get_mut(index) {
+            Some(useless) => *useless = socket,
+            None => self.sockets.push(socket),
+        }
         Ok(index)
     }
 
-    /// A socket of the worker's own on this address: one that has lost its worker, or a new one.
+    /// A socket of the worker's own on this address: the one that it has, one that nobody has ever had, or a new one.
     pub fn own_socket(&mut self, worker: usize, backlog: i32, poller: &Poller) -> io::Result<OwnedFd> {
         let free = self.sockets.iter().position(|socket| socket.owner() == Some(worker));
         let free = free.or_else(|| self.sockets.iter().position(Socket::is_free));
@@ -106,17 +144,17 @@ impl Listener {
         self.sockets[index].give(worker)
     }
 
-    /// One more on this address, in the place of one that is of no use any more if there is one.
+    /// One more on this address.
     fn another_socket(&mut self, backlog: i32, poller: &Poller) -> io::Result<usize> {
-        let first = self.sockets.first().ok_or(io::ErrorKind::NotFound)?;
-        let mut socket = Socket::new(listen::another(first.fd(), backlog)?, false);
-        let Some(useless) = self.sockets.iter().position(Socket::is_useless) else {
-            return self.add_socket(socket, poller);
-        };
-        poller.add(socket.fd(), token(self.id, useless), Interest::None)?;
-        mem::swap(&mut self.sockets[useless], &mut socket);
-        let _ = poller.remove(socket.fd());
-        Ok(useless)
+        let fd = self.any_socket().ok_or(io::ErrorKind::NotFound)?;
+        let socket = Socket::new(listen::another(fd, backlog)?, false);
+        self.backlog = backlog;
+        self.add_socket(socket, poller)
+    }
+
+    /// One of its sockets.
+    pub fn any_socket(&self) -> Option<BorrowedFd<'_>> {
+        self.sockets.iter().find_map(Socket::fd)
     }
 
     pub fn members(&self) -> &[Member] {
@@ -139,6 +177,15 @@ impl Listener {
     pub fn disown(&mut self, worker: usize) {
         for socket in self.sockets.iter_mut().filter(|socket| socket.owner() == Some(worker)) {
             socket.release();
+        }
+    }
+
+    /// Its process is gone, or nothing that it does is trusted any more: it is no member, and its socket is used no longer than what
+    /// has come needs.
+    pub fn lose_worker(&mut self, worker: usize) {
+        self.remove_member(worker);
+        for socket in self.sockets.iter_mut().filter(|socket| socket.owner() == Some(worker)) {
+            socket.leave(true);
         }
     }
 
@@ -192,6 +239,13 @@ impl Listener {
         }
     }
 
+    /// Whether another member could serve now what this worker does not take.
+    pub fn can_serve_instead(&self, worker: usize, workers: &Workers, now: u64) -> bool {
+        let members = Members::new(&self.members, workers, now, self.quantum, None);
+        let can = |index: usize| self.members[index].worker != worker && members.can_take(index);
+        self.has_member(worker) && self.policy.may_move() && (0..self.members.len()).any(can)
+    }
+
     /// A connection that was given to this worker is about to come back, as it was too busy to take it.
     pub fn was_not_taken(&mut self, worker: usize) {
         if let Some(index) = self.members.iter().position(|member| member.worker == worker) {
@@ -199,19 +253,53 @@ impl Listener {
         }
     }
 
-    /// A connection that has just been accepted: it is given to somebody after those who wait already.
-    pub fn add(&mut self, connection: Connection) {
-        self.parked.push_back(connection);
+    /// Accepts so many connections at most from a socket that no worker has had.
+    pub fn accept(&mut self, index: usize, most: usize) -> End {
+        let Listener { id, sockets, parked, .. } = self;
+        let Some(socket) = sockets.get(index) else { return End::Empty };
+        accept_some(most, || socket.accept(), |fd| parked.push_back(Connection::fresh(fd, *id)))
+    }
+
+    /// That one is of no use any more.
+    pub fn close_socket(&mut self, index: usize, poller: &Poller) {
+        if let Some(socket) = self.sockets.get_mut(index) {
+            socket.close(poller);
+        }
+    }
+
+    /// Whether somebody accepts from one of its sockets elsewhere, or is about to.
+    pub fn has_sockets_to_see_to(&self) -> bool {
+        self.sockets.iter().any(Socket::is_to_be_seen_to)
     }
 
     /// Nothing that comes from now on is accepted, but what has come is.
     pub fn finish(&mut self) {
         self.finished = true;
+        for socket in self.sockets.iter_mut().filter(|socket| socket.was_given() && !socket.is_last()) {
+            socket.leave(false);
+        }
     }
 
     /// Whether it is about to be closed.
     pub fn is_finished(&self) -> bool {
         self.finished
+    }
+
+    /// Whether the connection can have come to this listener.
+    pub fn fits(&self, connection: BorrowedFd) -> Fit {
+        match (&self.name, socket::local_name(connection)) {
+            (Some(ours), Some(its)) if *ours == its => Fit::Well,
+            // What is passed on transparently keeps the port that its client has asked for.
+            (Some(LocalName::Port(_)), Some(LocalName::Port(_))) => Fit::Oddly,
+            (Some(_), Some(_)) => Fit::Not,
+            // Who cannot be asked is believed.
+            _ => Fit::Well,
+        }
+    }
+
+    /// Whether the worker has, or had, a socket of its own here, so that connections come to it of which nobody knows.
+    pub fn has_own_socket(&self, worker: usize) -> bool {
+        self.sockets.iter().any(|socket| socket.owner() == Some(worker))
     }
 
     /// How many wait here that this worker has given back.
@@ -318,6 +406,41 @@ impl Listener {
         self.sockets.iter_mut().filter_map(|socket| socket.look(workers, now)).min()
     }
 
+    /// What has been accepted from sockets that workers have or have had, and what is left to be. Returns how that ended.
+    pub fn see_to_sockets(&mut self, poller: &Arc<Poller>, now: u64) -> Errands {
+        let mut seen = Errands::default();
+        for index in 0..self.sockets.len() {
+            if !self.sockets[index].is_to_be_seen_to() {
+                continue;
+            }
+            let owner = self.sockets[index].owner();
+            let (found, end, late) = self.sockets[index].collect(now);
+            self.parked.extend(found.into_iter().map(|fd| Connection::fresh(fd, self.id)));
+            seen.shortage |= end == Some(End::OutOfDescriptors);
+            seen.failed |= matches!(end, Some(End::OutOfDescriptors | End::Later));
+            seen.late.extend(owner.filter(|_| late));
+            if self.sockets[index].is_to_be_seen_to() {
+                self.leave_socket(index, poller, now);
+                seen.unfinished |= self.sockets[index].is_to_be_seen_to();
+            }
+        }
+        seen
+    }
+
+    /// Goes on with closing a socket. Somebody has to listen all the time.
+    fn leave_socket(&mut self, index: usize, poller: &Arc<Poller>, now: u64) {
+        let socket = &self.sockets[index];
+        let alone = (socket.is_last() || socket.is_over()) && !self.finished && !self.sockets.iter().any(Socket::stays);
+        if alone && self.another_socket(self.backlog, poller).is_err() {
+            return self.sockets[index].wait(now);
+        }
+        if self.sockets[index].is_over() {
+            self.sockets[index].close(poller);
+        } else {
+            self.sockets[index].send_errand(MOST_AT_THE_END, poller, now);
+        }
+    }
+
     /// Brings the poller up to date. Returns whether that was possible.
     pub fn sync(&mut self, poller: &Poller) -> bool {
         let accepting = self.watch == Watch::Accepting;
@@ -327,9 +450,9 @@ impl Listener {
     }
 
     /// Forgets the sockets before they are closed.
-    pub fn forget(&self, poller: &Poller) {
-        for socket in &self.sockets {
-            let _ = poller.remove(socket.fd());
+    pub fn forget(&mut self, poller: &Poller) {
+        for socket in &mut self.sockets {
+            socket.forget(poller);
         }
     }
 }

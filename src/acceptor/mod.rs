@@ -6,6 +6,7 @@
 
 mod account;
 mod core;
+mod errand;
 mod line;
 mod listener;
 mod lookout;
@@ -82,7 +83,7 @@ impl Acceptor {
 
     /// The address a listener is bound to; `None` for Unix sockets.
     pub fn address(&self, listener: u32) -> Option<SocketAddr> {
-        socket::local_address(self.core.lock().listener(listener)?.sockets.first()?.fd()).ok().flatten()
+        socket::local_address(self.core.lock().listener(listener)?.any_socket()?).ok().flatten()
     }
 
     /// From now on the worker gets connections of that listener.
@@ -103,7 +104,7 @@ impl Acceptor {
 
     /// Gives the worker a listening socket of its own on that listener's address, which must have been bound with
     /// `reuse_port`; the kernel distributes connections over all of them. Returns a duplicate. The acceptor keeps the
-    /// socket open: it accepts from it when the worker is stuck or gone, and gives it to the next worker that asks.
+    /// socket open: it accepts from it when the worker is stuck or no member any more, and closes it when the worker is gone.
     pub fn own_socket(&self, listener: u32, worker: u32, backlog: i32) -> io::Result<OwnedFd> {
         self.core.lock().own_socket(listener, worker, backlog)
     }

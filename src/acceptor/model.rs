@@ -6,7 +6,7 @@
 // What a model finds is told by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
@@ -83,6 +83,10 @@ pub struct World {
     workers: Vec<Worker>,
     /// By a number that each sends as soon as it is connected. Those that are over are not among them.
     clients: BTreeMap<u32, UnixStream>,
+    /// The listener of each that has ever connected.
+    listener_of: BTreeMap<u32, usize>,
+    /// Listeners that are finished.
+    finished: BTreeSet<usize>,
     last_client: u32,
     given_up: Arc<Mutex<Vec<u32>>>,
 }
@@ -105,7 +109,17 @@ impl World {
             (core.add_listener(socket.into(), false, policy::by_number(policy).unwrap()).unwrap(), address)
         });
         let listeners = listeners.collect();
-        World { core, poller, listeners, workers: Vec::new(), clients: BTreeMap::new(), last_client: 0, given_up }
+        World {
+            core,
+            poller,
+            listeners,
+            workers: Vec::new(),
+            clients: BTreeMap::new(),
+            listener_of: BTreeMap::new(),
+            finished: BTreeSet::new(),
+            last_client: 0,
+            given_up,
+        }
     }
 
     /// Turns until there is nothing to do. Returns how long there is nothing to do, if nothing happens.
@@ -137,13 +151,14 @@ impl World {
 
     /// A client connects.
     pub fn connect(&mut self, listener: usize) {
-        if self.clients.len() >= MOST_CLIENTS {
+        if self.clients.len() >= MOST_CLIENTS || self.finished.contains(&(listener % LISTENERS)) {
             return;
         }
         self.last_client += 1;
         let mut client = UnixStream::connect_addr(&self.listeners[listener % LISTENERS].1).unwrap();
         client.write_all(&self.last_client.to_le_bytes()).unwrap();
         self.clients.insert(self.last_client, client);
+        self.listener_of.insert(self.last_client, listener % LISTENERS);
     }
 
     /// A worker that serves nothing yet. Returns its index.
@@ -172,6 +187,18 @@ impl World {
     /// The listener is closed as soon as what has come has been accepted.
     pub fn finish_listener(&mut self, listener: usize) {
         self.core.finish_listener(self.listeners[listener % LISTENERS].0);
+        self.finished.insert(listener % LISTENERS);
+    }
+
+    /// Those who wait though nobody has them. With a listener that is over, whoever waits for it is.
+    fn waiting(&self) -> Vec<u32> {
+        let taken: BTreeSet<u32> =
+            self.workers.iter().flat_map(|worker| &worker.taken).map(|(client, _)| *client).collect();
+        let over = |client: &u32| {
+            let listener = self.listener_of[client];
+            self.finished.contains(&listener) && self.core.listener(self.listeners[listener].0).is_none()
+        };
+        self.clients.keys().filter(|client| !taken.contains(client) && !over(client)).copied().collect()
     }
 
     /// It does so no longer.
@@ -196,6 +223,11 @@ impl World {
     /// The numbers of those that the acceptor has given up.
     pub fn given_up(&self) -> Vec<u32> {
         self.given_up.lock().unwrap().clone()
+    }
+
+    /// How many connections workers have.
+    pub fn taken(&self) -> usize {
+        self.workers.iter().map(|worker| worker.taken.len()).sum()
     }
 
     /// Those that the acceptor has given up are killed by whoever is told.
@@ -299,13 +331,12 @@ impl World {
             }
             self.turn();
             self.check();
-            if self.workers.iter().map(|worker| worker.taken.len()).sum::<usize>() == self.clients.len() {
+            if self.waiting().is_empty() {
                 return;
             }
             self.pass(ROUND);
         }
-        let taken: Vec<u32> = self.workers.iter().flat_map(|worker| &worker.taken).map(|(client, _)| *client).collect();
-        let lost: Vec<_> = self.clients.keys().filter(|client| !taken.contains(client)).collect();
+        let lost = self.waiting();
         panic!("connections are lost: {lost:?}");
     }
 }
@@ -327,7 +358,7 @@ pub fn run(bytes: &[u8]) {
     fault::none();
     while let (Some(event), Some(which)) = (next(), next()) {
         let (worker, other) = (which % MOST_WORKERS, which / MOST_WORKERS);
-        match event % 16 {
+        match event % 17 {
             0 | 1 => (0..=which / 16).for_each(|_| world.connect(which)),
             2 | 3 => world.take(worker, 1 + other % 3),
             4 => world.give_back(worker, Notice::Closed),
@@ -345,6 +376,9 @@ pub fn run(bytes: &[u8]) {
             11 => world.remove_member(worker, other),
             12 => world.succeed(worker, other % MOST_WORKERS),
             13 => world.end(worker),
+            // Seldom, as there are not many.
+            16 if which % 4 == 0 => world.finish_listener(other),
+            16 => world.take(worker, 9),
             14 => world.pass(Duration::from_millis(which as u64)),
             _ => match next().map_or(0, |byte| byte % 32) {
                 0 => world.lie(worker, &[which as u8; 5]),

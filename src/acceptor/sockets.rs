@@ -10,17 +10,24 @@
 //!                                   └─────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! In the states `Acceptor` and `Lent` the acceptor accepts. The others cost it nothing while nothing comes, and a few
+//! A socket that a worker has had is used for nobody else: it may have set whatever can be set, and there is a lot that makes a socket
+//! swallow what comes. While its process lives it is lent to the acceptor for good when the worker is no member any more; when the
+//! process is gone, what has come is accepted and the socket is shut down, for all who have it.
+//!
+//! In the states `Acceptor` and `Lent` the acceptor accepts, in the latter on a thread of its own ([`Errand`]). The others cost it nothing while nothing comes, and a few
 //! system calls per [`Worker::patience`] while something does.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::sys::descriptors;
 use crate::sys::foreign::ListeningFd;
 use crate::sys::poll::{self, Interest, Poller};
 use crate::sys::socket::{self, Accepted};
 
+use super::errand::{End, Errand};
 use super::worker::Worker;
 use super::workers::Workers;
 
@@ -35,6 +42,8 @@ enum Keeper {
     Arrived { worker: usize, turn: u64, look_at: u64 },
     /// The acceptor, for a worker that cannot for now.
     Lent { worker: usize, why: Why },
+    /// Nobody any more, as soon as what has come has been accepted. `gone`: its worker is.
+    Leaving { gone: bool },
     /// Nobody can: the socket does not listen any more.
     Nobody,
 }
@@ -48,31 +57,132 @@ enum Why {
     Full,
     /// It has no descriptors for what might come.
     Paused,
+    /// It is no member any more.
+    Left,
 }
+
+/// When what is left could not be accepted or the next socket not be made: how long until the next try.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// Connections accepted from a socket that is being closed: more than the backlogs that are common.
+pub const MOST_AT_THE_END: usize = 4096;
 
 /// A listening socket.
 pub struct Socket {
-    fd: ListeningFd,
+    /// `None` when it is of no use any more.
+    fd: Option<Arc<ListeningFd>>,
     /// Whether other processes have it, which can change whatever belongs to a socket.
     shared: bool,
+    /// Whether a worker has or has had it.
+    given: bool,
     keeper: Keeper,
     /// What the poller has been told.
     interest: Interest,
+    /// Somebody is accepting from it elsewhere.
+    errand: Option<Errand>,
+    /// When (ns) the next one may set out.
+    retry_at: u64,
 }
 
 impl Socket {
     /// A socket from which the acceptor accepts; `shared`: other processes may have it. The poller must know it, with [`Interest::None`].
     pub fn new(fd: OwnedFd, shared: bool) -> Socket {
-        Socket { fd: fd.into(), shared, keeper: Keeper::Acceptor, interest: Interest::None }
+        Socket {
+            fd: Some(Arc::new(fd.into())),
+            shared,
+            given: false,
+            keeper: Keeper::Acceptor,
+            interest: Interest::None,
+            errand: None,
+            retry_at: 0,
+        }
     }
 
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.fd.as_ref().map(|fd| fd.as_fd())
     }
 
-    /// The next connection.
+    /// The next connection, if no worker has the socket.
     pub fn accept(&self) -> Accepted {
-        socket::accept(self.fd(), self.shared)
+        self.fd().map_or(Accepted::Empty, |fd| socket::accept(fd, self.shared))
+    }
+
+    /// Whether a worker has it, or has had it.
+    pub fn was_given(&self) -> bool {
+        self.given
+    }
+
+    /// Whether somebody is accepting from it, or will as soon as possible.
+    pub fn is_to_be_seen_to(&self) -> bool {
+        self.errand.is_some() || matches!(self.keeper, Keeper::Leaving { .. }) || self.is_over()
+    }
+
+    /// Whether it is to be closed.
+    pub fn is_over(&self) -> bool {
+        self.keeper == Keeper::Nobody && self.fd.is_some()
+    }
+
+    /// Whether it is about to be closed for that its worker is gone.
+    pub fn is_last(&self) -> bool {
+        self.keeper == Keeper::Leaving { gone: true }
+    }
+
+    /// Whether what comes to it is served now and later.
+    pub fn stays(&self) -> bool {
+        self.fd.is_some() && !matches!(self.keeper, Keeper::Leaving { .. } | Keeper::Nobody)
+    }
+
+    /// Has so many connections accepted from it elsewhere, unless that is going on.
+    pub fn send_errand(&mut self, most: usize, poller: &Arc<Poller>, now: u64) {
+        let last = self.is_last();
+        if let (Some(fd), None) = (&self.fd, &self.errand)
+            && now >= self.retry_at
+        {
+            self.errand = Errand::begin(fd, most, last, poller, now).ok();
+            self.retry_at = if self.errand.is_some() { 0 } else { now + RETRY.as_nanos() as u64 };
+        }
+    }
+
+    /// Tries again later.
+    pub fn wait(&mut self, now: u64) {
+        self.retry_at = now + RETRY.as_nanos() as u64;
+    }
+
+    /// What has been accepted elsewhere, and whether whoever has the socket has to be given up: it has made us wait.
+    pub fn collect(&mut self, now: u64) -> (Vec<OwnedFd>, Option<End>, bool) {
+        let Some(errand) = &mut self.errand else { return (Vec::new(), None, false) };
+        let (found, end) = errand.collect();
+        let Some(end) = end else {
+            let late = errand.is_to_be_cut_short(now);
+            if let Some(fd) = self.fd().filter(|_| late) {
+                socket::shut_down(fd);
+            }
+            return (found, None, late);
+        };
+        self.errand = None;
+        match end {
+            End::Enough | End::Empty if !matches!(self.keeper, Keeper::Leaving { .. }) => {}
+            End::Enough | End::Empty | End::Dead => self.keeper = Keeper::Nobody,
+            End::Later | End::OutOfDescriptors => self.wait(now),
+        }
+        (found, Some(end), false)
+    }
+
+    /// It is of no use any more.
+    pub fn close(&mut self, poller: &Poller) {
+        self.forget(poller);
+        self.keeper = Keeper::Nobody;
+        self.fd = None;
+    }
+
+    /// Is about to be closed. Whoever is still accepting from it comes to an end.
+    pub fn forget(&mut self, poller: &Poller) {
+        if let Some(fd) = self.fd() {
+            let _ = poller.remove(fd);
+            if self.errand.is_some() {
+                socket::shut_down(fd);
+            }
+        }
     }
 
     /// Whether the acceptor accepts from it.
@@ -80,35 +190,44 @@ impl Socket {
         matches!(self.keeper, Keeper::Acceptor | Keeper::Lent { .. })
     }
 
-    /// Whether it can be given to a worker.
+    /// Whether it can be given to a worker: none has ever had it.
     pub fn is_free(&self) -> bool {
-        self.keeper == Keeper::Acceptor
+        self.keeper == Keeper::Acceptor && !self.given
     }
 
     /// The worker that has it as its own.
     pub fn owner(&self) -> Option<usize> {
         match self.keeper {
             Keeper::Worker(worker) | Keeper::Arrived { worker, .. } | Keeper::Lent { worker, .. } => Some(worker),
-            Keeper::Acceptor | Keeper::Nobody => None,
+            Keeper::Acceptor | Keeper::Leaving { .. } | Keeper::Nobody => None,
         }
     }
 
     /// Gives it to a worker: a duplicate of the descriptor.
     pub fn give(&mut self, worker: usize) -> io::Result<OwnedFd> {
-        let copy = descriptors::duplicate(self.fd())?;
+        let copy = descriptors::duplicate(self.fd().ok_or(io::ErrorKind::NotFound)?)?;
         self.keeper = Keeper::Worker(worker);
-        self.shared = true;
+        (self.shared, self.given) = (true, true);
         Ok(copy)
     }
 
     /// Whether it does not listen any more.
     pub fn is_useless(&self) -> bool {
-        self.keeper == Keeper::Nobody
+        self.fd.is_none()
     }
 
-    /// Its worker has it no longer.
+    /// Its worker does not use it any more, but has it.
     pub fn release(&mut self) {
-        self.keeper = Keeper::Acceptor;
+        if let Some(worker) = self.owner() {
+            self.keeper = Keeper::Lent { worker, why: Why::Left };
+        }
+    }
+
+    /// Nobody uses it any more. `gone`: because its worker is.
+    pub fn leave(&mut self, gone: bool) {
+        if self.keeper != Keeper::Nobody {
+            self.keeper = Keeper::Leaving { gone };
+        }
     }
 
     /// Its owner's server has as many connections as it may have, or has room again.
@@ -120,11 +239,6 @@ impl Socket {
             (Keeper::Lent { worker, why: Why::Full }, false) => self.keeper = Keeper::Worker(worker),
             _ => {}
         }
-    }
-
-    /// It does not listen any more.
-    pub fn set_useless(&mut self) {
-        self.keeper = Keeper::Nobody;
     }
 
     /// A connection has come for its owner.
@@ -142,7 +256,7 @@ impl Socket {
         let later = now + owner.patience();
         match self.keeper {
             Keeper::Arrived { look_at, .. } if now < look_at => Some(look_at),
-            Keeper::Arrived { worker, .. } if !poll::is_readable(self.fd()) => {
+            Keeper::Arrived { worker, .. } if !self.fd().is_some_and(poll::is_readable) => {
                 self.keeper = Keeper::Worker(worker);
                 None
             }
@@ -159,14 +273,14 @@ impl Socket {
                 self.keeper = Keeper::Arrived { worker, turn: owner.turn(), look_at: later };
                 Some(later)
             }
-            Keeper::Lent { why: Why::Full, .. } => None,
+            Keeper::Lent { why: Why::Full | Why::Left, .. } => None,
             Keeper::Lent { why: Why::Stuck(turn), .. } if owner.turn() == turn => Some(later),
             Keeper::Lent { why: Why::Paused, .. } if owner.is_paused() => Some(later),
             Keeper::Lent { worker, .. } => {
                 self.keeper = Keeper::Worker(worker);
                 None
             }
-            Keeper::Acceptor | Keeper::Worker(_) | Keeper::Nobody => None,
+            Keeper::Acceptor | Keeper::Worker(_) | Keeper::Leaving { .. } | Keeper::Nobody => None,
         }
     }
 
@@ -174,12 +288,14 @@ impl Socket {
     /// Returns whether it knows.
     pub fn sync(&mut self, poller: &Poller, token: u64, accepting: bool) -> bool {
         let wanted = match self.keeper {
+            // Reported all the time, until whoever is on the way has been there.
+            _ if self.errand.is_some() => Interest::None,
             Keeper::Acceptor | Keeper::Lent { .. } if accepting => Interest::Each,
             Keeper::Worker(_) => Interest::Once,
             _ => Interest::None,
         };
-        if wanted != self.interest {
-            if poller.set_interest(self.fd(), token, wanted).is_err() {
+        if let Some(fd) = self.fd().filter(|_| wanted != self.interest) {
+            if poller.set_interest(fd, token, wanted).is_err() {
                 return false;
             }
             self.interest = wanted;

@@ -4,6 +4,7 @@ mod faults;
 mod finish;
 mod hostile;
 mod own_sockets;
+mod slow;
 mod succession;
 
 use std::io::{ErrorKind, IoSlice, Read};

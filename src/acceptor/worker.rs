@@ -43,6 +43,9 @@ impl Failures {
     }
 }
 
+/// One that turns, but is found stuck again and again before it has taken anything, is given twice the time each time: so often.
+const MOST_FRUITLESS: u32 = 3;
+
 /// How often it is tried at once to receive what waits for it.
 const TRIES: u32 = 3;
 
@@ -111,6 +114,10 @@ pub struct Worker {
     patience: u64,
     /// The turn of its loop in which it was found stuck.
     stuck_in_turn: Option<u64>,
+    /// How often in a row it was found stuck though its loop had turned, without having taken anything in between, and what it
+    /// had taken by then.
+    fruitless: u32,
+    taken_when_stuck: Option<u64>,
     /// The kernel would not take more. Until it has taken some, or for a while: what fills the queue need not be connections.
     refused: Option<Refused>,
     /// Its descriptors have run out: until it has taken so many, each goes in a packet of its own, for which there may
@@ -121,6 +128,8 @@ pub struct Worker {
     receiving: Failures,
     /// It gets nothing any more, and is not listened to.
     given_up: bool,
+    /// Listeners of which it is or was a member.
+    served: Vec<u32>,
     /// What it has said and given back.
     pub account: Account,
     /// So much of what it has given back waits that it is not listened to.
@@ -144,11 +153,14 @@ impl Worker {
             progress_at: 0,
             patience: STUCK_AFTER.as_nanos() as u64,
             stuck_in_turn: None,
+            fruitless: 0,
+            taken_when_stuck: None,
             refused: None,
             single_until: 0,
             sending: Failures::default(),
             receiving: Failures::default(),
             given_up: false,
+            served: Vec::new(),
             account: Account::new(clock::monotonic_ns()),
             holds_too_many: false,
             asked: false,
@@ -171,10 +183,16 @@ impl Worker {
         self.sent.saturating_sub(self.ends.board.taken())
     }
 
-    /// Connections that wait for it or are open in it. Whatever its board claims, those that wait are counted.
+    /// Connections that wait for it or are open in it. Whatever its board claims, those that wait are counted; and if it claims that
+    /// more are over than it can have had, none are.
     pub fn load(&self) -> u64 {
         let board = &self.ends.board;
-        let open = self.sent.saturating_add(board.opened()).saturating_sub(board.ended()).max(self.waiting());
+        // In this order: what is over has been taken before.
+        let ended = board.ended();
+        let opened = board.opened();
+        let had = board.taken().min(self.sent).saturating_add(opened);
+        let open = if ended > had { self.sent } else { self.sent.saturating_add(opened).saturating_sub(ended) };
+        let open = open.max(self.waiting());
         open.saturating_add(self.batch.len() as u64)
     }
 
@@ -284,9 +302,23 @@ impl Worker {
         mem::take(&mut self.asked) || self.account.say(now)
     }
 
-    /// It gives a connection back. Returns whether it can have got it.
-    pub fn returns_one(&mut self, now: u64) -> bool {
-        self.account.give_back(self.sent, now)
+    /// It gives a connection back. `usual`: of which there is no doubt that it can have come through its queue; `own`: that it has a
+    /// listening socket of its own. Returns whether it can have got it.
+    pub fn returns_one(&mut self, usual: bool, own: bool, now: u64) -> bool {
+        let given = if usual { self.sent } else { 0 };
+        self.account.give_back(given, own, now)
+    }
+
+    /// It is a member of that listener from now on.
+    pub fn serves(&mut self, listener: u32) {
+        if !self.served.contains(&listener) {
+            self.served.push(listener);
+        }
+    }
+
+    /// Whether it has ever been a member of that listener.
+    pub fn has_served(&self, listener: u32) -> bool {
+        self.served.contains(&listener)
     }
 
     /// Makes an idle event loop turn: an empty packet.
@@ -328,10 +360,18 @@ impl Worker {
             self.watched = false;
             return Queue::Empty;
         }
-        if now.saturating_sub(self.progress_at) < limit.as_nanos() as u64 {
+        if self.taken_when_stuck != Some(taken) {
+            self.fruitless = 0;
+        }
+        if now.saturating_sub(self.progress_at) < (limit * (1 << self.fruitless)).as_nanos() as u64 {
             return Queue::Waiting;
         }
-        self.stuck_in_turn = Some(self.ends.board.turns());
+        let turn = self.ends.board.turns();
+        // One whose turns are long is slow, not stuck: unless it is waited for, it never gets hold of anything.
+        if self.taken_when_stuck.replace(taken) == Some(taken) && self.stuck_in_turn != Some(turn) {
+            self.fruitless = (self.fruitless + 1).min(MOST_FRUITLESS);
+        }
+        self.stuck_in_turn = Some(turn);
         self.progress_at = now;
         Queue::Stuck
     }

@@ -65,6 +65,10 @@ pub enum Pick {
 pub trait Policy: Send {
     /// Who gets the connection.
     fn pick(&mut self, view: &dyn View) -> Pick;
+    /// Whether what a member does not take in time may be given to another one.
+    fn may_move(&self) -> bool {
+        true
+    }
     /// The member had been picked, but did not take the connection in time. Another one is picked next.
     fn returned(&mut self, _member: usize) {}
     /// The member at `index` has left; those behind it have moved up by one.

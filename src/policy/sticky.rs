@@ -15,11 +15,16 @@ use super::{Pick, Policy, RoundRobin, View};
 #[derive(Default)]
 pub struct Sticky {
     without_address: RoundRobin,
+    /// Whether there are connections without an address.
+    some_without: bool,
 }
 
 impl Policy for Sticky {
     fn pick(&mut self, view: &dyn View) -> Pick {
-        let Some(address) = view.client() else { return self.without_address.pick(view) };
+        let Some(address) = view.client() else {
+            self.some_without = true;
+            return self.without_address.pick(view);
+        };
         let client = client_hash(address);
         let sound = (0..view.len()).filter(|member| view.is_sound(*member));
         match sound.max_by_key(|member| weight(client, view.seat(*member))) {
@@ -27,6 +32,11 @@ impl Policy for Sticky {
             Some(member) => Pick::WaitFor(member),
             None => Pick::WaitForAny,
         }
+    }
+
+    /// A client's would come back to the same member.
+    fn may_move(&self) -> bool {
+        self.some_without
     }
 
     fn member_left(&mut self, index: usize) {

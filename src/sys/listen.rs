@@ -39,9 +39,26 @@ pub fn bind_internet(
     if address.is_ipv6() {
         setsockopt(&fd, sockopt::Ipv6V6Only, &ipv6_only)?;
     }
+    if !udp {
+        lock_filter(fd.as_fd());
+    }
     may_fail("bind")?;
     bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
     Ok(fd)
+}
+
+/// Whoever has the socket as well, as workers may, can neither give it a filter that drops connections nor all that listen on its
+/// address one that sends them elsewhere. Nothing else does.
+fn lock_filter(fd: BorrowedFd) {
+    let on: libc::c_int = 1;
+    // A kernel that does not know this goes without.
+    let _ = set_option(fd, libc::SOL_SOCKET, libc::SO_LOCK_FILTER, &on);
+}
+
+fn set_option<T>(fd: BorrowedFd, level: i32, option: i32, value: &T) -> io::Result<()> {
+    let size = std::mem::size_of::<T>() as libc::socklen_t;
+    // SAFETY: the kernel reads `size` bytes, all of `value`.
+    check(unsafe { libc::setsockopt(fd.as_raw_fd(), level, option, std::ptr::from_ref(value).cast(), size) }).map(drop)
 }
 
 /// A duplicate of the socket that Node knows by the number `fd`, made non-blocking. As libuv says it, what is no
@@ -74,4 +91,21 @@ pub fn listen(fd: BorrowedFd, backlog: i32) -> io::Result<()> {
     // The kernel caps the backlog by net.core.somaxconn by itself.
     // SAFETY: listen takes a number and touches no memory of ours.
     check(unsafe { libc::listen(fd.as_raw_fd(), wanted) }).map(drop)
+}
+
+/// What a worker that means harm does to a listening socket.
+#[cfg(test)]
+pub mod harm {
+    use super::*;
+
+    /// Who comes from further away than 255 less so many steps is not heard.
+    pub fn set_minimum_ttl(fd: BorrowedFd, ttl: i32) -> io::Result<()> {
+        set_option(fd, libc::IPPROTO_IP, libc::IP_MINTTL, &ttl)
+    }
+
+    /// A program that drops whatever comes.
+    pub fn attach_filter(fd: BorrowedFd, option: i32) -> io::Result<()> {
+        let mut program = [libc::sock_filter { code: 6, jt: 0, jf: 0, k: 0 }];
+        set_option(fd, libc::SOL_SOCKET, option, &libc::sock_fprog { len: 1, filter: program.as_mut_ptr() })
+    }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -129,6 +130,27 @@ pub fn kind(fd: BorrowedFd) -> io::Result<Kind> {
     }
 }
 
+/// Where a stream socket is bound to, as far as one that was accepted has it from the listening one.
+#[derive(Clone, PartialEq, Eq)]
+pub enum LocalName {
+    /// A port.
+    Port(u16),
+    /// The name of a Unix socket, if it has any.
+    Unix(Option<Vec<u8>>),
+}
+
+/// The local name of a stream socket; `None` if it has none of these kinds or cannot be asked.
+pub fn local_name(fd: BorrowedFd) -> Option<LocalName> {
+    may_fail("getsockname").ok()?;
+    let address = getsockname::<SockaddrStorage>(fd.as_raw_fd()).ok()?;
+    if let Some(internet) = internet_address(&address) {
+        return Some(LocalName::Port(internet.port()));
+    }
+    let unix = address.as_unix_addr()?;
+    let name = unix.as_abstract().map(<[u8]>::to_vec);
+    Some(LocalName::Unix(name.or_else(|| Some(unix.path()?.as_os_str().as_bytes().to_vec()))))
+}
+
 /// The path in the file system that a Unix socket is bound to.
 pub fn local_path(fd: BorrowedFd) -> Option<String> {
     let address = getsockname::<nix::sys::socket::UnixAddr>(fd.as_raw_fd()).ok()?;
@@ -139,6 +161,15 @@ pub fn local_path(fd: BorrowedFd) -> Option<String> {
 pub fn never_linger(fd: BorrowedFd) {
     let _ = may_fail("setsockopt")
         .and_then(|()| Ok(setsockopt(&fd, sockopt::Linger, &libc::linger { l_onoff: 0, l_linger: 0 })?));
+}
+
+/// Turns an option of sockets on.
+#[cfg(test)]
+pub fn set_flag(fd: BorrowedFd, option: i32) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    let size = std::mem::size_of_val(&on) as libc::socklen_t;
+    // SAFETY: the kernel reads one int, which `on` is.
+    check(unsafe { libc::setsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, option, (&raw const on).cast(), size) }).map(drop)
 }
 
 /// Nothing can be sent to it or from it any more. What has been sent can still be received.

@@ -1,34 +1,14 @@
 //! From the kernel to those who wait.
 
-use crate::connection_queue::Connection;
-use crate::sys::socket::Accepted;
+use std::time::Duration;
 
-use super::super::listener::{Listener, Watch};
+use super::super::errand::End;
+use super::super::listener::Watch;
+use super::super::sockets::MOST_AT_THE_END;
 use super::{Core, EPISODE, RETRY, RETRY_SOON};
 
 /// Connections accepted from one socket before the others have their turn.
 const BURST: usize = 32;
-
-/// Connections accepted from a socket that is being closed: more than the backlogs that are common.
-const MOST_AT_THE_END: usize = 4096;
-
-/// Connections in a row that were over before they could be accepted, after which something else may be wrong.
-const MOST_FAILURES: usize = 16;
-
-/// Why no more was accepted from a socket.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// So many are enough for one turn.
-    Enough,
-    /// There is nothing more.
-    Empty,
-    /// For want of a descriptor.
-    OutOfDescriptors,
-    /// The kernel does not want to, for now.
-    Later,
-    /// The socket is of no use any more.
-    Dead,
-}
 
 impl Core {
     /// Something has come to one of a listener's sockets.
@@ -47,7 +27,10 @@ impl Core {
         if listener.watch != Watch::Accepting || !listener.has_room() {
             return;
         }
-        let end = accept_from(listener, id, index, BURST);
+        if let Some(socket) = listener.sockets.get_mut(index).filter(|socket| socket.was_given()) {
+            return socket.send_errand(BURST, &self.poller, now);
+        }
+        let end = listener.accept(index, BURST);
         let has_some = !listener.has_room() || !self.dirty.is_empty();
         match end {
             End::Enough | End::Empty => {}
@@ -58,18 +41,52 @@ impl Core {
                 return self.shortage(now);
             }
             End::Later => listener.watch = Watch::Paused(now + RETRY_SOON.as_nanos() as u64),
-            End::Dead => self.deaf(now),
+            End::Dead => {
+                listener.close_socket(index, &self.poller);
+                self.deaf(now);
+            }
         }
         self.serve(id, now);
+    }
+
+    /// What has been accepted elsewhere is given to members. Returns how long to wait for what has not come back.
+    pub(super) fn see_to_sockets(&mut self, now: u64) -> Option<Duration> {
+        let (mut wait, mut shortage, mut late) = (None, false, Vec::new());
+        for listener in self.listeners.values_mut().filter(|listener| listener.has_sockets_to_see_to()) {
+            let mut seen = listener.see_to_sockets(&self.poller, now);
+            late.append(&mut seen.late);
+            shortage |= seen.shortage;
+            if seen.failed && !listener.is_finished() {
+                let pause = if seen.shortage { RETRY } else { RETRY_SOON };
+                listener.watch = Watch::Paused(now + pause.as_nanos() as u64);
+            }
+            if seen.unfinished {
+                wait = Some(RETRY);
+            }
+        }
+        if shortage {
+            self.shortage(now);
+        }
+        for place in late {
+            if let Some(mut worker) = self.workers.borrow(place) {
+                self.give_up(&mut worker, place, "it makes the primary wait at its listening socket");
+                self.workers.give_back(place, worker);
+            }
+        }
+        wait
     }
 
     /// Accepts what has come to sockets that are about to be closed, and closes those where nothing is left.
     pub(super) fn drain_finished(&mut self, now: u64) {
         let (mut ran_out, mut deaf) = (false, false);
-        for (id, listener) in self.listeners.iter_mut().filter(|(_, listener)| listener.is_to_drain(now)) {
+        for listener in self.listeners.values_mut().filter(|listener| listener.is_to_drain(now)) {
             let mut done = true;
             for index in 0..listener.sockets.len() {
-                match accept_from(listener, *id, index, MOST_AT_THE_END) {
+                if listener.sockets[index].was_given() {
+                    done &= listener.sockets[index].is_useless();
+                    continue;
+                }
+                match listener.accept(index, MOST_AT_THE_END) {
                     End::Enough | End::Empty => {}
                     End::Dead => deaf = true,
                     End::OutOfDescriptors => (done, ran_out) = (false, true),
@@ -77,6 +94,7 @@ impl Core {
                 }
             }
             if done {
+                // Nothing is to be accepted any more.
                 listener.forget(&self.poller);
                 listener.sockets.clear();
             } else {
@@ -110,27 +128,4 @@ impl Core {
 fn is_new(last: &mut Option<u64>, now: u64) -> bool {
     let before = last.replace(now);
     before.is_none_or(|before| now.saturating_sub(before) > EPISODE.as_nanos() as u64)
-}
-
-/// Accepts so many connections at most.
-fn accept_from(listener: &mut Listener, id: u32, index: usize, most: usize) -> End {
-    let mut failures = 0;
-    for _ in 0..most {
-        let Some(socket) = listener.sockets.get_mut(index) else { return End::Empty };
-        match socket.accept() {
-            Accepted::Connection(fd) => {
-                failures = 0;
-                listener.add(Connection::fresh(fd, id));
-            }
-            Accepted::Again if failures < MOST_FAILURES => failures += 1,
-            Accepted::Again | Accepted::Later => return End::Later,
-            Accepted::Empty => return End::Empty,
-            Accepted::OutOfDescriptors => return End::OutOfDescriptors,
-            Accepted::Dead => {
-                socket.set_useless();
-                return End::Dead;
-            }
-        }
-    }
-    End::Enough
 }

@@ -8,6 +8,7 @@ use crate::connection_queue::{self, Connection, Notice};
 use crate::sys::poll::Interest;
 use crate::sys::{clock, descriptors, socket};
 
+use super::super::listener::Fit;
 use super::super::worker::Worker;
 use super::{Core, Homeless, RETRY, RETRY_SOON, take_back};
 
@@ -80,18 +81,22 @@ impl Core {
                 Notice::Available(listener) => self.set_full(listener, place, false) || worker.account.say(now),
                 Notice::Full(connection) => {
                     self.set_full(connection.listener, place, true);
-                    self.take(worker, connection, &mut room, bounded, now)
+                    self.take(worker, place, connection, &mut room, bounded, now)
                 }
                 // A worker that passes a connection on is leaving. It is not to get that one, nor others.
                 Notice::Closed(connection) | Notice::Moved(connection) => {
                     if let Some(listener) = self.listeners.get_mut(&connection.listener) {
                         listener.remove_member(place);
                     }
-                    self.take(worker, connection, &mut room, bounded, now)
+                    self.take(worker, place, connection, &mut room, bounded, now)
                 }
             };
             if !may {
-                return self.give_up(worker, place, "it floods its connection queue");
+                return self.give_up(
+                    worker,
+                    place,
+                    "it floods its connection queue, or gives back what it was not given",
+                );
             }
         }
     }
@@ -100,6 +105,7 @@ impl Core {
     fn take(
         &mut self,
         worker: &mut Worker,
+        place: usize,
         connection: Connection,
         room: &mut Option<usize>,
         bounded: bool,
@@ -107,8 +113,15 @@ impl Core {
     ) -> bool {
         let known = room.unwrap_or_else(|| if bounded { self.room_for(worker.number) } else { usize::MAX });
         *room = Some(known.saturating_sub(1));
-        self.homeless.push(Homeless { connection, heir: worker.heir });
-        worker.returns_one(now)
+        let listener = self.listeners.get(&connection.listener);
+        let fit = listener.map_or(Fit::Well, |listener| listener.fits(connection.fd.as_fd()));
+        let own = listener.is_some_and(|listener| listener.has_own_socket(place));
+        let may =
+            fit != Fit::Not && worker.has_served(connection.listener) && worker.returns_one(fit == Fit::Well, own, now);
+        if may {
+            self.homeless.push(Homeless { connection, heir: worker.heir });
+        }
+        may
     }
 
     /// How many more connections may wait here that this worker gives back.
@@ -160,7 +173,7 @@ impl Core {
         socket::shut_down(queue);
         self.unread.retain(|(unread, _)| *unread != place);
         for listener in self.listeners.values_mut() {
-            listener.remove_member(place);
+            listener.lose_worker(place);
         }
         if !take_back(worker, &mut self.homeless) {
             self.unemptied.push(place);

@@ -94,11 +94,15 @@ impl Core {
     /// Takes back what waits for workers that are stuck.
     pub(super) fn watch_workers(&mut self, now: u64) {
         for place in self.lookout.look(&mut self.workers, self.crowding, now) {
-            let Some(worker) = self.workers.get_mut(place) else { continue };
             // At the end of it all it keeps what it has got: the others may be about to leave.
             if self.listeners.values().any(|listener| listener.is_finished() && listener.has_member(place)) {
                 continue;
             }
+            // Where nobody would serve them sooner they stay: one whose every turn takes that long would never find any.
+            if !self.listeners.values().any(|listener| listener.can_serve_instead(place, &self.workers, now)) {
+                continue;
+            }
+            let Some(worker) = self.workers.get_mut(place) else { continue };
             let known = self.homeless.len();
             take_back(worker, &mut self.homeless);
             for Homeless { connection, .. } in &self.homeless[known..] {

@@ -100,15 +100,17 @@ fn a_worker_that_turns_keeps_its_backlog() {
 }
 
 #[test]
-fn the_socket_of_one_that_leaves_is_served_by_others_and_goes_to_the_next() {
+fn the_socket_of_one_that_is_gone_is_served_by_others_and_then_given_to_nobody() {
     let mut scene = scene();
     let (left, mut other) = (Owner::new(&scene), Owner::new(&scene));
     scene.connect(MANY);
     wait_for("some for each", || (left.has_some() && other.has_some()).then_some(()));
     scene.acceptor.remove_worker(left.worker.slot);
     wait_for("the other to have all", || (other.serve() == MANY).then_some(()));
+    // Whoever has a copy of it has nothing of it.
+    wait_for("its end", || (!socket::is_listening(left.socket.as_fd())).then_some(()));
     let mut next = Owner::new(&scene);
-    assert_eq!(inode(&next.socket), inode(&left.socket));
+    assert_ne!(inode(&next.socket), inode(&left.socket));
     scene.connect(MANY);
     wait_for("all", || (next.serve() + other.serve() == 2 * MANY).then_some(()));
     assert!(next.worker.packets.is_empty() && !next.worker.taken.is_empty());
@@ -205,6 +207,92 @@ fn sockets_that_workers_spoil_do_not_pile_up() {
         sockets = scene.acceptor.core.lock().listener(scene.listener).unwrap().sockets.len();
     }
     assert!(sockets <= 3, "{sockets} sockets");
+}
+
+/// One after the other hangs on a socket that its worker makes a blocking one again and again, and empties.
+#[test]
+fn a_worker_that_makes_accepting_wait_is_given_up_and_holds_nobody_up() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let mut scene = scene();
+    let hostile = Owner::new(&scene);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let socket = &hostile.socket;
+        let stopped = &stop;
+        scope.spawn(move || {
+            let began = Instant::now();
+            while !stopped.load(Ordering::Relaxed) && began.elapsed() < PATIENCE && socket::is_listening(socket.as_fd())
+            {
+                let _ = socket.set_nonblocking(false);
+                if poll::is_readable(socket.as_fd()) {
+                    let _ = socket.set_nonblocking(true);
+                    let _ = socket.accept();
+                }
+            }
+        });
+        let mut other = Owner::new(&scene);
+        for _ in 0..40 {
+            scene.connect(1);
+            // The lock is free whatever the socket does.
+            scene.acceptor.nudge(other.worker.slot);
+            other.serve();
+        }
+        scene.acceptor.remove_worker(hostile.worker.slot);
+        wait_for("its end", || (!socket::is_listening(hostile.socket.as_fd())).then_some(()));
+        stop.store(true, Ordering::Relaxed);
+        let before = other.serve();
+        scene.connect(MANY);
+        wait_for("the other to have these", || (other.serve() >= before + MANY).then_some(()));
+    });
+}
+
+/// Accepting waits for as long as nobody connects, as if somebody had taken the connection that was seen.
+#[test]
+fn an_errand_that_waits_is_cut_short() {
+    use super::super::errand::{End, Errand};
+    use crate::sys::foreign::ListeningFd;
+    use crate::sys::poll::Poller;
+    let poller = Arc::new(Poller::new().unwrap());
+    let socket = Arc::new(ListeningFd::from(OwnedFd::from(TcpListener::bind(("127.0.0.1", 0)).unwrap())));
+    let mut errand = Errand::begin_with(&socket, &poller, 0, (9, false), |fd| {
+        let waiting = descriptors::duplicate(fd).map(TcpListener::from).unwrap();
+        assert!(waiting.accept().is_err());
+        socket::accept(fd, true)
+    })
+    .unwrap();
+    assert!(errand.collect().1.is_none());
+    assert!(!errand.is_to_be_cut_short(0));
+    assert!(errand.is_to_be_cut_short(u64::MAX) && !errand.is_to_be_cut_short(u64::MAX));
+    let end = wait_for("its end", || {
+        socket::shut_down(socket.as_fd());
+        errand.collect().1
+    });
+    assert!(matches!(end, End::Dead | End::Empty), "{end:?}");
+}
+
+/// What a worker sets on its own socket.
+#[test]
+fn what_a_worker_has_done_to_its_socket_ends_with_it() {
+    let mut scene = scene();
+    let (spoilt, mut other) = (Owner::new(&scene), Owner::new(&scene));
+    // Nobody is so near: all that come to this socket are dropped.
+    listen::harm::set_minimum_ttl(spoilt.socket.as_fd(), 255).unwrap();
+    scene.acceptor.remove_worker(spoilt.worker.slot);
+    wait_for("its end", || (!socket::is_listening(spoilt.socket.as_fd())).then_some(()));
+    let mut next = Owner::new(&scene);
+    scene.connect(MANY);
+    wait_for("all", || (next.serve() + other.serve() == MANY).then_some(()));
+    assert!(!next.worker.taken.is_empty());
+}
+
+#[test]
+fn nobody_can_give_a_listening_socket_a_filter() {
+    let scene = scene();
+    let owner = Owner::new(&scene);
+    for option in [libc::SO_ATTACH_FILTER, libc::SO_ATTACH_REUSEPORT_CBPF] {
+        let error = listen::harm::attach_filter(owner.socket.as_fd(), option).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EPERM), "{option}");
+    }
 }
 
 fn inode(socket: &TcpListener) -> u64 {
