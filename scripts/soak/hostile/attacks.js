@@ -68,6 +68,8 @@ const SETTINGS = {
   'supervised-': { supervised: true },
   'channel-shutdown-read': { limits: TAKES_PART },
   'answers-unread': { noticed: true },
+  // On a busy machine so few questions are read in its time that their answers may wait.
+  'answers-unread-of-listen': {},
   'control-exited': { limits: TAKES_PART },
   // Only servers with a socket of their own take what is moved.
   'control-flood-move': { policy: POLICY.none, limits: TAKES_PART },
