@@ -151,7 +151,8 @@ function canTravelBeside(texts) {
 function putTogether(parts, texts) {
   const [names, message] = parts;
   if (names.length !== texts.length) throw new Error('a message came with other texts than it names');
-  for (const [index, name] of names.entries()) message[name] = texts[index];
+  // By no method of arrays: old libraries have others of the same names, and the rest of the message would be lost silently.
+  for (let index = 0; index < texts.length; index++) message[names[index]] = texts[index];
   return message;
 }
 

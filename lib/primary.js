@@ -129,7 +129,7 @@ function takeOver(cluster) {
    * @param {NodeJS.ProcessEnv | undefined} env
    * @param {{ supervised?: object, held?: boolean }} [extra]
    */
-  function forkWorker(env, extra = {}) {
+  function forkWorker(env, extra = /** @type {any} */ ({ __proto__: null })) {
     cluster.setupPrimary();
     const id = ++lastId;
     const { process: child, link, opened } = startProcess(env, id, extra.supervised);
@@ -193,7 +193,7 @@ function takeOver(cluster) {
   function openChannel(child, link, id, advanced, supervised) {
     /** @type {Opened} */
     const opened = { channel: /** @type {any} */ (undefined), worker: undefined, isHeard: () => child.listenerCount('message') > 0 };
-    const hello = stringify({ id, advanced, supervised });
+    const hello = stringify({ id, advanced, supervised: supervised ?? null });
     opened.channel = new MessageChannel(child, (onEvent) => link.channel(hello, onEvent), {
       advanced,
       inWorker: false,

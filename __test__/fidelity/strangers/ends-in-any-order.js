@@ -25,7 +25,8 @@ if (cluster.isPrimary) {
     const worker = cluster.fork();
     const seen = [];
     const see = (event) => (...args) => {
-      seen.push(`${event}(${args.filter((arg) => arg !== worker).join()}) ${worker.isConnected()} ${worker.isDead()} ${worker.state} ${worker.exitedAfterDisconnect}`);
+      const is = event === 'exit' ? worker.isDead() : worker.isConnected();
+      seen.push(`${event}(${args.join()}) ${is} ${worker.state} ${worker.exitedAfterDisconnect}`);
     };
     for (const event of ['disconnect', 'exit']) {
       worker.on(event, see(event));
