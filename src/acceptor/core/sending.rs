@@ -5,7 +5,7 @@ use std::mem;
 use crate::connection_queue::Connection;
 
 use super::super::listener::{Listener, Watch};
-use super::super::worker::Unsent;
+use super::super::worker::{Unsent, Worker};
 use super::super::workers::Workers;
 use super::notices::DEFECT;
 use super::{Core, Homeless, RETRY, take_back};
@@ -98,8 +98,12 @@ impl Core {
             if self.listeners.values().any(|listener| listener.is_finished() && listener.has_member(place)) {
                 continue;
             }
-            // Where nobody would serve them sooner they stay: one whose every turn takes that long would never find any.
-            if !self.listeners.values().any(|listener| listener.can_serve_instead(place, &self.workers, now)) {
+            // Where nobody would serve them sooner they stay: one whose every turn takes that long would never find any. But what a
+            // worker has no descriptors for comes to it one by one the next time.
+            let one_by_one = self.workers.get(place).is_some_and(Worker::is_out_of_descriptors);
+            if !one_by_one
+                && !self.listeners.values().any(|listener| listener.can_serve_instead(place, &self.workers, now))
+            {
                 continue;
             }
             let Some(worker) = self.workers.get_mut(place) else { continue };
