@@ -14,13 +14,13 @@ const CODE = /ERR_RCLUSTER_[A-Z_]+/g;
  */
 function codesIn(folder) {
   return fs.readdirSync(folder, { recursive: true, withFileTypes: true }).flatMap((entry) => {
-    if (!entry.isFile() || !entry.name.endsWith('.js')) return [];
+    if (!entry.isFile() || !/\.(?:js|rs)$/.test(entry.name)) return [];
     return fs.readFileSync(path.join(entry.parentPath, entry.name), 'utf8').match(CODE) ?? [];
   });
 }
 
 test('every code is documented, and every documented code exists', () => {
-  const used = new Set([...codesIn(path.join(root, 'lib')), ...codesIn(path.join(root, 'bin'))]);
+  const used = new Set(['lib', 'bin', 'manager'].flatMap((folder) => codesIn(path.join(root, folder))));
   const documented = new Set(fs.readFileSync(path.join(root, 'docs', 'errors.md'), 'utf8').match(CODE));
   expect([...documented].sort()).toEqual([...used].sort());
 });

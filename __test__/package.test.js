@@ -7,6 +7,7 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { binaryName } = require('../lib/binary-name.js');
+const { executable } = require('../manager/home.js');
 
 const ROOT = path.join(__dirname, '..');
 const BUILD_LIMIT_MS = 5 * 60_000;
@@ -90,9 +91,9 @@ test('the tarball has what an install needs, and nothing else', () => {
     'Cargo.toml', 'Cargo.lock', 'build.rs', 'src/lib.rs', 'lib/binary-name.js', 'scripts/install.js',
     `native/${binaryName()}`,
   ]));
-  const allowed = /^(package\.json|index\.(js|mjs|d\.ts|d\.mts)|LICENSE|README\.md|CHANGELOG\.md|Cargo\.(toml|lock)|build\.rs|(lib|bin|native|src|scripts)\/.*)$/;
+  const allowed = /^(package\.json|index\.(js|mjs|d\.ts|d\.mts)|LICENSE|README\.md|CHANGELOG\.md|Cargo\.(toml|lock)|build\.rs|(lib|bin|manager|native|src|scripts)\/.*)$/;
   expect(files.filter((file) => !allowed.test(file))).toEqual([]);
-  expect(files.filter((file) => file.startsWith('native/'))).toEqual([`native/${binaryName()}`]);
+  expect(files.filter((file) => file.startsWith('native/')).sort()).toEqual([`native/${binaryName()}`, `native/${path.basename(executable())}`]);
 });
 
 test('it installs into an empty app without building anything, with no dependency but that of the command', () => {

@@ -4,11 +4,10 @@
 //   node scripts/build-native.js
 // Progress goes to standard error: `npm pack --json` owns standard output.
 
-const fs = require('node:fs');
 const path = require('node:path');
 const { binaryPath } = require('../lib/binary-name.js');
 const { cargoBuild, hasCargo } = require('./lib/cargo.js');
-const { isUpToDate, root, rustVersion } = require('./lib/sources.js');
+const { isUpToDate, place, root, rustVersion } = require('./lib/sources.js');
 
 /** @param {string} line */
 const say = (line) => void process.stderr.write(`rcluster: ${line}\n`);
@@ -38,22 +37,6 @@ async function buildNative({ force = false } = {}) {
   const seconds = Math.round((Date.now() - started.getTime()) / 1000);
   say(`built ${path.relative(root, target)} in ${seconds} s`);
   return target;
-}
-
-/**
- * Copies under another name first, so that no process ever loads half a file and those that have the old
- * one mapped keep it. The time is the build's start: a source saved meanwhile is newer.
- *
- * @param {string} library
- * @param {string} target
- * @param {Date} started
- */
-function place(library, target, started) {
-  fs.mkdirSync(path.dirname(target), { recursive: true });
-  const temporary = `${target}.${process.pid}`;
-  fs.copyFileSync(library, temporary);
-  fs.utimesSync(temporary, started, started);
-  fs.renameSync(temporary, target);
 }
 
 module.exports = { buildNative, say };

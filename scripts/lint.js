@@ -19,13 +19,13 @@ const steps = [
     name: 'rustfmt',
     title: 'the format of the Rust code (cargo fmt --check)',
     command: 'cargo',
-    args: ['fmt', '--check'],
+    args: ['fmt', '--check', '--all'],
   },
   {
     name: 'clippy',
     title: 'lints of the Rust code (cargo clippy)',
     command: 'cargo',
-    args: ['clippy', '--locked', '--all-targets', '--', '-D', 'warnings'],
+    args: ['clippy', '--locked', '--workspace', '--all-targets', '--', '-D', 'warnings'],
   },
   {
     name: 'rustfmt-bench',

@@ -5,6 +5,7 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
+const { buildManager } = require('./build-manager.js');
 const { say } = require('./build-native.js');
 const { installEcosystem, setUp } = require('./lib/setup.js');
 const { root } = require('./lib/sources.js');
@@ -35,6 +36,13 @@ const steps = [
     title: 'unit and integration tests of the Rust core (cargo test)',
     command: 'cargo',
     args: ['test', '--locked'],
+    count: cargoCounts,
+  },
+  {
+    name: 'rust-manager',
+    title: 'tests of the process manager (cargo test)',
+    command: 'cargo',
+    args: ['test', '--locked', '--package', 'rclusterd'],
     count: cargoCounts,
   },
   {
@@ -105,6 +113,7 @@ async function main() {
   const chosen = choose(steps, process.argv.slice(2));
   await setUp();
   if (chosen.some(({ name }) => name === 'jest')) {
+    await buildManager();
     installEcosystem();
     buildHostile();
   }

@@ -15,23 +15,33 @@ function hasCargo() {
 }
 
 /**
- * Builds the shared library in release mode.
+ * What is to be built: arguments of cargo, the crate's name, and what the file's name looks like.
+ *
+ * @typedef {{ args: string[], name: string, file: RegExp }} Wanted
+ */
+
+/** The native part: a shared library. @type {Wanted} */
+const LIBRARY = { args: ['--lib'], name: 'rcluster', file: /\.(so|dylib|dll)$/ };
+
+/**
+ * Builds in release mode.
  *
  * @param {(line: string) => void} say takes one line of progress
- * @returns {Promise<string>} the path of the library that cargo wrote
+ * @param {Wanted} [wanted]
+ * @returns {Promise<string>} the path of the file that cargo wrote
  * @throws {Error} when the build fails; the message ends with all that cargo printed
  */
-async function cargoBuild(say) {
+async function cargoBuild(say, wanted = LIBRARY) {
   const started = Date.now();
   const seconds = () => Math.round((Date.now() - started) / 1000);
   // cargo names the files it wrote as JSON, so the target folder may be anywhere.
-  const args = ['build', '--release', '--locked', '--lib', '--message-format=json-render-diagnostics'];
+  const args = ['build', '--release', '--locked', ...wanted.args, '--message-format=json-render-diagnostics'];
   const cargo = spawn('cargo', args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
   const stop = stopWith(cargo);
 
   /** @type {string[]} */
   const printed = [];
-  let library = '';
+  let built = '';
   let doing = 'starting';
   readline.createInterface({ input: cargo.stderr }).on('line', (line) => {
     printed.push(line);
@@ -39,7 +49,7 @@ async function cargoBuild(say) {
     if (step) doing = step[1].replace(/ \(.*/, '').toLowerCase();
   });
   readline.createInterface({ input: cargo.stdout }).on('line', (line) => {
-    library = libraryIn(line) ?? library;
+    built = builtBy(line, wanted) ?? built;
   });
   const timer = setInterval(() => say(`${seconds()} s: ${doing}`), SAY_EVERY_MS);
 
@@ -53,19 +63,20 @@ async function cargoBuild(say) {
     clearInterval(timer);
     stop.forget();
   }
-  if (!library) throw new Error('cargo build named no shared library; is [lib] crate-type "cdylib" gone?');
-  return library;
+  if (!built) throw new Error(`cargo build named no file of ${wanted.name}`);
+  return built;
 }
 
 /**
  * @param {string} line one line of cargo's JSON
- * @returns {string | undefined} the path of our shared library, if the line is about it
+ * @param {Wanted} wanted
+ * @returns {string | undefined} the path of what was wanted, if the line is about it
  */
-function libraryIn(line) {
+function builtBy(line, { name, file }) {
   if (!line.startsWith('{')) return undefined;
   const message = JSON.parse(line);
-  if (message.reason !== 'compiler-artifact' || message.target.name !== 'rcluster') return undefined;
-  return message.filenames.find((/** @type {string} */ file) => /\.(so|dylib|dll)$/.test(file));
+  if (message.reason !== 'compiler-artifact' || message.target.name !== name) return undefined;
+  return message.filenames.find((/** @type {string} */ path) => file.test(path));
 }
 
 /**

@@ -22,13 +22,14 @@ function newestMtime(file) {
 }
 
 /**
- * @param {string} binary path of the native part
+ * @param {string} binary path of what was built
+ * @param {string[]} [from] the files and folders that it is built from; the native part's by default
  * @returns {boolean} true when the binary exists and no source has changed since it was built
  */
-function isUpToDate(binary) {
+function isUpToDate(binary, from = inputs) {
   if (!fs.existsSync(binary)) return false;
   const built = fs.statSync(binary).mtimeMs;
-  return inputs.every((input) => newestMtime(path.join(root, input)) <= built);
+  return from.every((input) => newestMtime(path.join(root, input)) <= built);
 }
 
 /**
@@ -41,4 +42,20 @@ function rustVersion() {
   return /^rust-version\s*=\s*"([^"]+)"/m.exec(manifest)?.[1] ?? '1.88';
 }
 
-module.exports = { root, isUpToDate, rustVersion };
+/**
+ * Copies under another name first, so that no process ever loads half a file and those that have the old
+ * one mapped keep it. The time is the build's start: a source saved meanwhile is newer.
+ *
+ * @param {string} library
+ * @param {string} target
+ * @param {Date} started
+ */
+function place(library, target, started) {
+  fs.mkdirSync(path.dirname(target), { recursive: true });
+  const temporary = `${target}.${process.pid}`;
+  fs.copyFileSync(library, temporary);
+  fs.utimesSync(temporary, started, started);
+  fs.renameSync(temporary, target);
+}
+
+module.exports = { root, isUpToDate, place, rustVersion };

@@ -1,0 +1,184 @@
+'use strict';
+
+// `rcluster <script>`: runs a server script over all cores, and keeps it running, for as long as this process lives.
+
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+
+const { Command, InvalidArgumentError, Option } = require('commander');
+
+const { writePidFile } = require('../lib/supervisor/pid_file.js');
+const { version } = require('../package.json');
+
+const EXIT = Object.freeze({ failed: 1, usage: 2 });
+const SIGNALS = /** @type {const} */ (['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR2']);
+const UNITS = Object.freeze({ ms: 1, s: 1000, m: 60_000, '': 1 });
+
+/** @param {string} text */
+const log = (text) => process.stderr.write(`rcluster: ${text}\n`);
+// Whoever read what we say may be gone; that is no reason to end.
+process.stdout.on('error', () => {});
+process.stderr.on('error', () => {});
+
+/**
+ * A time such as `500ms`, `10s` or `2m`; a bare number is milliseconds.
+ *
+ * @param {string} text
+ */
+function time(text) {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|)$/.exec(text);
+  if (!match) throw new InvalidArgumentError("It must be a time such as '500ms', '10s' or '2m'.");
+  return Math.round(Number(match[1]) * UNITS[/** @type {keyof UNITS} */ (match[2])]);
+}
+
+/** @param {string} text */
+function count(text) {
+  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError('It must be a whole number, 1 or more.');
+  return Number(text);
+}
+
+/** @param {string} text */
+function size(text) {
+  if (!/^\d+(?:\.\d+)?[KMG]?B?$/i.test(text)) throw new InvalidArgumentError("It must be a number of bytes, such as '300M'.");
+  return text;
+}
+
+/**
+ * @param {string} text
+ * @param {string[] | undefined} before
+ */
+function execOption(text, before = []) {
+  // One that has a value may be followed by it: -r ./file.js.
+  if (text === '' || (before.length === 0 && !text.startsWith('-'))) throw new InvalidArgumentError("It must be an option of Node, such as '--enable-source-maps'.");
+  return [...before, text];
+}
+
+/** @param {string} text */
+function fileName(text) {
+  if (text === '') throw new InvalidArgumentError('It must be the name of a file.');
+  return text;
+}
+
+/** @param {string} text */
+const instances = (text) => (text === 'max' ? text : count(text));
+
+const program = new Command('rcluster')
+  .description('Runs a server script over all cores: restarts what dies, reloads without losing a connection.')
+  .usage('[options] <script> [-- args...]')
+  .argument('<script>', 'the script that each worker runs')
+  .argument('[args...]', "the script's own arguments")
+  .option('-i, --instances <count>', "workers; 'max' for one per available core", instances, 'max')
+  .addOption(new Option('--ready <when>', 'a worker is ready when it…').choices(['listening', 'message', 'online']).default('listening'))
+  .option('--ready-timeout <time>', 'a worker that is not ready by then has failed', time, 10_000)
+  .option('--settle-time <time>', 'the first worker of a reload has to live so long before it counts', time, 1500)
+  .option('--drain-timeout <time>', 'a worker that leaves has so long to finish', time, 10_000)
+  .option('--hang-timeout <time>', 'a worker whose event loop does not turn for so long is replaced; 0 for never', time, 30_000)
+  .addOption(new Option('--hang-signal <signal>', 'how such a worker is ended').choices(['SIGKILL', 'SIGABRT']).default('SIGKILL'))
+  .option('--max-memory <bytes>', "a worker above it is replaced gracefully, such as '300M'; 0 for no limit", size, '0')
+  .addOption(new Option('--crash <how>', 'on an uncaught exception a worker…').choices(['exit', 'drain']).default('exit'))
+  .option('--no-move', 'idle connections of a worker that leaves do not go on in another one')
+  .option('--reload-parallel <count>', 'workers that are replaced at a time', count, 1)
+  .addOption(new Option('--policy <policy>', 'who gets a connection').choices(['rr', 'none', 'least', 'sticky', 'reuseport']))
+  .option('--cwd <folder>', 'the folder that workers run in')
+  .option('--exec-arg <option>', 'an option for the Node of each worker, such as --exec-arg=--enable-source-maps; may be repeated', execOption)
+  .option('--pid-file <file>', "where to write the command's process id", fileName)
+  .version(version)
+  .addHelpText('after', `
+Signals: SIGTERM and SIGINT stop gracefully, a second one at once; SIGHUP reloads; SIGUSR2 writes the status to stderr.
+Environment of workers: NODE_APP_INSTANCE is the number of the worker's place, from 0 on.
+Exit codes: 0 stopped as asked; 1 the service never worked; 2 wrong options or no such script;
+128 + n ended at once by a second signal n.`)
+  .passThroughOptions()
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT.usage));
+
+/**
+ * The script's absolute path. Not resolved, so that a link to the current version is followed anew by each worker.
+ *
+ * @param {string} script
+ * @param {string} folder
+ */
+function findScript(script, folder) {
+  const file = path.resolve(folder, script);
+  try {
+    fs.accessSync(require.resolve(file), fs.constants.R_OK);
+    return file;
+  } catch (error) {
+    const { code } = /** @type {NodeJS.ErrnoException} */ (error);
+    if (code === 'EACCES') return refuse(`the script "${script}" cannot be read: permission denied`);
+    // Such as a name that ends with a dot, or is no module for us.
+    if (fs.statSync(file, { throwIfNoEntry: false })?.isFile()) return file;
+    const isFolder = fs.statSync(file, { throwIfNoEntry: false })?.isDirectory();
+    return refuse(isFolder ? `"${script}" is a folder without a script to start` : `there is no script "${script}"`);
+  }
+}
+
+/**
+ * @param {string} message
+ * @returns {never}
+ */
+function refuse(message) {
+  log(message);
+  return process.exit(EXIT.usage);
+}
+
+program.parse();
+const [script, ...rawArgs] = program.args;
+const args = rawArgs[0] === '--' ? rawArgs.slice(1) : rawArgs;
+const { instances: workers, cwd, execArg, pidFile, ...rest } = program.opts();
+if (cwd !== undefined && !fs.statSync(cwd, { throwIfNoEntry: false })?.isDirectory()) refuse(`there is no folder "${cwd}"`);
+const exec = findScript(script, cwd ?? process.cwd());
+
+const cluster = require('../index.js');
+const { serveKeeper, takeKeeper } = require('../lib/supervisor/managed.js');
+if (!cluster.rcluster.native) refuse(cluster.rcluster.reason);
+
+const SAID = Object.freeze({
+  stop: 'finishing what is under way; once more to end at once',
+  kill: 'ending at once',
+  reload: 'replacing all workers',
+});
+
+const hasKeeper = takeKeeper(process.env);
+/** @type {import('../index.js').Supervisor} */
+let supervisor;
+// Whoever has read the pid file may send one at once: it comes when there is somebody to hear it.
+const wait = () => {};
+for (const signal of SIGNALS) process.on(signal, wait);
+try {
+  if (pidFile !== undefined) writePidFile(pidFile);
+  supervisor = cluster.supervise({ ...rest, workers, exec, args, cwd, execArgv: execArg, signals: true });
+} catch (error) {
+  refuse(/** @type {Error} */ (error).message);
+}
+for (const signal of SIGNALS) process.off(signal, wait);
+if (hasKeeper) serveKeeper(/** @type {any} */ (supervisor));
+run();
+
+function run() {
+  let failed = false;
+  supervisor.on('ready', () => {
+    const { length } = supervisor.status().workers;
+    log(length === 1 ? '1 worker is ready' : `${length} workers are ready`);
+  });
+  supervisor.on('waiting', ({ time: waited }) => {
+    log(`no worker has been seen to listen for ${waited} ms, still waiting: one that is slow to start needs a longer --ready-timeout, one that does not listen --ready online`);
+  });
+  supervisor.on('replace', ({ pid, reason }) => log(`worker ${pid} ${reason}: it is replaced`));
+  supervisor.on('restart', ({ pid, reason, delay }) => log(`worker ${pid} ${reason}; another starts in ${delay} ms`));
+  supervisor.on('restart-failed', (error) => log(error.message));
+  supervisor.on('hang', ({ pid, time: silent }) => log(`worker ${pid} has not turned its event loop for ${silent} ms: it is replaced`));
+  supervisor.on('memory', ({ pid, bytes }) => log(`worker ${pid} uses ${Math.round(bytes / 2 ** 20)} MiB: it is replaced`));
+  supervisor.on('crash-loop', ({ fatal, error }) => {
+    failed ||= fatal;
+    log(error.message);
+  });
+  supervisor.on('reload', ({ error, workers: done, time: took }) => {
+    log(error ? error.message : `replaced ${done.length} workers in ${took} ms`);
+  });
+  supervisor.on('signal', (signal, action) => {
+    if (action !== 'status') log(`${signal}: ${SAID[action]}`);
+    if (action === 'kill') process.exit(128 + os.constants.signals[signal]);
+  });
+  supervisor.on('stopped', () => process.exit(failed ? EXIT.failed : 0));
+}

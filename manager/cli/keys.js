@@ -1,0 +1,237 @@
+'use strict';
+
+// Every key of an app in a configuration file: what it is called, what it may be, and what the manager makes of it. docs/config.md
+// is held against this table by a test.
+
+const { availableParallelism } = require('node:os');
+const path = require('node:path');
+
+/**
+ * A key.
+ *
+ * @typedef {object} Key
+ * @property {string[]} [aliases] PM2's other names for it.
+ * @property {keyof typeof READ} type
+ * @property {string} [to] The member of the app; its own name in camelCase by default.
+ * @property {string} about
+ */
+
+/** @param {string} rule @param {unknown} value */
+const bad = (rule, value) => new TypeError(`must be ${rule}. Received ${JSON.stringify(value)}`);
+
+/** How a value is read: what it becomes, or an error that says the rule. */
+const READ = {
+  /** @param {unknown} value */
+  text(value) {
+    if (typeof value !== 'string' || value === '') throw bad('a text that is not empty', value);
+    return value;
+  },
+  /** @param {unknown} value */
+  user(value) {
+    if (typeof value !== 'string' && typeof value !== 'number') throw bad('a name or a number', value);
+    return String(value);
+  },
+  /** @param {unknown} value */
+  flag(value) {
+    if (typeof value !== 'boolean') throw bad('true or false', value);
+    return value;
+  },
+  /** @param {unknown} value */
+  count(value) {
+    if (!Number.isInteger(Number(value)) || Number(value) < 0 || value === '' || typeof value === 'boolean') throw bad('a whole number, 0 or more', value);
+    return Number(value);
+  },
+  /** @param {unknown} value */
+  time(value) {
+    const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|)$/.exec(String(value));
+    if (!match) throw bad("a time in milliseconds, or such as '10s', '5m' or '1h'", value);
+    return Math.round(Number(match[1]) * { ms: 1, '': 1, s: 1000, m: 60_000, h: 3_600_000 }[/** @type {'ms' | 's' | 'm' | 'h' | ''} */ (match[2])]);
+  },
+  /** @param {unknown} value */
+  bytes(value) {
+    const match = /^(\d+(?:\.\d+)?)([KMG]?)B?$/i.exec(String(value));
+    if (!match) throw bad("a number of bytes, or such as '300M' or '1G'", value);
+    return Math.round(Number(match[1]) * { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 }[/** @type {'' | 'K' | 'M' | 'G'} */ (match[2].toUpperCase())]);
+  },
+  /** @param {unknown} value */
+  instances(value) {
+    const cores = availableParallelism();
+    if (value === 'max') return cores;
+    const number = Number(value);
+    if (!Number.isInteger(number) || value === '' || typeof value === 'boolean') throw bad("a whole number, or 'max'", value);
+    // As PM2: 0 is one for each core, -1 one for each but one.
+    return number > 0 ? number : Math.max(1, cores + number);
+  },
+  /** @param {unknown} value */
+  words(value) {
+    if (typeof value === 'string') return split(value);
+    if (!Array.isArray(value)) throw bad('a text, or a list of texts', value);
+    return value.map((word) => (typeof word === 'string' || typeof word === 'number' ? String(word) : fail('a list of texts', value)));
+  },
+  /** @param {unknown} value */
+  numbers(value) {
+    const list = Array.isArray(value) ? value : [value];
+    return list.map((one) => (Number.isInteger(Number(one)) && one !== '' ? Number(one) : fail('a number, or a list of numbers', value)));
+  },
+  /** @param {unknown} value */
+  variables(value) {
+    if (value === null || typeof value !== 'object' || Array.isArray(value)) throw bad('an object of variables', value);
+    return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined).map(([name, one]) => [name, typeof one === 'object' ? JSON.stringify(one) : String(one)]));
+  },
+  /** @param {unknown} value */
+  mode(value) {
+    if (value === 'fork' || value === 'fork_mode') return 'program';
+    if (value === 'cluster' || value === 'cluster_mode') return 'cluster';
+    throw bad("'fork' or 'cluster'", value);
+  },
+  /** @param {unknown} value */
+  format(value) {
+    if (value === 'raw' || value === 'json') return value;
+    throw bad("'raw' or 'json'", value);
+  },
+  /** @param {unknown} value */
+  anything: (value) => value,
+};
+
+/** @param {string} rule @param {unknown} value @returns {never} */
+function fail(rule, value) {
+  throw bad(rule, value);
+}
+
+/**
+ * Words of a command line, with quotes as a shell has them.
+ *
+ * @param {string} text
+ */
+function split(text) {
+  return [...text.matchAll(/(?:[^\s"']+|"[^"]*"|'[^']*')+/g)].map(([word]) => word.replace(/"([^"]*)"|'([^']*)'/g, (_, double, single) => double ?? single));
+}
+
+/** @type {Record<string, Key>} */
+const KEYS = {
+  name: { type: 'text', about: 'What it is called; the name of the script without its extension by default.' },
+  namespace: { type: 'text', about: 'A group of apps that verbs can be given.' },
+  script: { aliases: ['exec', 'path'], type: 'text', about: 'The file to run.' },
+  args: { type: 'words', about: 'Its arguments.' },
+  cwd: { type: 'text', about: "The folder that it runs in; the configuration file's by default." },
+  interpreter: { aliases: ['exec_interpreter'], type: 'text', about: "What runs the script; 'none' for the script itself. By its extension by default." },
+  interpreter_args: { aliases: ['node_args', 'interpreterArgs', 'nodeArgs'], type: 'words', about: 'Options of the interpreter.' },
+  exec_mode: { aliases: ['execMode'], type: 'mode', to: 'mode', about: "'fork' for any program, 'cluster' for a Node server." },
+  instances: { type: 'instances', about: "How many; 'max' for one per available core, -1 for one less." },
+  instance_var: { type: 'text', about: 'The variable that tells each instance its number.' },
+  env: { type: 'variables', about: 'Variables of its environment, besides those of whoever starts it.' },
+  env_file: { type: 'text', about: 'A file with more of them.' },
+  filter_env: { type: 'anything', about: 'Variables of whoever starts it that it does not get: true for all, or a list of beginnings.' },
+  autorestart: { type: 'flag', about: 'Whether it is started again when it ends by itself.' },
+  max_restarts: { type: 'count', about: 'It is given up after so many ends in a row that came too soon.' },
+  min_uptime: { type: 'time', about: 'What ends sooner has ended too soon.' },
+  restart_delay: { type: 'time', about: 'The pause before each restart.' },
+  exp_backoff_restart_delay: { type: 'time', to: 'expBackoff', about: 'The pause before the first restart, growing with each.' },
+  stop_exit_codes: { type: 'numbers', about: 'Exit codes after which it is not started again.' },
+  kill_signal: { type: 'text', about: 'How it is asked to end.' },
+  kill_timeout: { type: 'time', about: 'It is killed when it has not ended so long after it was asked to.' },
+  treekill: { type: 'flag', about: 'Whether what it has started ends with it.' },
+  shutdown_with_message: { type: 'flag', about: "It is asked to end by the message 'shutdown' instead of a signal." },
+  wait_ready: { type: 'flag', about: "It says process.send('ready') when it is ready." },
+  listen_timeout: { type: 'time', about: 'How long that may take.' },
+  max_memory_restart: { type: 'bytes', to: 'maxMemory', about: 'It is started anew when it uses more, with all that it has started.' },
+  out_file: { aliases: ['output', 'out', 'out_log'], type: 'text', about: 'Where its output goes.' },
+  error_file: { aliases: ['error', 'err', 'err_file', 'err_log'], type: 'text', about: 'Where its errors go.' },
+  merge_logs: { aliases: ['combine_logs'], type: 'flag', about: 'Instances share the log files.' },
+  time: { type: 'flag', about: 'Each line of the log behind its time.' },
+  log_date_format: { type: 'text', about: 'How that is written, in the signs of moment.js.' },
+  log_type: { type: 'format', to: 'logFormat', about: "'json' for an object per line." },
+  max_size: { type: 'bytes', about: 'A log file of so many bytes is set aside.' },
+  retain: { type: 'count', about: 'So many of those are kept for each stream.' },
+  uid: { aliases: ['user'], type: 'user', about: 'The user that it runs as.' },
+  gid: { type: 'user', about: 'The group that it runs as.' },
+  sockets: { type: 'words', about: "Listening sockets that it is given and that outlive it: 'tcp:3000', 'unix:app.sock'." },
+};
+
+/** PM2's own internals: they do nothing here. */
+const NOTHING = Object.freeze([
+  'vizion', 'pmx', 'automation', 'autostart', 'increment_var', 'trace', 'deep_monitoring', 'disable_trace', 'source_map_support', 'disable_source_map_support', 'post_update',
+  'windowsHide', 'force', 'append_env_to_name', 'kill_retry_time', 'pid_file', 'pid', 'io', 'disable_logs', 'instance_id', 'node_version', 'port', 'tracing', 'container',
+]);
+
+/** Those that will do something in a later version. */
+const LATER = Object.freeze(['log_file', 'log', 'compress', 'watch', 'ignore_watch', 'watch_delay', 'watch_options', 'cron_restart', 'cron', 'health']);
+
+/** @param {string} name */
+const camelCase = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
+
+/** A key by any of its names, theirs and those in camelCase. @type {Map<string, { name: string, key: Key }>} */
+const BY_NAME = new Map(
+  Object.entries(KEYS).flatMap(([name, key]) => [name, camelCase(name), ...(key.aliases ?? [])].map((one) => /** @type {const} */ ([one, { name, key }]))),
+);
+
+/**
+ * The known name that is nearest to a wrong one.
+ *
+ * @param {string} wrong
+ */
+function nearest(wrong) {
+  const all = [...BY_NAME.keys()].map((name) => ({ name, distance: distance(wrong.toLowerCase(), name.toLowerCase()) }));
+  return all.sort((one, other) => one.distance - other.distance)[0].name;
+}
+
+/**
+ * How many letters have to be changed (Levenshtein).
+ *
+ * @param {string} one
+ * @param {string} other
+ */
+function distance(one, other) {
+  let row = Array.from({ length: other.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= one.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= other.length; j++) {
+      next[j] = Math.min(next[j - 1] + 1, row[j] + 1, row[j - 1] + (one[i - 1] === other[j - 1] ? 0 : 1));
+    }
+    row = next;
+  }
+  return row[other.length];
+}
+
+/**
+ * Reads an app of a configuration file. Throws what is wrong with it, with the key's name.
+ *
+ * @param {any} given
+ * @param {{ folder: string, notices: Set<string> }} options `folder`: the configuration file's. `notices` gets what the user should know.
+ * @returns {any} The members that were given, under the manager's names, and `filterEnv`, `envFile` and `environments`.
+ */
+function readApp(given, { folder, notices }) {
+  if (given === null || typeof given !== 'object' || Array.isArray(given)) throw bad('an object', given);
+  /** @type {any} */
+  const app = { environments: {} };
+  for (const [name, value] of Object.entries(given)) {
+    if (value === undefined || value === null) continue;
+    const known = BY_NAME.get(name);
+    if (known) app[known.key.to ?? camelCase(known.name)] = read(name, known.key, value);
+    else if (name.startsWith('env_')) app.environments[name.slice('env_'.length)] = read(name, KEYS.env, value);
+    else if (NOTHING.includes(name)) notices.add(`"${name}" does nothing here`);
+    else if (LATER.includes(name)) notices.add(`"${name}" does nothing yet`);
+    else throw new TypeError(`there is no key "${name}": did you mean "${nearest(name)}"?`);
+  }
+  if (app.script === undefined) throw new TypeError('"script" is missing');
+  app.cwd = path.resolve(folder, app.cwd ?? '.');
+  app.name ??= path.basename(app.script).replace(/\.[^.]+$/, '');
+  // As PM2: several instances of a Node script without a word about the mode are a program, several times.
+  app.mode ??= 'program';
+  return app;
+}
+
+/**
+ * @param {string} name
+ * @param {Key} key
+ * @param {unknown} value
+ */
+function read(name, key, value) {
+  try {
+    return READ[key.type](value);
+  } catch (error) {
+    throw new TypeError(`"${name}" ${/** @type {Error} */ (error).message}`, { cause: error });
+  }
+}
+
+module.exports = { KEYS, LATER, NOTHING, nearest, readApp };

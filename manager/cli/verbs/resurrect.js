@@ -1,0 +1,13 @@
+'use strict';
+
+const { show } = require('../act.js');
+
+/** @type {import('../main.js').Verb} */
+module.exports = {
+  summary: 'Starts the apps that save has kept.',
+  usage: '',
+  flags: (command) => void command.option('--json', 'the result as JSON'),
+  async run(manager, words, options) {
+    show(await manager.request('POST', '/v1/resurrect'), options);
+  },
+};

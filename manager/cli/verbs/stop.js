@@ -1,0 +1,5 @@
+'use strict';
+
+const { simple } = require('../act.js');
+
+module.exports = simple('stop', 'Stops apps; they stay listed.');

@@ -1,0 +1,18 @@
+'use strict';
+
+// Where the manager keeps everything, and where its executable is.
+
+const os = require('node:os');
+const path = require('node:path');
+
+/** @param {NodeJS.ProcessEnv} [env] */
+function home(env = process.env) {
+  return path.resolve(env.RCLUSTER_HOME || path.join(os.homedir(), '.rcluster'));
+}
+
+/** The executable, as `npm run build:manager` places it. */
+function executable() {
+  return path.join(__dirname, '..', 'native', `rclusterd.linux-${process.arch}-gnu`);
+}
+
+module.exports = { executable, home };

@@ -1,0 +1,406 @@
+//! The apps that a daemon knows, and what becomes of them.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+
+use super::figures;
+use super::home::Home;
+use super::link::{Failure, Link};
+use super::store::{Known, Remembered, Store};
+use crate::durable::write_durably;
+use crate::model::{App, Process, State, Status};
+
+/// All apps of a daemon.
+pub struct Apps {
+    home: Home,
+    store: Store,
+    dump: Store,
+    remembered: RefCell<Remembered>,
+    links: RefCell<BTreeMap<String, Rc<Link>>>,
+}
+
+/// What a request is about: an app, or some of its processes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The app's key.
+    pub key: String,
+    /// Its instances; `None` for all.
+    pub instances: Option<Vec<u32>>,
+}
+
+impl Apps {
+    /// Those of this home. Returns besides what was wrong with what was remembered.
+    pub fn open(home: Home) -> (Apps, Vec<String>) {
+        let store = Store::new(home.file("state.json"));
+        let dump = Store::new(home.file("dump.json"));
+        let (remembered, troubles) = store.load();
+        (Apps { home, store, dump, remembered: RefCell::new(remembered), links: RefCell::default() }, troubles)
+    }
+
+    /// Finds the keepers that are there, and starts those that are missing.
+    pub async fn adopt(&self) {
+        let known = self.remembered.borrow().apps.clone();
+        for Known { app, stopped } in known {
+            let folder = self.folder(&app.key());
+            let found = match Link::connect(&folder).await {
+                Ok(link) => Ok((link, false)),
+                Err(_) => self.new_keeper(&app).await.map(|link| (link, true)),
+            };
+            if let Ok((link, is_new)) = found {
+                if is_new && !stopped {
+                    // Nobody waits for it: what becomes of it is in the list.
+                    let link = Rc::clone(&link);
+                    tokio::task::spawn_local(async move { link.ask("start", json!({})).await });
+                }
+                self.links.borrow_mut().insert(app.key(), link);
+            }
+        }
+    }
+
+    fn folder(&self, key: &str) -> PathBuf {
+        self.home.run().join(key)
+    }
+
+    async fn new_keeper(&self, app: &App) -> Result<Rc<Link>, Failure> {
+        let folder = self.folder(&app.key());
+        let failed = |error: std::io::Error| {
+            Failure::new("ERR_RCLUSTER_NOT_SAVED", format!("\"{}\" could not be kept: {error}", app.name))
+        };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed)?;
+        write_durably(&folder.join("app.json"), json!(app).to_string().as_bytes()).map_err(failed)?;
+        Link::open(&folder).await
+    }
+
+    /// The line to an app's keeper, which is started if it is not there.
+    async fn link(&self, key: &str) -> Result<Rc<Link>, Failure> {
+        let known = self.links.borrow().get(key).cloned();
+        if let Some(link) = known.filter(|link| !link.is_gone()) {
+            return Ok(link);
+        }
+        let app = self.find(key).ok_or_else(|| unknown(key))?.app;
+        let link = self.new_keeper(&app).await?;
+        self.links.borrow_mut().insert(key.to_owned(), Rc::clone(&link));
+        Ok(link)
+    }
+
+    fn find(&self, key: &str) -> Option<Known> {
+        self.remembered.borrow().apps.iter().find(|known| known.app.key() == key).cloned()
+    }
+
+    /// Changes what is remembered; on an error nothing is changed.
+    fn change(&self, change: impl FnOnce(&mut Remembered)) -> Result<(), Failure> {
+        let mut next = self.remembered.borrow().clone();
+        change(&mut next);
+        if next == *self.remembered.borrow() {
+            return Ok(());
+        }
+        self.store.save(&next).map_err(|error| not_saved(&error))?;
+        self.remembered.replace(next);
+        Ok(())
+    }
+
+    /// Starts apps: new ones, and those that are known under the same name with what is now said of them.
+    pub async fn start(&self, apps: Vec<App>) -> Result<Value, Failure> {
+        for (index, app) in apps.iter().enumerate() {
+            if apps[..index].iter().any(|other| other.key() == app.key()) {
+                return Err(Failure::new("ERR_RCLUSTER_BAD_APP", format!("two apps are called \"{}\"", app.name)));
+            }
+        }
+        let mut keys = Vec::new();
+        let mut restarted = Vec::new();
+        self.change(|remembered| {
+            for mut app in apps {
+                let key = app.key();
+                let known = remembered.apps.iter_mut().find(|known| known.app.key() == key);
+                app.ids = known.as_ref().map(|known| known.app.ids.clone()).unwrap_or_default();
+                give_ids(&mut app, &mut remembered.next_id);
+                match known {
+                    Some(known) => {
+                        if known.app != app {
+                            restarted.push(key.clone());
+                        }
+                        *known = Known { app, stopped: false };
+                    }
+                    None => remembered.apps.push(Known { app, stopped: false }),
+                }
+                keys.push(key);
+            }
+        })?;
+        let tasks: Vec<_> = keys.iter().map(|key| self.start_one(key, restarted.contains(key))).collect();
+        for result in join_all(tasks).await {
+            result?;
+        }
+        Ok(json!(self.processes_of(&keys)))
+    }
+
+    async fn start_one(&self, key: &str, changed: bool) -> Result<(), Failure> {
+        let link = self.link(key).await?;
+        let known = self.find(key).ok_or_else(|| unknown(key))?;
+        if changed {
+            link.ask("configure", json!({ "app": known.app })).await?;
+        }
+        link.ask(if changed { "restart" } else { "start" }, json!({})).await?;
+        Ok(())
+    }
+
+    /// Asks the keepers of these targets, all at once. Returns what their processes are doing then.
+    pub async fn ask(&self, targets: &[Target], op: &str, request: Value) -> Result<Value, Failure> {
+        let one = async |target: &Target| -> Result<(), Failure> {
+            let mut request = request.clone();
+            request["instances"] = json!(target.instances);
+            self.link(&target.key).await?.ask(op, request).await.map(drop)
+        };
+        let stopped = match op {
+            "stop" => Some(true),
+            "start" | "restart" => Some(false),
+            _ => None,
+        };
+        if let Some(stopped) = stopped {
+            self.change(|remembered| {
+                for known in &mut remembered.apps {
+                    if targets.iter().any(|target| target.instances.is_none() && target.key == known.app.key()) {
+                        known.stopped = stopped;
+                    }
+                }
+            })?;
+        }
+        for result in join_all(targets.iter().map(one).collect()).await {
+            result?;
+        }
+        let keys: Vec<String> = targets.iter().map(|target| target.key.clone()).collect();
+        Ok(json!(self.processes_of(&keys)))
+    }
+
+    /// Replaces workers or instances. Returns for each app which it was, and the report of a cluster.
+    pub async fn reload(&self, targets: &[Target]) -> Result<Value, Failure> {
+        let one = async |target: &Target| -> Result<Value, Failure> {
+            let app = self.find(&target.key).ok_or_else(|| unknown(&target.key))?.app;
+            let link = self.link(&target.key).await?;
+            if app.mode == crate::model::Mode::Cluster {
+                let report = link.ask("reload", json!({})).await?;
+                return Ok(json!({ "name": app.name, "kind": "zero-loss", "report": report }));
+            }
+            let all = target.instances.clone().unwrap_or_else(|| (0..app.instances).collect());
+            for instance in all {
+                link.ask("restart", json!({ "instances": [instance] })).await?;
+            }
+            Ok(json!({ "name": app.name, "kind": "one-by-one" }))
+        };
+        join_all(targets.iter().map(one).collect()).await.into_iter().collect::<Result<Vec<_>, _>>().map(Value::Array)
+    }
+
+    /// Changes how many instances there are.
+    pub async fn scale(&self, targets: &[Target], count: u32) -> Result<Value, Failure> {
+        if count == 0 || count > 1024 {
+            let text = format!("\"count\" must be a whole number from 1 to 1024. Received {count}");
+            return Err(Failure::new("ERR_RCLUSTER_BAD_REQUEST", text));
+        }
+        let keys: Vec<String> = targets.iter().map(|target| target.key.clone()).collect();
+        self.change(|remembered| {
+            let Remembered { apps, next_id, .. } = remembered;
+            for known in apps.iter_mut().filter(|known| keys.contains(&known.app.key())) {
+                known.app.instances = count;
+                give_ids(&mut known.app, next_id);
+            }
+        })?;
+        let one = async |key: &String| -> Result<(), Failure> {
+            let known = self.find(key).ok_or_else(|| unknown(key))?;
+            let link = self.link(key).await?;
+            link.ask("scale", json!({ "app": known.app })).await?;
+            if !known.stopped && known.app.mode == crate::model::Mode::Program {
+                link.ask("start", json!({})).await?;
+            }
+            Ok(())
+        };
+        for result in join_all(keys.iter().map(one).collect()).await {
+            result?;
+        }
+        Ok(json!(self.processes_of(&keys)))
+    }
+
+    /// Stops apps and forgets them.
+    pub async fn delete(&self, targets: &[Target]) -> Result<Value, Failure> {
+        let keys: Vec<String> = targets.iter().map(|target| target.key.clone()).collect();
+        self.change(|remembered| remembered.apps.retain(|known| !keys.contains(&known.app.key())))?;
+        let links: Vec<_> = keys.iter().filter_map(|key| self.links.borrow_mut().remove(key)).collect();
+        join_all(links.iter().map(|link| link.ask("quit", json!({}))).collect()).await;
+        for key in &keys {
+            // Only what a keeper has left there; a log elsewhere stays.
+            let _ = fs::remove_dir_all(self.folder(key));
+        }
+        Ok(json!([]))
+    }
+
+    /// Stops all apps and forgets them, but for what [`Apps::save`] has kept.
+    pub async fn quit_all(&self) -> Result<(), Failure> {
+        self.change(|remembered| remembered.apps.clear())?;
+        let links: Vec<_> = std::mem::take(&mut *self.links.borrow_mut()).into_values().collect();
+        join_all(links.iter().map(|link| link.ask("quit", json!({}))).collect()).await;
+        Ok(())
+    }
+
+    /// Keeps what runs now for [`Apps::resurrect`].
+    pub fn save(&self) -> Result<Value, Failure> {
+        let remembered = self.remembered.borrow();
+        self.dump.save(&remembered).map_err(|error| not_saved(&error))?;
+        Ok(json!({ "apps": remembered.apps.len() }))
+    }
+
+    /// Starts what [`Apps::save`] has kept and is not known now: the same names, numbers and instances.
+    pub async fn resurrect(&self) -> Result<Value, Failure> {
+        let (dumped, _) = self.dump.load();
+        let mut keys = Vec::new();
+        self.change(|remembered| {
+            remembered.next_id = remembered.next_id.max(dumped.next_id);
+            for known in dumped.apps {
+                if remembered.apps.iter().all(|other| other.app.key() != known.app.key()) {
+                    keys.push((known.app.key(), known.stopped));
+                    remembered.apps.push(known);
+                }
+            }
+        })?;
+        let one = async |(key, stopped): &(String, bool)| match stopped {
+            true => self.link(key).await.map(drop),
+            false => self.start_one(key, false).await,
+        };
+        for result in join_all(keys.iter().map(one).collect()).await {
+            result?;
+        }
+        Ok(json!(self.processes_of(&keys.into_iter().map(|(key, _)| key).collect::<Vec<_>>())))
+    }
+
+    /// What an app is; its environment only where that is asked for.
+    pub fn describe(&self, target: &Target, with_env: bool) -> Result<Value, Failure> {
+        let known = self.find(&target.key).ok_or_else(|| unknown(&target.key))?;
+        let mut app = json!(known.app);
+        if !with_env && let Some(app) = app.as_object_mut() {
+            app.remove("env");
+        }
+        Ok(app)
+    }
+
+    /// Each app with its processes.
+    pub fn list(&self) -> Vec<Value> {
+        let keys: Vec<String> = self.remembered.borrow().apps.iter().map(|known| known.app.key()).collect();
+        self.processes_of(&keys)
+    }
+
+    fn processes_of(&self, keys: &[String]) -> Vec<Value> {
+        let mut statuses: Vec<(App, Option<Status>)> = keys
+            .iter()
+            .filter_map(|key| {
+                let app = self.find(key)?.app;
+                let status = self.links.borrow().get(key).filter(|link| !link.is_gone()).and_then(|link| link.status());
+                Some((app, status))
+            })
+            .collect();
+        figures::fill(statuses.iter_mut().filter_map(|(_, status)| status.as_mut()));
+        statuses
+            .into_iter()
+            .map(|(app, status)| {
+                let processes = status.as_ref().map_or_else(|| nobody(&app), |status| status.processes.clone());
+                json!({
+                    "name": app.name, "namespace": app.namespace, "mode": app.mode, "script": app.script, "cwd": app.cwd,
+                    "instances": app.instances, "keeper": status.as_ref().map(|status| status.keeper), "processes": processes,
+                    "workers": status.map(|status| status.workers).unwrap_or_default(),
+                })
+            })
+            .collect()
+    }
+
+    /// What a word on the command line means: `all`, a name, a number, a namespace, or a pattern between slashes.
+    pub fn targets(&self, word: &str) -> Result<Vec<Target>, Failure> {
+        let remembered = self.remembered.borrow();
+        let whole = |known: &Known| Target { key: known.app.key(), instances: None };
+        let found: Vec<Target> = match word {
+            "all" => remembered.apps.iter().map(whole).collect(),
+            _ => {
+                let named = |known: &&Known| known.app.name == word;
+                let by_name: Vec<_> = remembered.apps.iter().filter(named).map(whole).collect();
+                if by_name.is_empty() { by_number_or_group(&remembered.apps, word)? } else { by_name }
+            }
+        };
+        if found.is_empty() && word != "all" { Err(unknown(word)) } else { Ok(found) }
+    }
+}
+
+fn by_number_or_group(apps: &[Known], word: &str) -> Result<Vec<Target>, Failure> {
+    if let Ok(id) = word.parse::<u64>() {
+        let of = |known: &Known| {
+            let instance = known.app.ids.iter().position(|known| *known == id)?;
+            Some(Target { key: known.app.key(), instances: Some(vec![u32::try_from(instance).ok()?]) })
+        };
+        return Ok(apps.iter().filter_map(of).collect());
+    }
+    let namespace = word.strip_prefix("namespace:").unwrap_or(word);
+    Ok(apps
+        .iter()
+        .filter(|known| known.app.namespace == namespace)
+        .map(|known| Target { key: known.app.key(), instances: None })
+        .collect())
+}
+
+/// Each instance has a number in listings; those that an app had before it keeps.
+fn give_ids(app: &mut App, next: &mut u64) {
+    app.ids.truncate(app.instances as usize);
+    while app.ids.len() < app.instances as usize {
+        app.ids.push(*next);
+        *next += 1;
+    }
+}
+
+/// What is told of processes whose keeper is not there.
+fn nobody(app: &App) -> Vec<Process> {
+    (0..app.processes())
+        .map(|instance| Process {
+            instance,
+            id: app.ids.get(instance as usize).copied(),
+            pid: None,
+            state: State::Errored,
+            started_at: None,
+            restarts: 0,
+            unstable_restarts: 0,
+            exit_code: None,
+            signal: None,
+            last_error: Some("its keeper is not there".into()),
+            memory: 0,
+            cpu_time: 0,
+        })
+        .collect()
+}
+
+fn unknown(word: &str) -> Failure {
+    Failure::new("ERR_RCLUSTER_NO_SUCH_TARGET", format!("there is no app, number or namespace \"{word}\""))
+}
+
+fn not_saved(error: &std::io::Error) -> Failure {
+    Failure::new(
+        "ERR_RCLUSTER_NOT_SAVED",
+        format!("what should run could not be written down, so nothing was changed: {error}"),
+    )
+}
+
+/// All of them, at the same time.
+async fn join_all<T>(tasks: Vec<impl Future<Output = T>>) -> Vec<T> {
+    let mut tasks: Vec<_> = tasks.into_iter().map(|task| (Box::pin(task), None)).collect();
+    std::future::poll_fn(|context| {
+        for (task, result) in tasks.iter_mut().filter(|(_, result)| result.is_none()) {
+            if let std::task::Poll::Ready(value) = task.as_mut().poll(context) {
+                *result = Some(value);
+            }
+        }
+        if tasks.iter().all(|(_, result)| result.is_some()) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+    tasks.into_iter().filter_map(|(_, result)| result).collect()
+}

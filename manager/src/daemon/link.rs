@@ -1,0 +1,178 @@
+//! The daemon's line to one keeper: starts it, finds it again, asks it, and hears what happens.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::sync::{Mutex, oneshot, watch};
+
+use crate::model::Status;
+
+/// How long a keeper that was just started may take to answer.
+const START: Duration = Duration::from_secs(5);
+/// How long until it is tried again meanwhile.
+const AGAIN: Duration = Duration::from_millis(2);
+
+/// An error as the API tells it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// Such as `ERR_RCLUSTER_NO_KEEPER`.
+    pub code: String,
+    /// In words.
+    pub message: String,
+}
+
+impl Failure {
+    /// With a code of ours.
+    pub fn new(code: &str, message: impl Into<String>) -> Failure {
+        Failure { code: code.into(), message: message.into() }
+    }
+}
+
+/// A connection to a keeper.
+pub struct Link {
+    writer: Mutex<OwnedWriteHalf>,
+    waiting: RefCell<HashMap<u64, oneshot::Sender<Result<Value, Failure>>>>,
+    last: Cell<u64>,
+    status: watch::Receiver<Option<Status>>,
+    gone: Cell<bool>,
+}
+
+impl Link {
+    /// Connects to the keeper of this folder, if one is there.
+    pub async fn connect(folder: &Path) -> io::Result<Rc<Link>> {
+        let stream = UnixStream::connect(folder.join("keeper.sock")).await?;
+        let (reader, writer) = stream.into_split();
+        let (told, status) = watch::channel(None);
+        let link = Rc::new(Link {
+            writer: Mutex::new(writer),
+            waiting: RefCell::default(),
+            last: Cell::new(0),
+            status,
+            gone: Cell::new(false),
+        });
+        let weak = Rc::downgrade(&link);
+        tokio::task::spawn_local(async move {
+            let mut lines = BufReader::new(reader).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                let Some(link) = weak.upgrade() else { return };
+                link.take(&line, &told);
+            }
+            if let Some(link) = weak.upgrade() {
+                link.gone.set(true);
+                link.waiting.borrow_mut().clear();
+            }
+        });
+        link.ask("subscribe", json!({})).await.map_err(|failure| io::Error::other(failure.message))?;
+        Ok(link)
+    }
+
+    /// The keeper of this folder: the one that is there, or a new one.
+    pub async fn open(folder: &Path) -> Result<Rc<Link>, Failure> {
+        if let Ok(link) = Link::connect(folder).await {
+            return Ok(link);
+        }
+        let failed = |error: io::Error| {
+            Failure::new("ERR_RCLUSTER_NO_KEEPER", format!("the keeper could not be started: {error}"))
+        };
+        start(folder).map_err(failed)?;
+        let began = Instant::now();
+        loop {
+            match Link::connect(folder).await {
+                Ok(link) => return Ok(link),
+                Err(error) if began.elapsed() > START => return Err(failed(error)),
+                Err(_) => {}
+            }
+            if let Some(words) = last_words(folder) {
+                return Err(Failure::new("ERR_RCLUSTER_NO_KEEPER", words));
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    fn take(&self, line: &str, told: &watch::Sender<Option<Status>>) {
+        let Ok(mut message) = serde_json::from_str::<Value>(line) else { return };
+        if message.get("event").and_then(Value::as_str) == Some("status") {
+            let status = serde_json::from_value(message["status"].take()).ok();
+            told.send_replace(status);
+            return;
+        }
+        let answer = message.get("id").and_then(Value::as_u64).and_then(|id| self.waiting.borrow_mut().remove(&id));
+        let Some(answer) = answer else { return };
+        let result = match message.get("error") {
+            Some(error) => {
+                let text = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+                Err(Failure { code: text("code"), message: text("message") })
+            }
+            None => Ok(message["ok"].take()),
+        };
+        if let Ok(status) =
+            result.as_ref().map_err(|_| ()).and_then(|ok| serde_json::from_value(ok.clone()).map_err(|_| ()))
+        {
+            told.send_replace(Some(status));
+        }
+        // Whoever asked may have gone.
+        let _ = answer.send(result);
+    }
+
+    /// Asks, and waits for the answer.
+    pub async fn ask(&self, op: &str, mut request: Value) -> Result<Value, Failure> {
+        let gone = || Failure::new("ERR_RCLUSTER_NO_KEEPER", "the keeper has gone");
+        let id = self.last.get() + 1;
+        self.last.set(id);
+        request["id"] = id.into();
+        request["op"] = op.into();
+        let (answer, answered) = oneshot::channel();
+        self.waiting.borrow_mut().insert(id, answer);
+        if self.gone.get() || self.writer.lock().await.write_all(format!("{request}\n").as_bytes()).await.is_err() {
+            self.waiting.borrow_mut().remove(&id);
+            return Err(gone());
+        }
+        answered.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// What its processes were doing when it told last.
+    pub fn status(&self) -> Option<Status> {
+        self.status.borrow().clone()
+    }
+
+    /// Whether the keeper has ended.
+    pub fn is_gone(&self) -> bool {
+        self.gone.get()
+    }
+}
+
+/// Starts a keeper, which goes on without us.
+fn start(folder: &Path) -> io::Result<()> {
+    let _ = std::fs::remove_file(words_file(folder));
+    let words = std::fs::File::create(words_file(folder))?;
+    let executable = std::env::current_exe()?;
+    let mut child = Command::new(executable)
+        .args(["keeper", "--dir"])
+        .arg(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::from(words))
+        .spawn()?;
+    // It ends at once, when it has started the one that stays.
+    child.wait()?;
+    Ok(())
+}
+
+fn words_file(folder: &Path) -> PathBuf {
+    folder.join("keeper.err")
+}
+
+/// What a keeper said that could not begin.
+fn last_words(folder: &Path) -> Option<String> {
+    let words = std::fs::read_to_string(words_file(folder)).ok()?;
+    words.ends_with('\n').then(|| words.trim().trim_start_matches("rclusterd: ").to_owned())
+}

@@ -1,0 +1,232 @@
+//! One instance of an app: its life, its process, and everything that ties the two together.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::sys::signal::Signal;
+
+use super::life::{End, Life, Trouble};
+use super::lines::Lines;
+use super::output::Output;
+use super::resolve;
+use super::tree::Root;
+use crate::logs::format::Stamp;
+use crate::logs::sink::Sink;
+use crate::model::{App, Mode, Process};
+use crate::sys::socket;
+use crate::sys::spawn::{self, Failed, Program};
+
+/// Variables that mean something to a program that is started by a service manager. What the manager of the manager has said is not
+/// meant for it.
+const NOT_PASSED_ON: [&str; 8] = [
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+    "NODE_CHANNEL_FD",
+    "NODE_CHANNEL_SERIALIZATION_MODE",
+];
+
+/// A process that runs, or has run and whose output is still to be read.
+pub struct Running {
+    /// Its number.
+    pub pid: i32,
+    /// Whether it has ended.
+    pub ended: bool,
+    /// Its standard output and error, as long as somebody has them open.
+    pub outputs: [Option<Output>; 2],
+    /// Its standard input.
+    pub input: Option<File>,
+    /// Its message channel.
+    pub ipc: Option<Lines>,
+}
+
+/// Where the lines of an instance go.
+#[derive(Clone)]
+pub struct Sinks {
+    /// Of standard output.
+    pub out: Rc<RefCell<Sink>>,
+    /// Of standard error.
+    pub error: Rc<RefCell<Sink>>,
+}
+
+/// An instance.
+pub struct Instance {
+    /// Its number, from 0.
+    pub number: u32,
+    /// Where in its life it is.
+    pub life: Life,
+    /// Its process.
+    pub running: Option<Running>,
+    /// Why it could not be started.
+    pub problem: Option<String>,
+    /// When its process was started (ms since 1970).
+    started_at: Option<u64>,
+    sinks: Sinks,
+}
+
+/// What instances are given besides what their app says.
+pub struct Gifts<'a> {
+    /// The name of the socket that they tell their state to.
+    pub notify: &'a str,
+    /// Listening sockets and their names.
+    pub sockets: &'a [(String, OwnedFd)],
+}
+
+impl Instance {
+    /// One that is stopped.
+    pub fn new(number: u32, sinks: Sinks) -> Instance {
+        Instance { number, life: Life::default(), running: None, problem: None, started_at: None, sinks }
+    }
+
+    /// Starts its process. The error says in words what has failed.
+    pub fn spawn(&mut self, app: &App, gifts: &Gifts) -> Result<(), String> {
+        let executable = resolve::executable(app)?;
+        let user = resolve::user(app)?;
+        let failed = |error: io::Error| format!("could not be started: {error}");
+        let (out, theirs_out) = spawn::output_pipe().map_err(failed)?;
+        let (error, theirs_error) = spawn::output_pipe().map_err(failed)?;
+        let (theirs_in, input) = spawn::input_pipe().map_err(failed)?;
+        let mut env = self.environment(app, gifts);
+        let mut fds: Vec<_> = gifts.sockets.iter().map(|(_, fd)| fd.as_fd()).collect();
+        let channel = if executable.is_node && app.ipc { Some(socket::channel().map_err(failed)?) } else { None };
+        if let Some((_, theirs)) = &channel {
+            env.push(format!("NODE_CHANNEL_FD={}", 3 + fds.len()));
+            env.push("NODE_CHANNEL_SERIALIZATION_MODE=json".into());
+            fds.push(theirs.as_fd());
+        }
+        let program = Program {
+            file: &executable.file,
+            args: executable.args.iter().map(|arg| arg.as_os_str()).collect(),
+            env,
+            cwd: Path::new(&app.cwd),
+            stdio: [theirs_in.as_fd(), theirs_out.as_fd(), theirs_error.as_fd()],
+            fds,
+            tell_pid: !gifts.sockets.is_empty(),
+            user,
+        };
+        let pid = spawn::spawn(&program).map_err(|(failed, error)| match failed {
+            Failed::Cwd => format!("the folder \"{}\" cannot be entered: {error}", app.cwd),
+            Failed::User => format!("it cannot run as another user: {error}"),
+            Failed::Exec => format!("\"{}\" cannot be executed: {error}", executable.file.display()),
+            Failed::Start => format!("could not be started: {error}"),
+        })?;
+        drop(program);
+        self.problem = None;
+        self.started_at =
+            SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|time| u64::try_from(time.as_millis()).ok());
+        self.running = Some(Running {
+            pid,
+            ended: false,
+            outputs: [
+                Some(Output::new(out, Rc::clone(&self.sinks.out), self.stamp(app, "out", pid))),
+                Some(Output::new(error, Rc::clone(&self.sinks.error), self.stamp(app, "error", pid))),
+            ],
+            input: Some(File::from(input)),
+            ipc: channel.map(|(ours, _)| Lines::new(ours)),
+        });
+        Ok(())
+    }
+
+    fn stamp(&self, app: &App, stream: &'static str, pid: i32) -> Stamp {
+        Stamp {
+            format: app.log_format,
+            date: app.log_date_format.clone(),
+            app: app.name.clone(),
+            instance: self.number,
+            stream,
+            pid,
+        }
+    }
+
+    fn environment(&self, app: &App, gifts: &Gifts) -> Vec<String> {
+        let passed_on =
+            app.env.iter().filter(|(name, _)| !NOT_PASSED_ON.contains(&name.as_str()) && **name != app.instance_var);
+        let mut env: Vec<String> = passed_on.map(|(name, value)| format!("{name}={value}")).collect();
+        if app.mode == Mode::Cluster {
+            // Its workers have numbers of their own.
+            env.push("RCLUSTER_KEEPER=1".into());
+        } else {
+            env.push(self.mark(app));
+        }
+        env.push(format!("NOTIFY_SOCKET={}", gifts.notify));
+        if !gifts.sockets.is_empty() {
+            let names: Vec<&str> = gifts.sockets.iter().map(|(name, _)| name.as_str()).collect();
+            env.push(format!("LISTEN_FDS={}", names.len()));
+            env.push(format!("LISTEN_FDNAMES={}", names.join(":")));
+        }
+        env
+    }
+
+    /// The variable by which what it starts is known.
+    fn mark(&self, app: &App) -> String {
+        format!("{}={}", app.instance_var, self.number)
+    }
+
+    /// What its tree is found by.
+    pub fn root(&self, app: &App) -> Option<Root> {
+        self.running.as_ref().map(|running| Root { pid: running.pid, mark: self.mark(app) })
+    }
+
+    /// It uses more memory than it may, and starts anew.
+    pub fn is_too_large(&mut self) {
+        self.life.trouble = Some(Trouble::TooLarge);
+    }
+
+    /// Whether its process runs.
+    pub fn is_running(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| !running.ended)
+    }
+
+    /// Sends a message to its Node process. Returns whether it has a channel.
+    pub fn send_message(&mut self, text: &str) -> bool {
+        let channel = self.running.as_mut().filter(|running| !running.ended).and_then(|running| running.ipc.as_mut());
+        channel.is_some_and(|channel| channel.send(text).is_ok())
+    }
+
+    /// Writes to its standard input. Returns whether all of it was taken.
+    pub fn write_input(&mut self, text: &str) -> bool {
+        let input = self.running.as_mut().and_then(|running| running.input.as_mut());
+        input.is_some_and(|input| input.write_all(text.as_bytes()).is_ok())
+    }
+
+    /// What users are told.
+    pub fn status(&self, app: &App) -> Process {
+        let (exit_code, signal) = match self.life.last_end {
+            None => (None, None),
+            Some(End::Code(code)) => (Some(code), None),
+            Some(End::Signal(number)) => {
+                let name =
+                    Signal::try_from(number).map_or_else(|_| number.to_string(), |signal| signal.as_str().to_owned());
+                (None, Some(name))
+            }
+        };
+        let trouble = self.life.trouble.map(|trouble| match trouble {
+            Trouble::NotStarted => self.problem.clone().unwrap_or_default(),
+            Trouble::NotReady => format!("was not ready after {} ms", app.listen_timeout),
+            Trouble::TooLarge => format!("used more than {} MiB", app.max_memory >> 20),
+            Trouble::CrashLoop => format!("ended too soon {} times in a row", self.life.unstable),
+        });
+        Process {
+            instance: self.number,
+            id: app.ids.get(self.number as usize).copied(),
+            pid: self.running.as_ref().filter(|running| !running.ended).map(|running| running.pid),
+            state: self.life.state(),
+            started_at: self.started_at.filter(|_| self.is_running()),
+            restarts: self.life.restarts,
+            unstable_restarts: self.life.unstable,
+            exit_code,
+            signal,
+            last_error: trouble,
+            memory: 0,
+            cpu_time: 0,
+        }
+    }
+}

@@ -1,0 +1,523 @@
+//! The keeper of one app: owns its processes, their output, their sockets and their ends, whatever becomes of the daemon.
+//!
+//! One thread, one epoll. When nothing happens nothing is done: no timer runs unless a process is starting, stopping or about to
+//! be started again.
+
+mod instance;
+pub mod life;
+mod lines;
+mod notify;
+mod output;
+mod primary;
+mod request;
+mod resolve;
+mod tree;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Instant;
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::durable::write_durably;
+use crate::logs::sink::Sink;
+use crate::model::{App, Mode, State, Status, Worker};
+use crate::sys::poll::Poller;
+use crate::sys::signals::Signals;
+use crate::sys::{datagram::NotifySocket, process, procfs, socket};
+use instance::{Gifts, Instance, Sinks};
+use life::{Action, Event, Rules};
+use lines::{Got, Lines};
+
+/// The version of what is said between a daemon and its keepers.
+pub const PROTOCOL: u32 = 1;
+
+/// How often (ms) it is looked how much memory instances use, where that is limited.
+const MEMORY_LOOK: u64 = 1000;
+
+/// What is ready, by its token: a kind, and which of that kind.
+mod token {
+    pub const SIGNALS: u64 = 0;
+    pub const LISTENER: u64 = 1;
+    pub const NOTIFY: u64 = 2;
+    pub const CLIENT: u64 = 1 << 32;
+    pub const OUT: u64 = 2 << 32;
+    pub const ERROR: u64 = 3 << 32;
+    pub const IPC: u64 = 4 << 32;
+
+    pub fn parts(token: u64) -> (u64, u32) {
+        (token >> 32 << 32, token as u32)
+    }
+}
+
+/// Somebody who asks: a daemon.
+struct Client {
+    lines: Lines,
+    /// Whether it wants to hear what happens.
+    subscribed: bool,
+}
+
+/// A request that is answered when these instances have come to where they were told to go.
+struct Pending {
+    client: u32,
+    id: serde_json::Value,
+    instances: Vec<u32>,
+}
+
+/// The keeper.
+pub struct Keeper {
+    folder: PathBuf,
+    app: App,
+    rules: Rules,
+    began: Instant,
+    poller: Poller,
+    signals: Signals,
+    listener: UnixListener,
+    notify: NotifySocket,
+    clients: BTreeMap<u32, Client>,
+    last_client: u32,
+    pending: Vec<Pending>,
+    instances: Vec<Instance>,
+    /// Listening sockets that the app is given, by name.
+    sockets: Vec<(String, OwnedFd)>,
+    /// The log files, by path: instances may share them.
+    sinks: BTreeMap<PathBuf, Rc<RefCell<Sink>>>,
+    /// Of a cluster, as its primary has told.
+    workers: Vec<Worker>,
+    /// Requests that the primary has to answer, by the number that it got.
+    asked: BTreeMap<u64, (u32, serde_json::Value)>,
+    last_asked: u64,
+    /// When (ms) memory is looked at next; `None` where it is not limited.
+    memory_look: Option<u64>,
+    /// Whether something has changed that subscribers have not heard of.
+    changed: bool,
+    quitting: bool,
+    _lock: Flock<File>,
+}
+
+/// Runs the keeper of the app in `folder` until it is told to quit.
+pub fn run(folder: &Path) -> io::Result<()> {
+    Keeper::open(folder)?.run()
+}
+
+impl Keeper {
+    fn open(folder: &Path) -> io::Result<Keeper> {
+        let app: App = serde_json::from_str(&resolve::read(&folder.join("app.json"))?)?;
+        let lock =
+            File::options().write(true).create(true).truncate(false).mode(0o600).open(folder.join("keeper.lock"))?;
+        let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| io::Error::from(errno))?;
+        process::adopt_orphans()?;
+        let signals =
+            Signals::open(&[Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR2])?;
+        let (poller, notify) = (Poller::new()?, NotifySocket::open()?);
+        let listener = socket::listen_private(&folder.join("keeper.sock"))?;
+        poller.add(&signals, token::SIGNALS)?;
+        poller.add(&listener, token::LISTENER)?;
+        poller.add(&notify, token::NOTIFY)?;
+        let mut keeper = Keeper {
+            folder: folder.to_owned(),
+            rules: Rules::from(&app),
+            app,
+            began: Instant::now(),
+            poller,
+            signals,
+            listener,
+            notify,
+            clients: BTreeMap::new(),
+            last_client: 0,
+            pending: Vec::new(),
+            instances: Vec::new(),
+            sockets: Vec::new(),
+            sinks: BTreeMap::new(),
+            workers: Vec::new(),
+            asked: BTreeMap::new(),
+            last_asked: 0,
+            memory_look: None,
+            changed: false,
+            quitting: false,
+            _lock: lock,
+        };
+        keeper.open_sockets()?;
+        keeper.set_count(keeper.app.processes())?;
+        keeper.introduce()?;
+        Ok(keeper)
+    }
+
+    /// Tells who we are: a number alone may be another process's tomorrow.
+    fn introduce(&self) -> io::Result<()> {
+        let pid = std::process::id();
+        let start = i32::try_from(pid).ok().and_then(procfs::stat).map(|stat| stat.start);
+        let about =
+            json!({ "pid": pid, "startTime": start, "version": env!("CARGO_PKG_VERSION"), "protocol": PROTOCOL });
+        write_durably(&self.folder.join("keeper.json"), about.to_string().as_bytes())
+    }
+
+    fn open_sockets(&mut self) -> io::Result<()> {
+        let cwd = PathBuf::from(&self.app.cwd);
+        for name in &self.app.sockets {
+            if self.sockets.iter().all(|(known, _)| known != name) {
+                self.sockets.push((name.clone(), socket::open_for_programs(name, &cwd)?));
+            }
+        }
+        self.sockets.retain(|(name, _)| self.app.sockets.contains(name));
+        Ok(())
+    }
+
+    /// Milliseconds since this keeper began.
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn run(&mut self) -> io::Result<()> {
+        let mut ready = Vec::new();
+        loop {
+            self.plan_memory_look();
+            let deadlines = self.instances.iter().filter_map(|instance| instance.life.deadline());
+            let timeout = deadlines.chain(self.memory_look).min();
+            self.poller.wait(timeout.map(|at| at.saturating_sub(self.now())), &mut ready)?;
+            for token in std::mem::take(&mut ready) {
+                self.on_ready(token);
+            }
+            self.on_deadlines();
+            self.answer_pending();
+            if std::mem::take(&mut self.changed) {
+                self.publish(&json!({ "event": "status", "status": self.status() }));
+            }
+            if self.quitting && self.instances.iter().all(|instance| instance.life.is_at_rest()) {
+                let _ = fs::remove_file(self.folder.join("keeper.sock"));
+                let _ = fs::remove_file(self.folder.join("keeper.json"));
+                return Ok(());
+            }
+        }
+    }
+
+    fn on_ready(&mut self, token: u64) {
+        match token {
+            token::SIGNALS => self.on_signals(),
+            token::LISTENER => self.on_client(),
+            token::NOTIFY => self.on_told(),
+            other => match token::parts(other) {
+                (token::CLIENT, number) => self.on_request(number),
+                (token::OUT, number) => self.on_output(number, 0),
+                (token::ERROR, number) => self.on_output(number, 1),
+                (token::IPC, number) => self.on_message(number),
+                _ => {}
+            },
+        }
+    }
+
+    fn on_signals(&mut self) {
+        while let Some(signal) = self.signals.next() {
+            match signal {
+                Signal::SIGCHLD => self.on_ended(),
+                Signal::SIGUSR2 => self.reopen_logs(),
+                // Whoever ends the keeper ends the app, in an orderly way.
+                Signal::SIGTERM | Signal::SIGINT => self.quit(),
+                _ => {}
+            }
+        }
+    }
+
+    fn quit(&mut self) {
+        self.quitting = true;
+        for number in 0..self.instances.len() {
+            self.event(number, Event::Stop);
+        }
+    }
+
+    /// Children have ended: instances, or what they left behind.
+    fn on_ended(&mut self) {
+        while let Some((pid, end)) = process::next_ended() {
+            let instance = self.instances.iter_mut().position(|instance| {
+                instance
+                    .running
+                    .as_mut()
+                    .is_some_and(|running| running.pid == pid && !std::mem::replace(&mut running.ended, true))
+            });
+            if let Some(number) = instance {
+                self.drain_outputs(number);
+                if self.app.mode == Mode::Cluster {
+                    self.primary_is_gone();
+                }
+                self.event(number, Event::Exited(end));
+            }
+        }
+        self.look_for_gone_trees();
+    }
+
+    /// Those who wait for the rest of their tree go on when nothing is left of it.
+    fn look_for_gone_trees(&mut self) {
+        let waits = |instance: &Instance| instance.life.state() == State::Stopping && !instance.is_running();
+        let waiting: Vec<usize> = (0..self.instances.len()).filter(|number| waits(&self.instances[*number])).collect();
+        if waiting.is_empty() {
+            return;
+        }
+        let trees = self.trees();
+        for number in waiting {
+            if !self.app.treekill || trees[number].is_empty() {
+                self.event(number, Event::TreeGone);
+            }
+        }
+    }
+
+    /// All that belongs to each instance.
+    fn trees(&self) -> Vec<Vec<procfs::Stat>> {
+        let known: Vec<(usize, tree::Root)> = self
+            .instances
+            .iter()
+            .enumerate()
+            .filter_map(|(number, one)| Some((number, one.root(&self.app)?)))
+            .collect();
+        let roots: Vec<tree::Root> = known.iter().map(|(_, root)| root.clone()).collect();
+        let mut trees = vec![Vec::new(); self.instances.len()];
+        let keeper = i32::try_from(std::process::id()).unwrap_or(0);
+        for ((number, _), tree) in known.into_iter().zip(tree::trees(keeper, &roots)) {
+            trees[number] = tree;
+        }
+        trees
+    }
+
+    fn on_deadlines(&mut self) {
+        let now = self.now();
+        for number in 0..self.instances.len() {
+            if self.instances[number].life.deadline().is_some_and(|at| at <= now) {
+                self.event(number, Event::Timeout);
+                self.look_for_gone_trees();
+            }
+        }
+        if self.memory_look.is_some_and(|at| at <= now) {
+            self.look_at_memory();
+        }
+    }
+
+    /// Only what runs and has a limit is looked at.
+    fn plan_memory_look(&mut self) {
+        let wanted = self.app.max_memory > 0
+            && self.app.mode == Mode::Program
+            && self.instances.iter().any(Instance::is_running);
+        self.memory_look = wanted.then(|| self.memory_look.unwrap_or_else(|| self.now() + MEMORY_LOOK));
+    }
+
+    /// Whoever uses more than it may, with all that it has started, starts anew.
+    fn look_at_memory(&mut self) {
+        self.memory_look = None;
+        for (number, tree) in self.trees().iter().enumerate() {
+            let bytes = procfs::bytes(tree.iter().map(|stat| stat.resident).sum());
+            if bytes > self.app.max_memory && self.instances[number].life.state() == State::Online {
+                self.instances[number].is_too_large();
+                self.event(number, Event::Restart);
+            }
+        }
+    }
+
+    /// Something has happened to an instance: does what follows from it.
+    fn event(&mut self, number: usize, event: Event) {
+        let now = self.now();
+        let Some(instance) = self.instances.get_mut(number) else { return };
+        let before = instance.life.state();
+        let actions = instance.life.on(event, &self.rules, now);
+        let changed = before != instance.life.state() || !actions.is_empty();
+        for action in actions {
+            match action {
+                Action::Spawn => self.spawn(number),
+                Action::AskToEnd => self.ask_to_end(number),
+                Action::AskRestToEnd => {
+                    self.signal_tree(number, self.kill_signal());
+                    self.look_for_gone_trees();
+                }
+                Action::KillTree => self.signal_tree(number, Signal::SIGKILL),
+            }
+        }
+        self.changed |= changed;
+    }
+
+    fn kill_signal(&self) -> Signal {
+        self.app.kill_signal.parse().unwrap_or(Signal::SIGINT)
+    }
+
+    fn spawn(&mut self, number: usize) {
+        self.forget_process(number);
+        let gifts = Gifts { notify: self.notify.name(), sockets: &self.sockets };
+        let instance = &mut self.instances[number];
+        let spawned = instance.spawn(&self.app, &gifts).and_then(|()| {
+            let running = instance.running.as_ref().ok_or("it has gone")?;
+            let which = u64::from(instance.number);
+            let outputs = running.outputs.iter().flatten().zip([token::OUT, token::ERROR]);
+            let watched = outputs.map(|(output, token)| self.poller.add(output, token + which));
+            let ipc = running.ipc.iter().map(|ipc| self.poller.add(ipc, token::IPC + which));
+            watched.chain(ipc).collect::<io::Result<()>>().map_err(|error| error.to_string())
+        });
+        if let Err(problem) = spawned {
+            instance.problem = Some(problem);
+            self.event(number, Event::SpawnFailed);
+        }
+    }
+
+    /// What is left of the process before: its output is read to its end by now, or somebody else has it.
+    fn forget_process(&mut self, number: usize) {
+        let Some(running) = self.instances[number].running.take() else { return };
+        for output in running.outputs.iter().flatten() {
+            self.poller.remove(output);
+        }
+        if let Some(ipc) = &running.ipc {
+            self.poller.remove(ipc);
+        }
+    }
+
+    fn ask_to_end(&mut self, number: usize) {
+        let instance = &mut self.instances[number];
+        if self.app.shutdown_with_message && instance.send_message("\"shutdown\"") {
+            return;
+        }
+        if let Some(running) = instance.running.as_ref().filter(|running| !running.ended) {
+            // One that is not there any more is about to be collected.
+            let _ = process::signal(running.pid, self.kill_signal() as i32);
+        }
+    }
+
+    fn signal_tree(&mut self, number: usize, signal: Signal) {
+        if !self.app.treekill {
+            if let Some(running) = self.instances[number].running.as_ref().filter(|running| !running.ended) {
+                let _ = process::signal(running.pid, signal as i32);
+            }
+            return;
+        }
+        for stat in &self.trees()[number] {
+            let _ = process::signal(stat.pid, signal as i32);
+        }
+    }
+
+    fn on_output(&mut self, number: u32, stream: usize) {
+        let Some(running) = self.instances.get_mut(number as usize).and_then(|instance| instance.running.as_mut())
+        else {
+            return;
+        };
+        let Some(output) = &mut running.outputs[stream] else { return };
+        if !output.pass_on() {
+            self.poller.remove(&*output);
+            running.outputs[stream] = None;
+        }
+    }
+
+    /// What a process wrote before it died is read before anything else happens to it.
+    fn drain_outputs(&mut self, number: usize) {
+        let Some(running) = self.instances[number].running.as_mut() else { return };
+        for output in &mut running.outputs {
+            if output.as_mut().is_some_and(|output| !output.pass_on())
+                && let Some(output) = output.take()
+            {
+                self.poller.remove(&output);
+            }
+        }
+    }
+
+    fn on_message(&mut self, number: u32) {
+        let index = number as usize;
+        let Some(running) = self.instances.get_mut(index).and_then(|instance| instance.running.as_mut()) else {
+            return;
+        };
+        let Some(ipc) = &mut running.ipc else { return };
+        let (lines, ended) = match ipc.read() {
+            Got::Lines(lines) => (lines, false),
+            Got::End(lines) => (lines, true),
+        };
+        if ended {
+            self.poller.remove(&*ipc);
+            running.ipc = None;
+        }
+        for line in lines {
+            // As under PM2.
+            if line == "\"ready\"" {
+                self.event(index, Event::Ready);
+            }
+            if self.app.mode == Mode::Cluster && self.on_primary(&line) {
+                continue;
+            }
+            self.publish(&json!({ "event": "message", "instance": number, "message": parse_or_text(&line) }));
+        }
+    }
+
+    /// Sets how many instances there are. Surplus ones must have come to rest.
+    fn set_count(&mut self, count: u32) -> io::Result<()> {
+        while self.instances.len() < count as usize {
+            let number = self.instances.len() as u32;
+            let sinks = self.sinks_of(number)?;
+            self.instances.push(Instance::new(number, sinks));
+        }
+        Ok(())
+    }
+
+    fn sinks_of(&mut self, number: u32) -> io::Result<Sinks> {
+        Ok(Sinks {
+            out: self.sink(number, "out", self.app.out_file.clone())?,
+            error: self.sink(number, "error", self.app.error_file.clone())?,
+        })
+    }
+
+    fn sink(&mut self, number: u32, stream: &str, file: Option<String>) -> io::Result<Rc<RefCell<Sink>>> {
+        let cwd = PathBuf::from(&self.app.cwd);
+        let one = self.app.processes() == 1 || self.app.merge_logs;
+        let suffix = if one { String::new() } else { format!("-{number}") };
+        let path = match file {
+            Some(file) => with_suffix(&cwd.join(file), &suffix),
+            None => self.home().join("logs").join(format!("{}-{stream}{suffix}.log", file_name(&self.app.name))),
+        };
+        if let Some(known) = self.sinks.get(&path) {
+            return Ok(Rc::clone(known));
+        }
+        let sink = Rc::new(RefCell::new(Sink::open(&path, self.app.max_size, self.app.retain)?));
+        self.sinks.insert(path, Rc::clone(&sink));
+        Ok(sink)
+    }
+
+    /// The folder of the daemon, two above ours.
+    fn home(&self) -> &Path {
+        self.folder.parent().and_then(Path::parent).unwrap_or(&self.folder)
+    }
+
+    fn reopen_logs(&mut self) {
+        for sink in self.sinks.values() {
+            // The old file is written on where the new one cannot be opened.
+            let _ = sink.borrow_mut().reopen();
+        }
+    }
+
+    /// What all processes are doing. What they use is not looked up: whoever asks for many apps looks once for all.
+    fn status(&self) -> Status {
+        Status {
+            app: self.app.name.clone(),
+            namespace: self.app.namespace.clone(),
+            mode: self.app.mode,
+            keeper: i32::try_from(std::process::id()).unwrap_or(0),
+            processes: self.instances.iter().map(|instance| instance.status(&self.app)).collect(),
+            workers: self.workers.clone(),
+        }
+    }
+}
+
+/// The name of a log file: nothing in it that leads elsewhere.
+fn file_name(name: &str) -> String {
+    name.replace(['/', '\0'], "-")
+}
+
+/// `a.log` becomes `a-1.log`.
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    match path.extension() {
+        Some(extension) => path.with_file_name(format!("{stem}{suffix}.{}", extension.to_string_lossy())),
+        None => path.with_file_name(format!("{stem}{suffix}")),
+    }
+}
+
+fn parse_or_text(line: &str) -> serde_json::Value {
+    serde_json::from_str(line).unwrap_or_else(|_| line.into())
+}

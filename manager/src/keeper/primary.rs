@@ -1,0 +1,51 @@
+//! What a cluster's primary and its keeper say to each other, over the primary's message channel.
+
+use serde_json::{Value, json};
+
+use super::Keeper;
+
+impl Keeper {
+    /// The primary has said something. Returns whether it was meant for us.
+    pub(super) fn on_primary(&mut self, line: &str) -> bool {
+        let Ok(mut message) = serde_json::from_str::<Value>(line) else { return false };
+        match message.get("rcluster").and_then(Value::as_str) {
+            Some("workers") => {
+                self.workers = serde_json::from_value(message["workers"].take()).unwrap_or_default();
+                self.changed = true;
+            }
+            Some("answer") => self.on_answer(message),
+            _ => return false,
+        }
+        true
+    }
+
+    fn on_answer(&mut self, mut message: Value) {
+        let asked = message.get("seq").and_then(Value::as_u64).and_then(|seq| self.asked.remove(&seq));
+        let Some((client, id)) = asked else { return };
+        let answer = match message.get("error") {
+            Some(error) => json!({ "id": id, "error": error }),
+            None => json!({ "id": id, "ok": message["result"].take() }),
+        };
+        self.send(client, &answer);
+    }
+
+    /// Asks the primary; whoever wants to know is answered when it has answered. Returns whether it could be asked.
+    pub(super) fn ask_primary(&mut self, client: u32, id: Value, mut request: Value) -> bool {
+        self.last_asked += 1;
+        request["seq"] = self.last_asked.into();
+        let asked = self.instances.first_mut().is_some_and(|primary| primary.send_message(&request.to_string()));
+        if asked {
+            self.asked.insert(self.last_asked, (client, id));
+        }
+        asked
+    }
+
+    /// The primary is gone: it answers nothing any more.
+    pub(super) fn primary_is_gone(&mut self) {
+        self.workers.clear();
+        for (client, id) in std::mem::take(&mut self.asked).into_values() {
+            let error = json!({ "code": "ERR_RCLUSTER_NOT_RUNNING", "message": "the primary has ended meanwhile" });
+            self.send(client, &json!({ "id": id, "error": error }));
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! From what was written to what is run: the file, its interpreter, its folder and its user, found anew at each start.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Gid, Group, Uid, User as SystemUser, getgrouplist};
+
+use crate::model::{App, Mode};
+use crate::sys::spawn::User;
+
+/// Which interpreter an extension asks for.
+const INTERPRETERS: [(&str, &str); 11] = [
+    ("js", "node"),
+    ("cjs", "node"),
+    ("mjs", "node"),
+    ("ts", "node"),
+    ("mts", "node"),
+    ("py", "python3"),
+    ("sh", "bash"),
+    ("rb", "ruby"),
+    ("pl", "perl"),
+    ("php", "php"),
+    ("lua", "lua"),
+];
+
+/// Where programs are looked for when the app's environment has no `PATH`.
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// What is to be executed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Executable {
+    /// The file.
+    pub file: PathBuf,
+    /// Its arguments, with its own name first.
+    pub args: Vec<OsString>,
+    /// Whether it is a Node, which may have a message channel.
+    pub is_node: bool,
+}
+
+/// Finds what an app runs. The error says in words what is not there.
+pub fn executable(app: &App) -> Result<Executable, String> {
+    if app.mode == Mode::Cluster {
+        return primary(app);
+    }
+    let cwd = Path::new(&app.cwd);
+    let script = cwd.join(&app.script);
+    let path = app.env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
+    let interpreter = interpreter(app, &script);
+    let arguments = app.args.iter().map(OsString::from);
+    let Some(interpreter) = interpreter else {
+        // Something of the PATH may be run by its name alone, as in a shell.
+        let file = if script.exists() { Some(script) } else { find(&app.script, path, cwd) };
+        let file = file.ok_or_else(|| format!("there is no script \"{}\"", app.script))?;
+        if !is_executable(&file) {
+            return Err(format!("\"{}\" is not executable, and nothing says what runs it", file.display()));
+        }
+        let args = [file.clone().into_os_string()].into_iter().chain(arguments).collect();
+        return Ok(Executable { file, args, is_node: false });
+    };
+    if !script.exists() {
+        return Err(format!("there is no script \"{}\"", script.display()));
+    }
+    let file = find(&interpreter, path, cwd).ok_or_else(|| format!("there is no interpreter \"{interpreter}\""))?;
+    let is_node = file.file_name().is_some_and(|name| name == "node" || name == "nodejs");
+    let own = app.interpreter_args.iter().map(OsString::from);
+    let args = [OsString::from(&interpreter)]
+        .into_iter()
+        .chain(own)
+        .chain([script.into_os_string()])
+        .chain(arguments)
+        .collect();
+    Ok(Executable { file, args, is_node })
+}
+
+/// The command that runs a Node server over several workers.
+fn primary(app: &App) -> Result<Executable, String> {
+    let path = app.env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
+    let node = app.interpreter.as_deref().unwrap_or("node");
+    let file = find(node, path, Path::new(&app.cwd)).ok_or_else(|| format!("there is no interpreter \"{node}\""))?;
+    let command =
+        package().map_err(|error| format!("the package of rcluster cannot be found: {error}"))?.join("bin/rcluster.js");
+    let mut args: Vec<OsString> = [node.into(), command.into_os_string()].into();
+    args.extend([OsString::from("-i"), app.instances.to_string().into()]);
+    args.extend(app.interpreter_args.iter().map(|option| format!("--exec-arg={option}").into()));
+    if app.max_memory > 0 {
+        args.extend(["--max-memory".into(), app.max_memory.to_string().into()]);
+    }
+    args.extend(app.cluster_args.iter().map(OsString::from));
+    // As a path, so that a script is never taken for a verb.
+    args.extend([Path::new(&app.cwd).join(&app.script).into_os_string(), "--".into()]);
+    args.extend(app.args.iter().map(OsString::from));
+    Ok(Executable { file, args, is_node: true })
+}
+
+/// The folder of the package that this executable is a part of.
+fn package() -> io::Result<PathBuf> {
+    let executable = std::env::current_exe()?;
+    executable
+        .parent()
+        .and_then(Path::parent)
+        .map(Path::to_owned)
+        .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+}
+
+/// What runs the script; `None` when it runs by itself.
+fn interpreter(app: &App, script: &Path) -> Option<String> {
+    match app.interpreter.as_deref() {
+        Some("none") => None,
+        Some(name) => Some(name.to_owned()),
+        None => {
+            let extension = script.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+            let known = INTERPRETERS.iter().find(|(known, _)| *known == extension).map(|(_, name)| (*name).to_owned());
+            known.or_else(|| is_unmarked_javascript(script).then(|| "node".to_owned()))
+        }
+    }
+}
+
+/// A file that is neither executable nor says what it is: PM2 takes it for JavaScript.
+fn is_unmarked_javascript(script: &Path) -> bool {
+    let mut start = [0; 4];
+    let Ok(count) = fs::File::open(script).and_then(|mut file| file.read(&mut start)) else { return false };
+    !is_executable(script) && !start[..count].starts_with(b"#!") && !start[..count].starts_with(b"\x7fELF")
+}
+
+/// A program by its name: as a path when it has a slash, else along `path`.
+fn find(name: &str, path: &str, cwd: &Path) -> Option<PathBuf> {
+    if name.contains('/') {
+        return Some(cwd.join(name)).filter(|file| is_executable(file));
+    }
+    path.split(':').map(|folder| cwd.join(folder).join(name)).find(|file| is_executable(file))
+}
+
+fn is_executable(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+}
+
+/// The user that an app runs as; `None` for the keeper's own.
+pub fn user(app: &App) -> Result<Option<User>, String> {
+    if app.uid.is_none() && app.gid.is_none() {
+        return Ok(None);
+    }
+    let entry = match app.uid.as_deref() {
+        None => SystemUser::from_uid(nix::unistd::geteuid()),
+        Some(name) => match name.parse() {
+            Ok(number) => SystemUser::from_uid(Uid::from_raw(number)),
+            Err(_) => SystemUser::from_name(name),
+        },
+    };
+    let entry = entry.ok().flatten();
+    let uid = match (&entry, app.uid.as_deref()) {
+        (Some(entry), _) => entry.uid.as_raw(),
+        (None, Some(name)) => name.parse().map_err(|_| format!("there is no user \"{name}\""))?,
+        (None, None) => nix::unistd::geteuid().as_raw(),
+    };
+    let gid = match app.gid.as_deref() {
+        Some(name) => group(name)?,
+        None => entry
+            .as_ref()
+            .map(|entry| entry.gid.as_raw())
+            .ok_or_else(|| format!("user {uid} has no group: say gid as well"))?,
+    };
+    let name = entry.and_then(|entry| std::ffi::CString::new(entry.name).ok());
+    let groups = name.and_then(|name| getgrouplist(&name, Gid::from_raw(gid)).ok());
+    let groups = groups.map_or_else(|| vec![gid], |groups| groups.into_iter().map(Gid::as_raw).collect());
+    Ok(Some(User { uid, gid, groups }))
+}
+
+fn group(name: &str) -> Result<u32, String> {
+    if let Ok(number) = name.parse() {
+        return Ok(number);
+    }
+    let entry = Group::from_name(name).ok().flatten();
+    entry.map(|entry| entry.gid.as_raw()).ok_or_else(|| format!("there is no group \"{name}\""))
+}
+
+/// Reads a file whole, or says in words why that cannot be.
+pub fn read(path: &Path) -> io::Result<String> {
+    fs::read_to_string(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app(script: &str, interpreter: Option<&str>) -> App {
+        let text = format!(r#"{{"name":"a","mode":"program","script":"{script}","cwd":"/bin","args":["x"]}}"#);
+        let mut app: App = serde_json::from_str(&text).unwrap();
+        app.interpreter = interpreter.map(str::to_owned);
+        app
+    }
+
+    #[test]
+    fn programs_are_found_as_a_shell_finds_them() {
+        let found = executable(&app("sh", None)).unwrap();
+        assert_eq!((found.file.to_str(), found.args.len(), found.is_node), (Some("/bin/sh"), 2, false));
+        let found = executable(&app("env", Some("none"))).unwrap();
+        assert!(found.file.ends_with("env"));
+    }
+
+    #[test]
+    fn what_is_not_there_is_said_in_words() {
+        assert_eq!(executable(&app("nothing.sh", None)).unwrap_err(), "there is no script \"/bin/nothing.sh\"");
+        let missing = executable(&app("sh", Some("no-such-thing"))).unwrap_err();
+        assert_eq!(missing, "there is no interpreter \"no-such-thing\"");
+        let mut stranger = app("sh", None);
+        stranger.uid = Some("no-such-user".into());
+        assert!(user(&stranger).unwrap_err().contains("no-such-user"));
+    }
+}

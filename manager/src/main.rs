@@ -1,0 +1,53 @@
+//! `rclusterd`: the process manager of rcluster, in two roles.
+//!
+//! - `rclusterd daemon --home DIR` knows what should run, and answers the command;
+//! - `rclusterd keeper --dir DIR` owns the processes of one app. Keepers outlive daemons.
+
+#![deny(unsafe_code)]
+
+mod daemon;
+mod durable;
+mod keeper;
+mod logs;
+mod model;
+mod sys;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Exit codes: it failed; the words of the call are wrong.
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["--version"] => {
+            println!("{}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+        ["daemon", "--home", home, rest @ ..] => daemon::run(Path::new(home), rest.contains(&"--foreground")),
+        ["keeper", "--dir", folder, rest @ ..] => keep(Path::new(folder), rest.contains(&"--foreground")),
+        _ => {
+            eprintln!(
+                "usage: rclusterd daemon --home DIR [--foreground] | keeper --dir DIR [--foreground] | --version"
+            );
+            return ExitCode::from(USAGE);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("rclusterd: {error}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn keep(folder: &Path, foreground: bool) -> std::io::Result<()> {
+    if !foreground && matches!(sys::process::detach()?, sys::process::Detached::Foreground) {
+        return Ok(());
+    }
+    keeper::run(folder)
+}

@@ -1,0 +1,293 @@
+//! An app: what is to run, and how.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest key, so that the paths of sockets below `run/` fit into a socket's address.
+const LONGEST_KEY: usize = 40;
+
+/// How an app is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Mode {
+    /// Any program; each instance is a process that the keeper starts.
+    Program,
+    /// A Node server: one primary that the keeper starts, whose workers are the instances.
+    Cluster,
+}
+
+/// What a line in a log file looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LogFormat {
+    /// As the program wrote it.
+    Raw,
+    /// Behind the time when it was read.
+    Time,
+    /// An object of JSON with time, app, instance, process and stream.
+    Json,
+}
+
+/// What is to run, as the client has read it from its arguments or a configuration file. Paths and the interpreter stay as
+/// they were written and are resolved at each start. Times are milliseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct App {
+    /// Unique within its namespace.
+    pub name: String,
+    /// A group of apps.
+    #[serde(default = "App::default_namespace")]
+    pub namespace: String,
+    /// Program or cluster.
+    pub mode: Mode,
+    /// The file to run.
+    pub script: String,
+    /// Its arguments.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// The folder that it runs in; absolute.
+    pub cwd: String,
+    /// What runs the script; `none` for the script itself, nothing for what its extension says.
+    #[serde(default)]
+    pub interpreter: Option<String>,
+    /// Arguments of the interpreter, before the script.
+    #[serde(default)]
+    pub interpreter_args: Vec<String>,
+    /// The whole environment.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// How many of them.
+    #[serde(default = "one")]
+    pub instances: u32,
+    /// The variable that tells each instance its number, from 0.
+    #[serde(default = "App::default_instance_var")]
+    pub instance_var: String,
+    /// Whether it is started again when it ends by itself.
+    #[serde(default = "yes")]
+    pub autorestart: bool,
+    /// So many ends within [`App::min_uptime`] in a row are a crash loop.
+    #[serde(default = "App::default_max_restarts")]
+    pub max_restarts: u32,
+    /// A process that lived for so long has started well.
+    #[serde(default)]
+    pub min_uptime: Option<u64>,
+    /// Before each restart.
+    #[serde(default)]
+    pub restart_delay: u64,
+    /// Before the first restart, growing with each; 0 for none.
+    #[serde(default)]
+    pub exp_backoff: u64,
+    /// Exit codes after which it is not started again.
+    #[serde(default)]
+    pub stop_exit_codes: Vec<i32>,
+    /// How it is asked to end.
+    #[serde(default = "App::default_kill_signal")]
+    pub kill_signal: String,
+    /// After so long its whole tree is killed.
+    #[serde(default = "App::default_kill_timeout")]
+    pub kill_timeout: u64,
+    /// Whether what it has started ends with it.
+    #[serde(default = "yes")]
+    pub treekill: bool,
+    /// Whether it is asked to end by the message `shutdown` instead of a signal.
+    #[serde(default)]
+    pub shutdown_with_message: bool,
+    /// Whether it says itself when it is ready.
+    #[serde(default)]
+    pub wait_ready: bool,
+    /// How long that may take.
+    #[serde(default = "App::default_listen_timeout")]
+    pub listen_timeout: u64,
+    /// Where its output goes; nothing for `logs/<name>-out.log`.
+    #[serde(default)]
+    pub out_file: Option<String>,
+    /// Where its errors go; nothing for `logs/<name>-error.log`.
+    #[serde(default)]
+    pub error_file: Option<String>,
+    /// Where both go besides.
+    #[serde(default)]
+    pub log_file: Option<String>,
+    /// Whether instances share the files.
+    #[serde(default)]
+    pub merge_logs: bool,
+    /// What a line looks like.
+    #[serde(default = "App::default_log_format")]
+    pub log_format: LogFormat,
+    /// How times are written in front of lines, in the signs of moment.js; nothing for ISO 8601.
+    #[serde(default)]
+    pub log_date_format: Option<String>,
+    /// A log file of so many bytes is set aside.
+    #[serde(default = "App::default_max_size")]
+    pub max_size: u64,
+    /// So many files that were set aside are kept for each stream.
+    #[serde(default = "App::default_retain")]
+    pub retain: u32,
+    /// Whether they are compressed.
+    #[serde(default = "yes")]
+    pub compress: bool,
+    /// Bytes that an instance with all that it has started may use; 0 for no limit.
+    #[serde(default)]
+    pub max_memory: u64,
+    /// The user that it runs as, by number or name.
+    #[serde(default)]
+    pub uid: Option<String>,
+    /// The group that it runs as, by number or name.
+    #[serde(default)]
+    pub gid: Option<String>,
+    /// Sockets that it is given, such as `tcp:3000` or `unix:app.sock`.
+    #[serde(default)]
+    pub sockets: Vec<String>,
+    /// Options of the command `rcluster` for a cluster's primary.
+    #[serde(default)]
+    pub cluster_args: Vec<String>,
+    /// Whether a Node program gets a message channel.
+    #[serde(default = "yes")]
+    pub ipc: bool,
+    /// The number of each instance in listings, given by the daemon.
+    #[serde(default)]
+    pub ids: Vec<u64>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+const fn one() -> u32 {
+    1
+}
+
+impl App {
+    fn default_namespace() -> String {
+        "default".into()
+    }
+
+    fn default_instance_var() -> String {
+        "NODE_APP_INSTANCE".into()
+    }
+
+    const fn default_max_restarts() -> u32 {
+        16
+    }
+
+    fn default_kill_signal() -> String {
+        "SIGINT".into()
+    }
+
+    const fn default_kill_timeout() -> u64 {
+        1600
+    }
+
+    const fn default_listen_timeout() -> u64 {
+        3000
+    }
+
+    const fn default_log_format() -> LogFormat {
+        LogFormat::Raw
+    }
+
+    const fn default_max_size() -> u64 {
+        10 << 20
+    }
+
+    const fn default_retain() -> u32 {
+        10
+    }
+
+    /// Whether it makes sense, as far as that can be seen without running it. The error names the member, the rule and the value.
+    pub fn check(&self) -> Result<(), String> {
+        if self.name.is_empty() || self.name.contains('\0') {
+            return Err(format!("\"name\" must be a text that is not empty. Received {:?}", self.name));
+        }
+        if self.instances == 0 || self.instances > 1024 {
+            return Err(format!("\"instances\" must be a whole number from 1 to 1024. Received {}", self.instances));
+        }
+        if !self.cwd.starts_with('/') {
+            return Err(format!("\"cwd\" must be an absolute path. Received {:?}", self.cwd));
+        }
+        if self.kill_signal.parse::<nix::sys::signal::Signal>().is_err() {
+            return Err(format!("\"killSignal\" must be a signal such as SIGINT. Received {:?}", self.kill_signal));
+        }
+        let texts = self.args.iter().chain(&self.interpreter_args).chain([&self.script, &self.cwd]);
+        let names = self.env.iter().flat_map(|(name, value)| [name, value]);
+        if let Some(bad) = texts.chain(names).find(|text| text.contains('\0')) {
+            return Err(format!("no text may hold a zero byte. Received {bad:?}"));
+        }
+        Ok(())
+    }
+
+    /// How many processes its keeper starts: of a cluster the primary alone.
+    pub fn processes(&self) -> u32 {
+        if self.mode == Mode::Cluster { 1 } else { self.instances }
+    }
+
+    /// What names it in the file system.
+    pub fn key(&self) -> String {
+        key(&self.namespace, &self.name)
+    }
+}
+
+/// `<namespace>.<name>` with nothing in it that a path cannot have. Two different apps have different keys.
+pub fn key(namespace: &str, name: &str) -> String {
+    let mut key = String::new();
+    for (index, part) in [namespace, name].into_iter().enumerate() {
+        if index > 0 {
+            key.push('.');
+        }
+        for byte in part.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => key.push(char::from(byte)),
+                other => key.push_str(&format!("%{other:02x}")),
+            }
+        }
+    }
+    if key.len() > LONGEST_KEY {
+        let hash = fnv1a(key.as_bytes());
+        key.truncate(LONGEST_KEY - 17);
+        key.push_str(&format!("~{hash:016x}"));
+    }
+    key
+}
+
+/// The FNV-1a hash of 64 bits, the same on every machine and in every version.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_said_has_its_default() {
+        let app: App = serde_json::from_str(r#"{"name":"a","mode":"program","script":"a.js","cwd":"/"}"#).unwrap();
+        assert_eq!((app.instances, app.max_restarts, app.kill_timeout), (1, 16, 1600));
+        assert_eq!(app.namespace, "default");
+    }
+
+    #[test]
+    fn an_unknown_member_is_an_error() {
+        let text = r#"{"name":"a","mode":"program","script":"a.js","cwd":"/","instnces":2}"#;
+        assert!(serde_json::from_str::<App>(text).unwrap_err().to_string().contains("instnces"));
+    }
+
+    #[test]
+    fn keys_are_short_and_differ() {
+        let long = "x".repeat(300);
+        let longer = "x".repeat(301);
+        let keys = [
+            key("default", "app"),
+            key("default", "a/b"),
+            key("default", "a.b"),
+            key("default.a", "b"),
+            key("default", &long),
+            key("default", &longer),
+            key("", ".."),
+        ];
+        for (index, one) in keys.iter().enumerate() {
+            assert!(one.len() <= LONGEST_KEY && !one.contains('/'), "{one}");
+            assert!(keys[index + 1..].iter().all(|other| other != one), "{one}");
+        }
+        assert_eq!(keys[0], "default.app");
+    }
+}

@@ -1,0 +1,7 @@
+//! What the client, the daemon and keepers say to each other: an app, and what its processes are doing.
+
+mod app;
+mod status;
+
+pub use app::{App, LogFormat, Mode};
+pub use status::{Process, State, Status, Worker};

@@ -1,0 +1,97 @@
+//! What the processes of an app are doing.
+
+use serde::{Deserialize, Serialize};
+
+use super::Mode;
+
+/// The state of a process, in the words that users see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// Started, and not known to be ready.
+    #[serde(rename = "launching")]
+    Launching,
+    /// Ready.
+    #[serde(rename = "online")]
+    Online,
+    /// Asked to end.
+    #[serde(rename = "stopping")]
+    Stopping,
+    /// Not running, and nobody wants it to.
+    #[serde(rename = "stopped")]
+    Stopped,
+    /// It has ended and is started again after a while.
+    #[serde(rename = "waiting restart")]
+    Waiting,
+    /// It has ended too often, or could not be started, and is given up.
+    #[serde(rename = "errored")]
+    Errored,
+}
+
+/// One process of an app.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Process {
+    /// Its number within the app, from 0.
+    pub instance: u32,
+    /// Its number in listings.
+    pub id: Option<u64>,
+    /// The process, while there is one.
+    pub pid: Option<i32>,
+    /// What it is doing.
+    pub state: State,
+    /// When it was started, in milliseconds since 1970.
+    pub started_at: Option<u64>,
+    /// How often it was started again.
+    pub restarts: u64,
+    /// How often in a row it ended too soon.
+    pub unstable_restarts: u32,
+    /// How it ended last.
+    pub exit_code: Option<i32>,
+    /// The signal that ended it last.
+    pub signal: Option<String>,
+    /// Why it is not running, when something went wrong.
+    pub last_error: Option<String>,
+    /// Bytes that it uses, with all that it has started.
+    #[serde(default)]
+    pub memory: u64,
+    /// Milliseconds of processor time that it has used, with all that it has started.
+    #[serde(default)]
+    pub cpu_time: u64,
+}
+
+/// A worker of a cluster, as its primary tells.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Worker {
+    /// Its place, from 0.
+    pub seat: u32,
+    /// The process, while there is one.
+    pub pid: Option<i32>,
+    /// What it is doing, in the words of `supervisor.status()`.
+    pub state: String,
+    /// When it was started, in milliseconds since 1970.
+    pub started_at: Option<u64>,
+    /// How often another one had to take its place.
+    pub restarts: u64,
+    /// Bytes that it uses, with all that it has started.
+    #[serde(default)]
+    pub memory: u64,
+}
+
+/// An app as its keeper sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Its name.
+    pub app: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Program or cluster.
+    pub mode: Mode,
+    /// The process of the keeper.
+    pub keeper: i32,
+    /// One for each instance; of a cluster the primary alone.
+    pub processes: Vec<Process>,
+    /// The workers of a cluster.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workers: Vec<Worker>,
+}

@@ -1,0 +1,110 @@
+//! The socket that programs tell their state to (sd_notify(3)): datagrams, with the sender's process and descriptors.
+
+use std::io::{self, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, UnixCredentials, bind, recvmsg,
+    setsockopt, socket, sockopt,
+};
+
+/// The longest datagram.
+const LONGEST: usize = 8192;
+/// The most descriptors of one (SCM_MAX_FD of unix(7)).
+const MOST_FDS: usize = 253;
+
+/// What a program has told.
+pub struct Told {
+    /// Lines of `NAME=value`.
+    pub text: String,
+    /// The process that told it, as the kernel knows it.
+    pub pid: i32,
+    /// Descriptors that came along.
+    pub fds: Vec<OwnedFd>,
+}
+
+/// Where programs tell their state.
+pub struct NotifySocket {
+    fd: OwnedFd,
+    name: String,
+}
+
+impl NotifySocket {
+    /// A new one, under a name that no file system has: programs that run as another user reach it, too. The kernel tells who
+    /// sends what.
+    pub fn open() -> io::Result<NotifySocket> {
+        static LAST: AtomicU32 = AtomicU32::new(0);
+        let name = format!("rcluster/notify/{}/{}", process::id(), LAST.fetch_add(1, Ordering::Relaxed));
+        let fd =
+            socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)?;
+        bind(fd.as_raw_fd(), &UnixAddr::new_abstract(name.as_bytes())?)?;
+        setsockopt(&fd, sockopt::PassCred, &true)?;
+        Ok(NotifySocket { fd, name: format!("@{name}") })
+    }
+
+    /// Its name as `NOTIFY_SOCKET` has it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The next that has been told.
+    pub fn next(&self) -> io::Result<Option<Told>> {
+        let mut bytes = [0; LONGEST];
+        let mut control = nix::cmsg_space!([std::os::fd::RawFd; MOST_FDS], UnixCredentials);
+        let mut slices = [IoSliceMut::new(&mut bytes)];
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+        let received = recvmsg::<()>(self.fd.as_raw_fd(), &mut slices, Some(&mut control), flags);
+        let (length, pid, fds) = match received {
+            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => return Ok(None),
+            Err(error) => return Err(error.into()),
+            Ok(message) => {
+                let (mut pid, mut fds) = (0, Vec::new());
+                for part in message.cmsgs()? {
+                    match part {
+                        ControlMessageOwned::ScmCredentials(who) => pid = who.pid(),
+                        ControlMessageOwned::ScmRights(numbers) => {
+                            for number in numbers {
+                                // SAFETY: the kernel has just installed it for this call alone.
+                                fds.push(unsafe { OwnedFd::from_raw_fd(number) });
+                            }
+                        }
+                        _ => {}
+                    }
+                }
+                (message.bytes, pid, fds)
+            }
+        };
+        Ok(Some(Told { text: String::from_utf8_lossy(&bytes[..length]).into_owned(), pid, fds }))
+    }
+}
+
+impl AsFd for NotifySocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::socket::{ControlMessage, sendmsg};
+    use std::io::IoSlice;
+
+    #[test]
+    fn what_is_told_comes_with_its_sender_and_its_descriptors() {
+        let socket_of_ours = NotifySocket::open().unwrap();
+        let sender = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        let address = UnixAddr::new_abstract(&socket_of_ours.name().as_bytes()[1..]).unwrap();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let fds = [file.as_raw_fd()];
+        let text = [IoSlice::new(b"FDSTORE=1\nFDNAME=x")];
+        sendmsg(sender.as_raw_fd(), &text, &[ControlMessage::ScmRights(&fds)], MsgFlags::empty(), Some(&address))
+            .unwrap();
+        let told = socket_of_ours.next().unwrap().unwrap();
+        assert_eq!((told.text.as_str(), told.fds.len()), ("FDSTORE=1\nFDNAME=x", 1));
+        assert_eq!(told.pid, i32::try_from(process::id()).unwrap());
+        assert!(socket_of_ours.next().unwrap().is_none());
+    }
+}

@@ -1,0 +1,16 @@
+//! The one door to the kernel: every `unsafe` block of the manager is below this folder.
+//!
+//! What a member must do: turn each failure into an [`std::io::Error`] on the spot, own each new descriptor on the very line of
+//! the call, close-on-exec, and say above each `unsafe` block why it holds.
+
+#![allow(unsafe_code)]
+
+pub mod datagram;
+pub mod poll;
+pub mod process;
+pub mod procfs;
+pub mod signals;
+pub mod socket;
+pub mod spawn;
+
+pub(crate) use nix::libc;

@@ -1,0 +1,81 @@
+//! This process, and processes that end.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, dup2_stderr, dup2_stdin, dup2_stdout, fork, setsid};
+
+use crate::keeper::life::End;
+
+/// Whatever our children leave behind becomes ours: see PR_SET_CHILD_SUBREAPER in prctl(2).
+pub fn adopt_orphans() -> io::Result<()> {
+    Ok(prctl::set_child_subreaper(true)?)
+}
+
+/// The next child that has ended, and how; `None` when no other has.
+pub fn next_ended() -> Option<(i32, End)> {
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(pid, code)) => return Some((pid.as_raw(), End::Code(code))),
+            Ok(WaitStatus::Signaled(pid, signal, _)) => return Some((pid.as_raw(), End::Signal(signal as i32))),
+            Err(Errno::EINTR) | Ok(WaitStatus::Stopped(..) | WaitStatus::Continued(_)) => {}
+            _ => return None,
+        }
+    }
+}
+
+/// Sends a signal, by its number. One that has gone already is no error.
+pub fn signal(pid: i32, number: i32) -> io::Result<()> {
+    // 0 and negative numbers mean groups, our own among them.
+    if pid <= 1 {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    let signal = Signal::try_from(number)?;
+    match kill(Pid::from_raw(pid), signal) {
+        Err(Errno::ESRCH) => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// What [`detach`] has become.
+pub enum Detached {
+    /// The process that goes on in the background, with no terminal and as nobody's child.
+    Background,
+    /// The process that was started.
+    Foreground,
+}
+
+/// Goes on in the background. Must be called while there is one thread only.
+pub fn detach() -> io::Result<Detached> {
+    // SAFETY: there is one thread, so that the child may do whatever the parent may.
+    match unsafe { fork() }? {
+        ForkResult::Parent { child } => {
+            // It ends at once, when it has started the other one.
+            while waitpid(child, None) == Err(Errno::EINTR) {}
+            return Ok(Detached::Foreground);
+        }
+        ForkResult::Child => {}
+    }
+    setsid()?;
+    // SAFETY: as above.
+    match unsafe { fork() }? {
+        ForkResult::Parent { .. } => std::process::exit(0),
+        ForkResult::Child => Ok(Detached::Background),
+    }
+}
+
+/// From now on what this process prints goes to the end of a file, and it reads nothing.
+pub fn redirect_output(path: &Path) -> io::Result<()> {
+    let log = File::options().append(true).create(true).mode(0o600).open(path)?;
+    let null = File::open("/dev/null")?;
+    dup2_stdin(null)?;
+    dup2_stdout(&log)?;
+    dup2_stderr(&log)?;
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! What the kernel says of processes (proc(5)).
+
+use std::fs;
+
+use nix::unistd::{SysconfVar, sysconf};
+
+/// A process as `/proc/<pid>/stat` has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Its number.
+    pub pid: i32,
+    /// Who started it, or has inherited it.
+    pub parent: i32,
+    /// Its session.
+    pub session: i32,
+    /// Whether it has ended and nobody has asked how.
+    pub is_zombie: bool,
+    /// Clock ticks of processor time.
+    pub cpu_ticks: u64,
+    /// Clock ticks since the machine was started when it was: with the number it names a process for ever.
+    pub start: u64,
+    /// Pages of memory.
+    pub resident: u64,
+}
+
+/// What is known of a process; `None` when it has gone.
+pub fn stat(pid: i32) -> Option<Stat> {
+    parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn parse(pid: i32, text: &str) -> Option<Stat> {
+    // The second field is the name, in parentheses, and may hold anything.
+    let rest = text.get(text.rfind(')')? + 2..)?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+    Some(Stat {
+        pid,
+        parent: fields.get(1)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
+        is_zombie: matches!(*fields.first()?, "Z" | "X"),
+        cpu_ticks: number(11)? + number(12)?,
+        start: number(19)?,
+        resident: number(21)?,
+    })
+}
+
+/// All processes.
+pub fn all() -> Vec<Stat> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries.flatten().filter_map(|entry| stat(entry.file_name().to_str()?.parse().ok()?)).collect()
+}
+
+/// Bytes of memory of so many pages.
+pub fn bytes(pages: u64) -> u64 {
+    pages.saturating_mul(system_number(SysconfVar::PAGE_SIZE).unwrap_or(4096))
+}
+
+/// Milliseconds of so many clock ticks.
+pub fn milliseconds(ticks: u64) -> u64 {
+    ticks.saturating_mul(1000) / system_number(SysconfVar::CLK_TCK).unwrap_or(100)
+}
+
+fn system_number(name: SysconfVar) -> Option<u64> {
+    sysconf(name).ok().flatten().and_then(|number| u64::try_from(number).ok()).filter(|number| *number > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_there() {
+        let pid = i32::try_from(std::process::id()).unwrap();
+        let stat = stat(pid).unwrap();
+        assert!(stat.parent > 0 && stat.start > 0 && stat.resident > 0 && !stat.is_zombie);
+        assert!(all().iter().any(|one| one.pid == pid));
+    }
+
+    #[test]
+    fn a_name_may_hold_anything() {
+        let text = "12 (a) b (c)) S 1 12 12 0 -1 4194560 1 0 0 0 5 6 0 0 20 0 1 0 777 1000 42 0";
+        let stat = parse(12, text).unwrap();
+        assert_eq!((stat.parent, stat.cpu_ticks, stat.start, stat.resident), (1, 11, 777, 42));
+    }
+}

@@ -1,0 +1,43 @@
+//! Signals as something to read.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+/// Signals that this process gets by reading them.
+pub struct Signals {
+    fd: SignalFd,
+}
+
+impl Signals {
+    /// Blocks these signals and opens what they are read from. The processes that are started must have them unblocked again
+    /// ([`super::spawn`] does).
+    pub fn open(signals: &[Signal]) -> io::Result<Signals> {
+        let mut set = SigSet::empty();
+        for signal in signals {
+            set.add(*signal);
+        }
+        set.thread_block()?;
+        Ok(Signals { fd: SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)? })
+    }
+
+    /// The next one that has come.
+    pub fn next(&self) -> Option<Signal> {
+        loop {
+            match self.fd.read_signal() {
+                Ok(Some(info)) => return Signal::try_from(info.ssi_signo as i32).ok(),
+                Err(Errno::EINTR) => {}
+                Ok(None) | Err(_) => return None,
+            }
+        }
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

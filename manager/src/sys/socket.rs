@@ -1,0 +1,150 @@
+//! Sockets that this user's processes talk over, and those that programs are given.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::{fs, process};
+
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, UnixAddr, bind, getsockopt, listen, setsockopt,
+    socket, socketpair, sockopt,
+};
+
+const FLAGS: SockFlag = SockFlag::SOCK_CLOEXEC.union(SockFlag::SOCK_NONBLOCK);
+
+/// How many connections may wait for a program that is not there.
+const BACKLOG: i32 = 511;
+
+/// A socket at `path` that only this user may connect to. One that nobody listens on any more is replaced: bound under another
+/// name, closed to others, then given its name, so that nobody ever finds it half made.
+pub fn listen_private(path: &Path) -> io::Result<UnixListener> {
+    let temporary = path.with_extension(format!("{}", process::id()));
+    let _ = fs::remove_file(&temporary);
+    let listener = UnixListener::bind(&temporary)?;
+    fs::set_permissions(&temporary, fs::Permissions::from_mode(0o600))?;
+    fs::rename(&temporary, path)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Whether the process at the other end belongs to this user, or to root.
+pub fn is_ours(stream: &UnixStream) -> bool {
+    let me = nix::unistd::geteuid().as_raw();
+    getsockopt(stream, sockopt::PeerCredentials).is_ok_and(|peer| peer.uid() == me || peer.uid() == 0)
+}
+
+/// Two connected stream sockets: ours does not block.
+pub fn channel() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
+    super::spawn::set_nonblocking(&ours)?;
+    Ok((ours, theirs))
+}
+
+/// A listening socket for programs: `tcp:3000`, `tcp:127.0.0.1:3000`, `tcp:[::1]:3000`, `udp:…` or `unix:/path`. A relative path
+/// is one below `cwd`.
+pub fn open_for_programs(name: &str, cwd: &Path) -> io::Result<OwnedFd> {
+    let invalid = || {
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("\"{name}\" is no socket such as tcp:3000 or unix:app.sock"),
+        )
+    };
+    let (kind, address) = name.split_once(':').ok_or_else(invalid)?;
+    match kind {
+        "tcp" => internet(address, SockType::Stream, invalid),
+        "udp" => internet(address, SockType::Datagram, invalid),
+        "unix" if !address.is_empty() => unix(&cwd.join(address)),
+        _ => Err(invalid()),
+    }
+}
+
+fn internet(address: &str, kind: SockType, invalid: impl Fn() -> io::Error) -> io::Result<OwnedFd> {
+    if let Ok(port) = address.parse::<u16>() {
+        // All addresses of both families; a system without IPv6 has one of them.
+        let all = [
+            SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, port)),
+            SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, port)),
+        ];
+        return match bind_internet(all[0], kind) {
+            Err(error) if error.raw_os_error() == Some(super::libc::EAFNOSUPPORT) => bind_internet(all[1], kind),
+            other => other,
+        };
+    }
+    let address = address.to_socket_addrs().map_err(|_| invalid())?.next().ok_or_else(invalid)?;
+    bind_internet(address, kind)
+}
+
+fn bind_internet(address: SocketAddr, kind: SockType) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let fd = socket(family, kind, FLAGS, None)?;
+    if kind == SockType::Stream {
+        setsockopt(&fd, sockopt::ReuseAddr, &true)?;
+    }
+    if address.is_ipv6() {
+        setsockopt(&fd, sockopt::Ipv6V6Only, &false)?;
+    }
+    bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
+    if kind == SockType::Stream {
+        listen(&fd, Backlog::new(BACKLOG)?)?;
+    }
+    Ok(fd)
+}
+
+fn unix(path: &Path) -> io::Result<OwnedFd> {
+    let fd = socket(AddressFamily::Unix, SockType::Stream, FLAGS, None)?;
+    let address = UnixAddr::new(path)?;
+    match bind(fd.as_raw_fd(), &address) {
+        Err(nix::errno::Errno::EADDRINUSE) if is_abandoned(path) => {
+            fs::remove_file(path)?;
+            bind(fd.as_raw_fd(), &address)?;
+        }
+        other => other?,
+    }
+    listen(&fd, Backlog::new(BACKLOG)?)?;
+    Ok(fd)
+}
+
+/// Whether `path` is a socket that nobody listens on.
+fn is_abandoned(path: &Path) -> bool {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|data| data.file_type().is_socket());
+    is_socket && UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_have_the_names_that_users_write() {
+        let folder = std::env::temp_dir().join(format!("rclusterd-{}", process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        for name in ["tcp:0", "tcp:127.0.0.1:0", "udp:127.0.0.1:0", "unix:a.sock"] {
+            let fd = open_for_programs(name, &folder).unwrap();
+            assert_eq!(getsockopt(&fd, sockopt::AcceptConn).unwrap(), !name.starts_with("udp"), "{name}");
+        }
+        // One that was left behind is replaced, one that is in use is not.
+        let kept = open_for_programs("unix:a.sock", &folder).unwrap();
+        let taken = open_for_programs("unix:a.sock", &folder).unwrap_err();
+        assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
+        drop(kept);
+        for name in ["3000", "tcp", "tcp:x", "unix:", "http:80"] {
+            assert_eq!(open_for_programs(name, &folder).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{name}");
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_private_socket_is_for_its_user_alone() {
+        let path = std::env::temp_dir().join(format!("rclusterd-private-{}.sock", process::id()));
+        let listener = listen_private(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let again = listen_private(&path).unwrap();
+        let _client = UnixStream::connect(&path).unwrap();
+        assert!(is_ours(&again.accept().unwrap().0));
+        drop(listener);
+        fs::remove_file(&path).unwrap();
+    }
+}

@@ -1,0 +1,299 @@
+//! Starting a program, with exactly the descriptors, the environment and the user that it is to have.
+//!
+//! The standard library's `Command` can neither give a program its own number in `LISTEN_PID` nor put descriptors where they belong without
+//! an unsafe hook, so this is fork(2) and execve(2). Everything that needs memory is made before the fork.
+
+use std::ffi::{CString, NulError, OsStr};
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::fcntl::OFlag;
+use nix::unistd::{ForkResult, fork, pipe2};
+
+use super::libc;
+
+/// The first descriptor behind the standard streams.
+const FIRST: RawFd = 3;
+
+/// Whom a program runs as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Its number.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// All groups that it is in.
+    pub groups: Vec<u32>,
+}
+
+/// A program that is to be started.
+pub struct Program<'a> {
+    /// The file.
+    pub file: &'a Path,
+    /// Its arguments, with its own name first.
+    pub args: Vec<&'a OsStr>,
+    /// Its environment: `NAME=value`.
+    pub env: Vec<String>,
+    /// The folder that it starts in.
+    pub cwd: &'a Path,
+    /// Standard input, output and error.
+    pub stdio: [BorrowedFd<'a>; 3],
+    /// What it finds behind them, from number 3 on.
+    pub fds: Vec<BorrowedFd<'a>>,
+    /// Whether those are listening sockets that it is told of by `LISTEN_PID`.
+    pub tell_pid: bool,
+    /// Whom it runs as, if not as we do.
+    pub user: Option<User>,
+}
+
+/// What of a start has failed.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// There is no such folder, or it must not be entered.
+    Cwd,
+    /// It must not run as this user.
+    User,
+    /// It cannot be run.
+    Exec,
+    /// The system has no room for it.
+    Start,
+}
+
+/// Bytes of the variable that holds a process's own number.
+const LISTEN_PID: &[u8] = b"LISTEN_PID=";
+
+/// Starts it in a session of its own. Returns its process when it runs, or what has failed.
+pub fn spawn(program: &Program) -> Result<i32, (Failed, io::Error)> {
+    let start = |error: io::Error| (Failed::Start, error);
+    let prepared = Prepared::new(program).map_err(|_| start(io::Error::from(io::ErrorKind::InvalidInput)))?;
+    let (report, reported) = pipe2(OFlag::O_CLOEXEC).map_err(|errno| start(errno.into()))?;
+    // SAFETY: the child calls nothing but what may be called between fork and exec (signal-safety(7)), and touches only memory
+    // that was made before.
+    match unsafe { fork() }.map_err(|errno| start(errno.into()))? {
+        ForkResult::Child => {
+            // SAFETY: this is the child, and `prepared` is complete.
+            let (failed, errno) = unsafe { prepared.become_it(reported.as_raw_fd()) };
+            let text = [failed, errno as u8, (errno >> 8) as u8];
+            // SAFETY: the buffer is of this frame; `_exit` runs nothing of ours.
+            unsafe {
+                libc::write(reported.as_raw_fd(), text.as_ptr().cast(), text.len());
+                libc::_exit(127)
+            }
+        }
+        ForkResult::Parent { child } => {
+            drop(reported);
+            let mut text = [0; 3];
+            let count = std::fs::File::from(report).read(&mut text).unwrap_or(0);
+            if count < text.len() {
+                return Ok(child.as_raw());
+            }
+            while nix::sys::wait::waitpid(child, None) == Err(nix::errno::Errno::EINTR) {}
+            let failed = match text[0] {
+                1 => Failed::Cwd,
+                2 => Failed::User,
+                3 => Failed::Exec,
+                _ => Failed::Start,
+            };
+            Err((failed, io::Error::from_raw_os_error(i32::from(text[1]) | i32::from(text[2]) << 8)))
+        }
+    }
+}
+
+/// All that the child needs, as C wants it.
+struct Prepared {
+    file: CString,
+    cwd: CString,
+    _args: Vec<CString>,
+    _env: Vec<CString>,
+    argv: Vec<*const libc::c_char>,
+    envp: Vec<*const libc::c_char>,
+    /// Where the child writes its own number.
+    listen_pid: Option<Box<[u8; 32]>>,
+    fds: Vec<RawFd>,
+    user: Option<User>,
+}
+
+impl Prepared {
+    fn new(program: &Program) -> Result<Prepared, NulError> {
+        let c = |text: &OsStr| CString::new(text.as_bytes());
+        let args = program.args.iter().map(|arg| c(arg)).collect::<Result<Vec<_>, _>>()?;
+        let env = program.env.iter().map(|entry| CString::new(entry.as_bytes())).collect::<Result<Vec<_>, _>>()?;
+        let listen_pid = program.tell_pid.then(|| {
+            let mut entry = Box::new([0; 32]);
+            entry[..LISTEN_PID.len()].copy_from_slice(LISTEN_PID);
+            entry
+        });
+        let ends = |list: &[CString]| list.iter().map(|entry| entry.as_ptr()).collect::<Vec<_>>();
+        let mut argv = ends(&args);
+        argv.push(std::ptr::null());
+        let mut envp = ends(&env);
+        envp.extend(listen_pid.iter().map(|entry| entry.as_ptr().cast()));
+        envp.push(std::ptr::null());
+        let fds = program.stdio.iter().chain(&program.fds).map(AsRawFd::as_raw_fd).collect();
+        let (file, cwd) = (c(program.file.as_os_str())?, c(program.cwd.as_os_str())?);
+        Ok(Prepared { file, cwd, _args: args, _env: env, argv, envp, listen_pid, fds, user: program.user.clone() })
+    }
+
+    /// Turns this process into the program. Returns only when that fails: what has failed, and the errno.
+    ///
+    /// # Safety
+    /// Only to be called in a child that has just been forked.
+    unsafe fn become_it(mut self, report: RawFd) -> (u8, i32) {
+        let errno = || io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
+        // SAFETY: plain system calls on numbers and on memory that `self` owns.
+        unsafe {
+            libc::setsid();
+            if !self.place_descriptors(report) {
+                return (0, errno());
+            }
+            self.reset_signals();
+            if let Some(user) = &self.user {
+                let groups = libc::setgroups(user.groups.len(), user.groups.as_ptr());
+                if groups != 0 || libc::setgid(user.gid) != 0 || libc::setuid(user.uid) != 0 {
+                    return (2, errno());
+                }
+            }
+            if libc::chdir(self.cwd.as_ptr()) != 0 {
+                return (1, errno());
+            }
+            if let Some(entry) = &mut self.listen_pid {
+                write_number(&mut entry[LISTEN_PID.len()..], libc::getpid().unsigned_abs());
+            }
+            libc::execve(self.file.as_ptr(), self.argv.as_ptr(), self.envp.as_ptr());
+            (3, errno())
+        }
+    }
+
+    /// # Safety
+    /// As [`Prepared::become_it`].
+    unsafe fn place_descriptors(&mut self, report: RawFd) -> bool {
+        // Above all places first, so that none is overwritten before it is in its own.
+        let above = FIRST + self.fds.len() as RawFd + 1;
+        // SAFETY: system calls on numbers; a failure ends the child.
+        unsafe {
+            for fd in &mut self.fds {
+                *fd = libc::fcntl(*fd, libc::F_DUPFD_CLOEXEC, above.max(report + 1));
+                if *fd < 0 {
+                    return false;
+                }
+            }
+            let last = self.fds.len() as RawFd - 1;
+            if report <= last {
+                // It is in the way: unlikely, as ours are above.
+                return false;
+            }
+            self.fds.iter().enumerate().all(|(place, fd)| libc::dup2(*fd, place as RawFd) >= 0)
+        }
+    }
+
+    /// # Safety
+    /// As [`Prepared::become_it`].
+    unsafe fn reset_signals(&self) {
+        // SAFETY: the set is initialised by sigemptyset; handlers are set to their defaults.
+        unsafe {
+            for signal in [libc::SIGPIPE, libc::SIGHUP, libc::SIGINT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2] {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+            libc::sigemptyset(none.as_mut_ptr());
+            libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
+        }
+    }
+}
+
+/// Writes a number in decimal, and a zero byte. Allocates nothing.
+fn write_number(out: &mut [u8], mut number: u32) {
+    let mut digits = [0; 10];
+    let mut count = 0;
+    while number > 0 || count == 0 {
+        digits[count] = b'0' + (number % 10) as u8;
+        number /= 10;
+        count += 1;
+    }
+    for (place, digit) in out.iter_mut().zip(digits[..count].iter().rev()) {
+        *place = *digit;
+    }
+    if let Some(end) = out.get_mut(count) {
+        *end = 0;
+    }
+}
+
+/// A pipe: its end to read from, which does not block, and its end to write to.
+pub fn output_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
+    set_nonblocking(&read)?;
+    Ok((read, write))
+}
+
+/// A pipe: its end to read from, and its end to write to, which does not block.
+pub fn input_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
+    set_nonblocking(&write)?;
+    Ok((read, write))
+}
+
+/// Reading and writing never wait.
+pub fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
+    let flags = OFlag::from_bits_truncate(nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_GETFL)?);
+    nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    fn output_of(
+        script: &str,
+        extra: &[std::fs::File],
+        change: impl FnOnce(&mut Program),
+    ) -> Result<String, (Failed, io::Error)> {
+        let (read, write) = pipe2(OFlag::O_CLOEXEC).unwrap();
+        let null = std::fs::File::options().read(true).write(true).open("/dev/null").unwrap();
+        let mut program = Program {
+            file: Path::new("/bin/sh"),
+            args: vec![OsStr::new("sh"), OsStr::new("-c"), OsStr::new(script)],
+            env: vec!["A=b".into()],
+            cwd: Path::new("/"),
+            stdio: [null.as_fd(), write.as_fd(), null.as_fd()],
+            fds: extra.iter().map(AsFd::as_fd).collect(),
+            tell_pid: false,
+            user: None,
+        };
+        change(&mut program);
+        let pid = spawn(&program)?;
+        drop(program);
+        drop(write);
+        let mut text = String::new();
+        std::fs::File::from(read).read_to_string(&mut text).unwrap();
+        nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None).unwrap();
+        Ok(text)
+    }
+
+    #[test]
+    fn a_program_gets_its_environment_folder_and_descriptors() {
+        let extra = [std::fs::File::open("/dev/zero").unwrap()];
+        let script = "echo $A; pwd; readlink /proc/$$/fd/3; test $LISTEN_PID = $$ && echo mine";
+        let text = output_of(script, &extra, |program| program.tell_pid = true);
+        assert_eq!(text.unwrap(), "b\n/\n/dev/zero\nmine\n");
+    }
+
+    #[test]
+    fn what_fails_is_told() {
+        let (failed, error) = output_of("", &[], |program| program.file = Path::new("/nowhere/at/all")).unwrap_err();
+        assert_eq!((failed, error.kind()), (Failed::Exec, io::ErrorKind::NotFound));
+        let (failed, _) = output_of("", &[], |program| program.cwd = Path::new("/nowhere")).unwrap_err();
+        assert_eq!(failed, Failed::Cwd);
+    }
+
+    #[test]
+    fn nothing_else_of_ours_is_open_in_it() {
+        let _kept = std::fs::File::open("/dev/zero").unwrap();
+        let text = output_of("exec ls /proc/self/fd", &[], |_| {}).unwrap();
+        // The fourth is the folder that is being listed.
+        assert_eq!(text, "0\n1\n2\n3\n");
+    }
+}
