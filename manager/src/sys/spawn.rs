@@ -184,6 +184,13 @@ impl Prepared {
                 // It is in the way: unlikely, as ours are above.
                 return false;
             }
+            // What we have inherited ourselves, from a shell for example, is not meant for it. An older kernel cannot.
+            libc::syscall(
+                libc::SYS_close_range,
+                self.fds.len() as libc::c_uint,
+                libc::c_uint::MAX,
+                libc::CLOSE_RANGE_CLOEXEC,
+            );
             self.fds.iter().enumerate().all(|(place, fd)| libc::dup2(*fd, place as RawFd) >= 0)
         }
     }
