@@ -49,7 +49,7 @@ impl Wire {
         if !self.open {
             return;
         }
-        let before = descriptors::lowest_free();
+        let before = descriptors::count();
         match self.inbox.read(self.far.as_fd()) {
             Ok(Read::Bytes { .. }) => {}
             Ok(_) => return,
@@ -72,7 +72,7 @@ impl Wire {
 }
 
 pub fn run(data: &[u8]) {
-    let before = descriptors::lowest_free();
+    let before = descriptors::count();
     let mut input = Input::new(data);
     let (near, far) = socket::stream_pair().expect("two sockets");
     let mut wire = Wire { near, far, inbox: Inbox::default(), expected: Expected::default(), honest: true, open: true };

@@ -87,7 +87,7 @@ pub fn check(delivery: Delivery, expected: &mut Expected) {
 }
 
 pub fn run(data: &[u8]) {
-    let before = descriptors::lowest_free();
+    let before = descriptors::count();
     let mut input = Input::new(data);
     {
         let (near, far) = socket::stream_pair().expect("two sockets");

@@ -36,7 +36,7 @@ fn raw(queue: &OwnedFd, input: &mut Input) -> bool {
 }
 
 pub fn run(data: &[u8]) {
-    let before = descriptors::lowest_free();
+    let before = descriptors::count();
     let mut input = Input::new(data);
     {
         let (primary, worker) = socket::packet_pair().expect("two sockets");

@@ -254,6 +254,11 @@ impl Listener {
         self.has_member(worker) && self.policy.may_move() && (0..self.members.len()).any(can)
     }
 
+    /// Whether this worker is the only one that could serve now what came to it here.
+    pub fn serves_alone(&self, worker: usize, workers: &Workers, now: u64) -> bool {
+        self.has_member(worker) && !self.can_serve_instead(worker, workers, now)
+    }
+
     /// A connection that was given to this worker is about to come back, as it was too busy to take it.
     pub fn was_not_taken(&mut self, worker: usize) {
         if let Some(index) = self.members.iter().position(|member| member.worker == worker) {

@@ -19,6 +19,7 @@ use nix::sys::socket::{MsgFlags, recv};
 
 use super::WorkerEnds;
 use super::core::Core;
+use super::lookout::STUCK_AFTER;
 use crate::board::Board;
 use crate::connection_queue::{self, Batch, Connection, MAX_BATCH, Notice};
 use crate::policy;
@@ -34,7 +35,8 @@ const MOST_TURNS: usize = 400;
 
 /// So often, at the end, every worker takes what there is and some time passes.
 const ROUNDS: usize = 200;
-const ROUND: Duration = Duration::from_millis(60);
+/// Longer than a worker may leave something waiting, as long as that is in tests.
+const ROUND: Duration = STUCK_AFTER.saturating_mul(3);
 
 /// The calls that are made to fail.
 pub const CALLS: [&str; 9] =
@@ -230,6 +232,12 @@ impl World {
         self.workers.iter().map(|worker| worker.taken.len()).sum()
     }
 
+    /// How many connections of that listener this worker has.
+    #[cfg(test)]
+    pub fn taken_of(&self, worker: usize, listener: usize) -> usize {
+        self.workers[worker].taken.iter().filter(|(client, _)| self.listener_of[client] == listener).count()
+    }
+
     /// Those that the acceptor has given up are killed by whoever is told.
     fn kill_given_up(&mut self) {
         let given_up = std::mem::take(&mut *self.given_up.lock().unwrap());
@@ -404,6 +412,11 @@ pub fn run(bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_only_a_slow_worker_serves_reaches_it_though_another_is_idle() {
+        run(include_bytes!("../../fuzz/corpus/acceptor/given-back"));
+    }
 
     #[test]
     fn whatever_happens_no_connection_is_lost_or_given_away_twice() {

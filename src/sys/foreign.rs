@@ -126,9 +126,18 @@ struct Closer {
     /// When the threads that are closing something began.
     closing: Vec<Option<Instant>>,
     idle: usize,
+    /// How many are being closed.
+    #[cfg(any(test, feature = "fuzzing"))]
+    in_hand: usize,
 }
 
-static CLOSER: Mutex<Closer> = Mutex::new(Closer { waiting: VecDeque::new(), closing: Vec::new(), idle: 0 });
+static CLOSER: Mutex<Closer> = Mutex::new(Closer {
+    waiting: VecDeque::new(),
+    closing: Vec::new(),
+    idle: 0,
+    #[cfg(any(test, feature = "fuzzing"))]
+    in_hand: 0,
+});
 static WORK: Condvar = Condvar::new();
 
 /// Closes it on another thread.
@@ -145,6 +154,13 @@ pub fn close(fd: OwnedFd) {
 /// How many descriptors wait to be closed. More than a few mean that somebody makes closing slow.
 pub fn waiting() -> usize {
     CLOSER.lock().waiting.len()
+}
+
+/// How many descriptors are not closed yet: those that wait, and those whose close has not returned.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn unclosed() -> usize {
+    let closer = CLOSER.lock();
+    closer.waiting.len() + closer.in_hand
 }
 
 /// Starts another thread when all are held up.
@@ -172,10 +188,18 @@ fn work(place: usize) {
             if let Some(began) = closer.closing.get_mut(place) {
                 *began = Some(Instant::now());
             }
+            #[cfg(any(test, feature = "fuzzing"))]
+            {
+                closer.in_hand += 1;
+            }
             drop(closer);
             socket::never_linger(fd.as_fd());
             drop(fd);
             closer = CLOSER.lock();
+            #[cfg(any(test, feature = "fuzzing"))]
+            {
+                closer.in_hand -= 1;
+            }
             continue;
         }
         closer.idle += 1;

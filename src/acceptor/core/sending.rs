@@ -106,12 +106,22 @@ impl Core {
             {
                 continue;
             }
-            let Some(worker) = self.workers.get_mut(place) else { continue };
             let known = self.homeless.len();
+            let Some(worker) = self.workers.get_mut(place) else { continue };
             take_back(worker, &mut self.homeless);
-            for Homeless { connection, .. } in &self.homeless[known..] {
-                if let Some(listener) = self.listeners.get_mut(&connection.listener) {
-                    listener.was_not_taken(place);
+            let taken_back = self.homeless.split_off(known);
+            for homeless in taken_back {
+                let id = homeless.connection.listener;
+                match self.listeners.get_mut(&id) {
+                    // What only this one serves is sent to it again at once, so that the end of its turn finds it there.
+                    Some(listener) if listener.serves_alone(place, &self.workers, now) => {
+                        enqueue(&mut self.workers, &mut self.dirty, place, homeless.connection);
+                    }
+                    Some(listener) => {
+                        listener.was_not_taken(place);
+                        self.homeless.push(homeless);
+                    }
+                    None => {}
                 }
             }
         }

@@ -33,3 +33,30 @@ fn slow_workers_are_not_stuck_ones() {
         }
     }
 }
+
+#[test]
+fn what_only_a_slow_worker_serves_reaches_it_among_what_others_take() {
+    for policy in [2, 3, 4] {
+        let mut world = World::new(policy);
+        for worker in 0..2 {
+            assert_eq!(world.add_worker(), Some(worker));
+            world.add_member(worker, 0);
+        }
+        // The other one serves the first listener only, and all of its turns are short.
+        let slow = 1;
+        world.add_member(slow, 1);
+        (0..3).for_each(|_| world.connect(1));
+        for _ in 0..12 {
+            (0..2).for_each(|_| world.connect(0));
+            world.turn();
+            for _ in 0..100 {
+                world.pass(STUCK_AFTER / 10);
+                world.take(0, 9);
+                world.turn();
+            }
+            world.take(slow, 9);
+            world.turn();
+        }
+        assert_eq!(world.taken_of(slow, 1), 3, "policy {policy}");
+    }
+}
