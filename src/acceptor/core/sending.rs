@@ -114,7 +114,7 @@ impl Core {
                 let id = homeless.connection.listener;
                 match self.listeners.get_mut(&id) {
                     // What only this one serves is sent to it again at once, so that the end of its turn finds it there.
-                    Some(listener) if listener.serves_alone(place, &self.workers, now) => {
+                    Some(listener) if !one_by_one && listener.serves_alone(place, &self.workers, now) => {
                         enqueue(&mut self.workers, &mut self.dirty, place, homeless.connection);
                     }
                     Some(listener) => {
