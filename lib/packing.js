@@ -95,10 +95,11 @@ const MOST_TEXT = 2 ** 28;
 const { defineProperty, getOwnPropertyDescriptor, getPrototypeOf, keys } = Object;
 
 /**
- * Takes long texts out of a plain object, of which nothing can notice that it is looked at.
+ * Takes long texts out of a plain object, of which nothing can notice that it is looked at: getters are called once, in their
+ * turn, and what has no JSON form throws what it would throw without this.
  *
  * @param {any} message An object, or null.
- * @param {(value: any) => string | undefined} stringify
+ * @param {typeof JSON.stringify} stringify
  * @returns {{ json: string, texts: string[] } | undefined} The texts, and the JSON of `[their names, the rest]`; nothing when
  *   there are none.
  */
@@ -109,26 +110,43 @@ function takeApart(message, stringify) {
   if (properties.length > MOST_PROPERTIES) return undefined;
   /** @type {any} */
   const rest = {};
+  let mayCopy = true;
+  // Each by itself: where old libraries give arrays a `toJSON`, that is not for ours.
   const names = [];
+  const taken = new Set();
   const texts = [];
   for (const name of properties) {
     const descriptor = getOwnPropertyDescriptor(message, name);
     // A getter is left to `stringify`, which calls it in its turn.
     if (!descriptor || descriptor.get || descriptor.set) return undefined;
-    if (typeof descriptor.value === 'string' && descriptor.value.length >= LONG_TEXT) {
+    const { value } = descriptor;
+    if (typeof value === 'string' && value.length >= LONG_TEXT) {
       names.push(stringify(name));
-      texts.push(descriptor.value);
+      taken.add(name);
+      texts.push(value);
       descriptor.value = '';
+    } else if (typeof value === 'bigint' || (typeof value === 'object' && value !== null)) {
+      mayCopy &&= require('./plain.js').isPlain(value);
     }
     defineProperty(rest, name, descriptor);
   }
   if (texts.length === 0 || texts.length > MOST_TEXTS || !canTravelBeside(texts)) return undefined;
-  try {
-    return { json: `[[${names.join()}],${stringify(rest)}]`, texts };
-  } catch {
-    // Without texts taken out the error says the same as Node's.
-    return undefined;
-  }
+  // Functions of the program may be called, and may throw, or the message may be part of itself: then it is gone through once, in place.
+  const json = mayCopy ? stringify(rest) : stringify(message, without(message, taken));
+  return { json: `[[${names.join()}],${json}]`, texts };
+}
+
+/**
+ * For `JSON.stringify`: leaves the texts of these names empty.
+ *
+ * @param {object} message
+ * @param {Set<string>} taken
+ * @returns {(this: any, name: string, value: unknown) => unknown}
+ */
+function without(message, taken) {
+  return function replacer(name, value) {
+    return this === message && taken.has(name) ? '' : value;
+  };
 }
 
 /**
