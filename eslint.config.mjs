@@ -2,7 +2,7 @@ import js from '@eslint/js';
 import globals from 'globals';
 
 export default [
-  { ignores: ['**/target/', 'native/', '.cache/', 'coverage/', 'bench/results/'] },
+  { ignores: ['**/target/', 'native/', 'bundle/', '.cache/', 'coverage/', 'bench/results/'] },
   js.configs.recommended,
   {
     languageOptions: { ecmaVersion: 2023, sourceType: 'commonjs', globals: globals.node },

@@ -89,9 +89,10 @@ test('the tarball has what an install needs, and nothing else', () => {
   expect(files).toEqual(expect.arrayContaining([
     'package.json', 'index.js', 'index.mjs', 'index.d.ts', 'index.d.mts', 'LICENSE', 'README.md', 'CHANGELOG.md',
     'Cargo.toml', 'Cargo.lock', 'build.rs', 'src/lib.rs', 'lib/binary-name.js', 'scripts/install.js',
+    'bundle/preload.js', 'bundle/preload_alone.js', 'bundle/later.js', 'bundle/sources.json',
     `native/${binaryName()}`,
   ]));
-  const allowed = /^(package\.json|index\.(js|mjs|d\.ts|d\.mts)|LICENSE|README\.md|CHANGELOG\.md|Cargo\.(toml|lock)|build\.rs|(lib|bin|manager|native|src|scripts)\/.*)$/;
+  const allowed = /^(package\.json|index\.(js|mjs|d\.ts|d\.mts)|LICENSE|README\.md|CHANGELOG\.md|Cargo\.(toml|lock)|build\.rs|(lib|bundle|bin|manager|native|src|scripts)\/.*)$/;
   expect(files.filter((file) => !allowed.test(file))).toEqual([]);
   expect(files.filter((file) => file.startsWith('native/')).sort()).toEqual([`native/${binaryName()}`, `native/${path.basename(executable())}`]);
 });

@@ -205,7 +205,7 @@ test('a worker is started, and sees itself, exactly as with the built-in', async
         title: process.title,
         scenario: TEST_SCENARIO.length > 0,
         main: require.main?.filename,
-        modules: Object.keys(require.cache).filter((file) => !/rcluster|fixtures|[/]lib[/]|index.js|package.json/.test(file)),
+        modules: Object.keys(require.cache).filter((file) => !/rcluster|fixtures|[/](lib|bundle)[/]|index.js|package.json/.test(file)),
       });
       process.disconnect();
     },

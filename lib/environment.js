@@ -8,8 +8,6 @@
 const path = require('node:path');
 
 const PRELOAD = path.join(__dirname, 'preload.js');
-/** The same for a worker that may load no addons but ours. */
-const PRELOAD_ALONE = path.join(__dirname, 'preload_alone.js');
 /** The number of the inherited descriptor, a colon, and the file of the native part. */
 const WORKER = 'RCLUSTER_WORKER';
 /** With these Node would take a worker for one of its own. */
@@ -32,7 +30,16 @@ let inherited;
  * @param {string} file
  */
 const optionsFor = (file) => ({ quoted: `--require="${file.replace(/[\\"]/g, '\\$&')}"`, plain: `--require=${file}` });
-const PRELOADS = [optionsFor(PRELOAD), optionsFor(PRELOAD_ALONE)];
+
+/**
+ * The preload of a worker, and that of one that may load no addons but ours.
+ *
+ * @param {string} folder
+ */
+const preloadsIn = (folder) => ['preload.js', 'preload_alone.js'].map((name) => optionsFor(path.join(folder, name)));
+
+/** Of a worker: this very file comes from the folder that its preload is in. */
+const PRELOADS = preloadsIn(__dirname);
 
 /**
  * What a worker's process needs besides what its user gives it.
@@ -46,7 +53,7 @@ const PRELOADS = [optionsFor(PRELOAD), optionsFor(PRELOAD_ALONE)];
 function forWorker({ file, args, envPairs }, fd, binary, alone) {
   const pairs = envPairs.filter((pair) => !NOT_FOR_WORKERS.has(nameOf(pair)));
   pairs.push(`${WORKER}=${fd}:${binary}`);
-  const { plain, quoted } = PRELOADS[alone ? 1 : 0];
+  const { plain, quoted } = preloadsIn(workersFolder())[alone ? 1 : 0];
   const place = pairs.findIndex((pair) => nameOf(pair) === 'NODE_OPTIONS');
   const options = place < 0 ? '' : pairs[place].slice('NODE_OPTIONS='.length);
   if (options === '' && NODE.test(path.basename(file))) {
@@ -55,6 +62,10 @@ function forWorker({ file, args, envPairs }, fd, binary, alone) {
   pairs[place < 0 ? pairs.length : place] = `NODE_OPTIONS=${options === '' ? quoted : `${quoted} ${options}`}`;
   return { args, envPairs: pairs };
 }
+
+/** @type {string | undefined} */
+let folder;
+const workersFolder = () => (folder ??= require('./bundle.js').workersFolder());
 
 /** @param {string} pair */
 const nameOf = (pair) => pair.slice(0, pair.indexOf('='));

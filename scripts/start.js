@@ -7,12 +7,17 @@ const fs = require('node:fs');
 const Module = require('node:module');
 const path = require('node:path');
 const { buildNative, say } = require('./build-native.js');
+const { makeBundle } = require('./bundle.js');
 
-const example = path.join(__dirname, '..', 'examples', 'http.js');
+const root = path.join(__dirname, '..');
+const example = path.join(root, 'examples', 'http.js');
+/** The bundle is made with it; without one, workers load the files that it is made of. */
+const tool = path.join(root, 'node_modules', 'typescript');
 
 async function main() {
   if (!fs.existsSync(example)) throw new Error(`${example} is missing.`);
   await buildNative();
+  if (fs.existsSync(tool)) makeBundle();
   // `cluster` forks whatever argv[1] names, and `require.main` has to be the example: run it as Node would.
   process.argv[1] = example;
   Module.runMain();

@@ -6,6 +6,7 @@ const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { buildNative, say } = require('../build-native.js');
+const { makeBundle } = require('../bundle.js');
 const { root } = require('./sources.js');
 
 /** The libraries that the ecosystem tests run: apart from the tools, so that `npm install` stays lean. */
@@ -55,10 +56,11 @@ function installEcosystem() {
   installModules(ECOSYSTEM, 'the libraries of the ecosystem tests');
 }
 
-/** Installs the tools and builds the native part. */
+/** Installs the tools, builds the native part, and makes the bundle. */
 async function setUp() {
   installTools();
   await buildNative();
+  makeBundle();
 }
 
 module.exports = { installEcosystem, installTools, setUp };
