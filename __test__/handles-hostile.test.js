@@ -3,7 +3,7 @@
 // Handles of a worker that means no good, or has just been unlucky: they cost the primary nothing that it did not ask for.
 
 const { runScenario } = require('./helpers/scenario');
-const { SocketLists } = require('../lib/socket_lists.js');
+const { SocketLists } = require('../lib/handles/socket_lists.js');
 
 const OK = { code: 0, signal: null };
 

@@ -31,7 +31,17 @@ function apart(call, ...args) {
   new AsyncResource('RCLUSTERTICK').runInAsyncScope(call, undefined, ...args);
 }
 
-const contexts = { /** Whether a program has entered anything. */ entered: false, Context };
+/**
+ * Calls functions in the async context of now: the native part's calls have it by themselves where stores hang on async
+ * resources, but not where they are in frames (Node 24 and later).
+ *
+ * @returns {((call: (...args: any[]) => void, ...args: any[]) => void) | undefined} Nothing when that is not needed.
+ */
+function contextOfNow() {
+  return 'kResourceStore' in new AsyncLocalStorage() ? undefined : AsyncLocalStorage.snapshot();
+}
+
+const contexts = { /** Whether a program has entered anything. */ entered: false, Context, contextOfNow };
 
 /** Until it has been called once. */
 function watchEnterWith() {

@@ -64,7 +64,7 @@ const MESSAGES = Object.freeze({
   },
   adopt: { from: 'primary', fields: { key: 'key', left: 'number' }, descriptor: 'one' },
   own: { from: 'primary', fields: { listener: 'number', backlog: 'number' }, descriptor: 'one' },
-  // Sockets that were sent (socket_lists.js).
+  // Sockets that were sent (handles/socket_lists.js).
   'count-sockets': { from: 'both', fields: { key: 'key', question: 'number' }, answer: 'socket-answer' },
   'await-sockets': { from: 'both', fields: { key: 'key', question: 'number' }, answer: 'socket-answer' },
   'socket-answer': { from: 'both', fields: { question: 'number', answer: 'number' } },

@@ -6,7 +6,7 @@
 const diagnostics = require('node:diagnostics_channel');
 const net = require('node:net');
 
-const { detach } = require('./handles.js');
+const { detach } = require('./handles/handles.js');
 const { httpConnections } = require('./http_sockets.js');
 const { LastAnswers } = require('./last_answers.js');
 const { hasSentAll, isMovable, isWhole } = require('./movable.js');

@@ -4,7 +4,7 @@
 
 const EventEmitter = require('node:events');
 
-const { MessageChannel } = require('./channel.js');
+const { MessageChannel } = require('./channel/channel.js');
 const { MESSAGES } = require('./control.js');
 const { coded, errnoOf, malformed } = require('./errors.js');
 const { hears } = require('./heard.js');

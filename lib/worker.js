@@ -4,7 +4,7 @@
 
 const path = require('node:path');
 
-const { MessageChannel } = require('./channel.js');
+const { MessageChannel } = require('./channel/channel.js');
 const environment = require('./environment.js');
 const { load } = require('./native.js');
 const { NO_HANDLE, Servers } = require('./servers.js');

@@ -26,7 +26,7 @@ class Ties {
   heir;
   /** Gets what only a supervisor understands. @type {(message: any) => void} */
   onControl = () => {};
-  /** None if descriptors had run out. @type {import('../channel.js').MessageChannel | undefined} */
+  /** None if descriptors had run out. @type {import('../channel/channel.js').MessageChannel | undefined} */
   channel;
   /** @type {number | undefined} */
   #number;

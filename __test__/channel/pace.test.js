@@ -1,8 +1,8 @@
 'use strict';
 
-// When messages are written: lib/packing.js alone.
+// When messages are written: lib/channel/pace.js alone.
 
-const { Pace } = require('../lib/packing');
+const { Pace } = require('../../lib/channel/pace.js');
 
 /**
  * Sends so many short messages in one tick.

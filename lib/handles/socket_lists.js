@@ -50,9 +50,11 @@ class SocketLists {
   /** How many questions wait for an answer of ours. */
   #waiting = 0;
 
-  /** @param {import('./channel.js').MessageChannel} channel */
-  constructor(channel) {
-    this.channel = channel;
+  #sendControl;
+
+  /** @param {{ sendControl: (message: object) => boolean }} peer */
+  constructor({ sendControl }) {
+    this.#sendControl = sendControl;
   }
 
   /**
@@ -92,7 +94,7 @@ class SocketLists {
    */
   ask(question, callback) {
     const id = ++this.#lastQuestion;
-    if (this.channel.sendControl({ ...question, question: id })) this.#questions.set(id, callback);
+    if (this.#sendControl({ ...question, question: id })) this.#questions.set(id, callback);
     else process.nextTick(callback, 0);
   }
 
@@ -123,7 +125,7 @@ class SocketLists {
    * @param {number} answer
    */
   #answer(question, answer) {
-    this.channel.sendControl({ act: 'socket-answer', question, answer });
+    this.#sendControl({ act: 'socket-answer', question, answer });
   }
 
   /** The other process is gone, and its sockets with it. */

@@ -2,7 +2,7 @@
 
 // Messages that came before anybody listened for them. Loaded when there is the first one.
 
-const { Context } = require('./contexts.js');
+const { Context } = require('../contexts.js');
 
 /**
  * The most that is kept (bytes, more or less). What comes beyond that is dropped, as Node drops all of it: a worker that never
