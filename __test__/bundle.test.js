@@ -79,8 +79,8 @@ test.each([
 ])('workers load lib/ when %s', async (_when, checkout, change) => {
   const folder = copy({ checkout });
   expect(names((await loadedBy(folder)).files, folder).filter(isOurs)).toEqual(['bundle/preload.js']);
-  change(path.join(folder, 'lib', 'worker.js'), folder);
-  expect(names((await loadedBy(folder)).files, folder)).toEqual(expect.arrayContaining(['lib/preload.js', 'lib/worker.js']));
+  change(path.join(folder, 'lib', 'worker', 'take_over.js'), folder);
+  expect(names((await loadedBy(folder)).files, folder)).toEqual(expect.arrayContaining(['lib/preload.js', 'lib/worker/take_over.js']));
 });
 
 test('stack traces name functions as they are called in lib/', async () => {

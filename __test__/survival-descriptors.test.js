@@ -5,7 +5,7 @@
 
 const net = require('node:net');
 
-const { Servers } = require('../lib/servers.js');
+const { Servers } = require('../lib/worker/servers/servers.js');
 const { ask } = require('./fixtures/serving');
 const { openDescriptors, waitFor } = require('./helpers/run');
 const { reportsOf, runScenario, startScenario } = require('./helpers/scenario');

@@ -10,4 +10,4 @@ function takenOver() {
   return Object.hasOwn(cluster, 'rcluster') ? cluster : undefined;
 }
 
-module.exports = takenOver() ?? require('./take_over.js');
+module.exports = takenOver() ?? require('./which_side.js');

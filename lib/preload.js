@@ -6,4 +6,4 @@
 const environment = require('./environment.js');
 
 environment.hidePreload();
-if (environment.isOurWorker()) require('./take_over.js');
+if (environment.isOurWorker()) require('./which_side.js');

@@ -1,15 +1,8 @@
 'use strict';
 
-// Node's raw handles, which servers and sockets have inside, and what we keep of servers by the side.
+// Node's raw handles, which servers and sockets have inside.
 
 const { load } = require('./native.js');
-
-/**
- * What is known of the connections of this worker's servers (servers.js), to be told when `net` does not.
- *
- * @type {WeakMap<object, { seen: number, coming: number | undefined, listener: number | undefined, observe: () => void }>}
- */
-const counts = new WeakMap();
 
 /** @param {string} name */
 const lazy = (name) => {
@@ -103,4 +96,4 @@ function zeroIsLimit() {
   return zeroLimits;
 }
 
-module.exports = { counts, dgram, net, openRaw, rawHandle, udpHandle, zeroIsLimit };
+module.exports = { dgram, net, openRaw, rawHandle, udpHandle, zeroIsLimit };

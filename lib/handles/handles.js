@@ -3,7 +3,8 @@
 // Servers and sockets that travel with a message: what becomes of them at either end.
 
 const { load } = require('../native.js');
-const { counts, dgram, net, openRaw, rawHandle, udpHandle } = require('../raw_handles.js');
+const { dgram, net, openRaw, rawHandle, udpHandle } = require('../raw_handles.js');
+const { counted } = require('./counted.js');
 const { SocketLists } = require('./socket_lists.js');
 const errors = () => require('../errors.js');
 
@@ -68,7 +69,7 @@ class Handles {
       this.#lists.sent(socket.server);
       if (!keepOpen) {
         socket.server._connections--;
-        counts.get(socket.server)?.observe();
+        counted.get(socket.server)?.();
       }
     }
     if (keepOpen) return { about, fd: fdOf(raw), release: nothing };

@@ -51,7 +51,7 @@ function takeOver() {
   Object.defineProperty(cluster, TAKEN_OVER, { value: true });
   cluster.rcluster = Object.freeze(about);
   if (reason === undefined) {
-    if (ourWorker) require('./worker.js').takeOver(cluster);
+    if (ourWorker) require('./worker/take_over.js').takeOver(cluster);
     else require('./primary.js').takeOver(cluster);
   } else if (ourWorker) {
     throw new Error(`This worker cannot run: ${reason}`);

@@ -6,12 +6,12 @@
 const diagnostics = require('node:diagnostics_channel');
 const net = require('node:net');
 
-const { detach } = require('./handles/handles.js');
+const { detach } = require('../../handles/handles.js');
 const { httpConnections } = require('./http_sockets.js');
 const { LastAnswers } = require('./last_answers.js');
 const { hasSentAll, isMovable, isWhole } = require('./movable.js');
-const { timeLeft } = require('./moved.js');
-const { isHttp2 } = require('./servers.js');
+const { timeLeft } = require('../servers/moved.js');
+const { isHttp2 } = require('../servers/sessions.js');
 
 /** How often (ms) we look, besides when a response has ended. */
 const LOOK = 25;
@@ -62,7 +62,7 @@ class Drain {
   #onEmpty = () => {};
 
   /**
-   * @param {import('./servers.js').Servers} ours
+   * @param {import('../servers/servers.js').Servers} ours
    * @param {number} timeout ms
    * @param {object} options
    * @param {boolean} options.last There is nobody to move to.

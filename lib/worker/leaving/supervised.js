@@ -2,7 +2,7 @@
 
 // What a supervised worker does besides its work: says when it is ready and what it died of, and leaves when asked.
 
-const { load } = require('./native.js');
+const { load } = require('../../native.js');
 const { keepTail } = require('./tail.js');
 
 /** How often (ms) a worker that is not ready looks whether a server with a socket of its own listens. */
@@ -19,7 +19,7 @@ const farewell = () => require('./farewell.js');
  * @param {object} worker
  * @param {import('node:cluster').Worker} worker.worker
  * @param {any} worker.cluster
- * @param {import('./servers.js').Servers} worker.servers
+ * @param {import('../servers/servers.js').Servers} worker.servers
  * @param {(message: object) => boolean} worker.send To the primary.
  * @param {() => Promise<void>} worker.runHooks
  * @param {{ ready: string, drainTimeout: number, settleTime: number, crash: string, signals: boolean, instance: number, move?: boolean }} options

@@ -1,0 +1,405 @@
+'use strict';
+
+// The servers of a worker: which there are, and how they get their connections. Most get them from the queue (and, under
+// SCHED_REUSEPORT, from a socket of their own besides); some have a socket that other workers have, too.
+
+const { udpHandle, openRaw } = require('../../raw_handles.js');
+const { load } = require('../../native.js');
+const { Counts, TAKEN, UNKNOWN } = require('./counts.js');
+const { FullServers, hasRoom, mustGoOn } = require('./full.js');
+const { Places } = require('./places.js');
+const { watchSessions } = require('./sessions.js');
+const { observeConnections, watchClose } = require('./shared.js');
+const { Shortage } = require('./shortage.js');
+const { standIn } = require('./stand_in.js');
+
+/** Goes with an error: `net` closes what it gets, unseen, when the server has been closed meanwhile. */
+const NO_HANDLE = Object.freeze({ close() {} });
+
+/** @typedef {import('./places.js').Place} Place */
+
+/**
+ * A server that gets connections from the queue.
+ *
+ * @typedef {object} Accepting
+ * @property {string} key The primary's name for it.
+ * @property {any} server The user's server.
+ * @property {any} handle What stands in for its listening socket.
+ * @property {boolean} full Whether the primary thinks that it has as many connections as it may have.
+ * @property {import('./own_socket.js').OwnSocket} [own] Where it gets connections without the primary.
+ */
+
+class Servers {
+  /** By the listener's id. @type {Map<number, Accepting>} */
+  #accepting = new Map();
+  /** Servers with a socket that others share, by its raw handle. @type {Map<any, { key: string, server: any, stop: () => void }>} */
+  #shared = new Map();
+  /** Sessions of HTTP/2 servers, with their open streams. @type {Map<any, number>} */
+  sessions = new Map();
+  #places = new Places();
+  /** How many servers want the process to live. */
+  #references = 0;
+  #taking = true;
+  /** Servers that have listened and not ended yet. @type {Set<any>} */
+  #known = new Set();
+  #full = new FullServers(() => this.#lookForRoomEverywhere());
+  #queue;
+  #counts;
+  #shortage;
+  #onClose;
+  #tell;
+
+  /**
+   * @param {(onConnection: (fd: number, listener: number, left: number) => void) => import('../../native-types').ConnectionQueue} openQueue
+   * @param {(key: string) => void} onClose Called when a server has closed.
+   * @param {(message: object, fd: number) => boolean} tell Sends a message to the primary.
+   */
+  constructor(openQueue, onClose, tell) {
+    this.#queue = openQueue((fd, listener, left) => this.#onConnection(fd, listener, left));
+    this.#shortage = new Shortage(this.#queue, {
+      pause: () => this.#pauseOwn(),
+      goOn: () => this.#openAllOwn(),
+    });
+    this.#counts = new Counts(/** @type {any} */ (this.#queue.counts), {
+      look: (fd) => this.#shortage.look(fd),
+      ended: (number) => this.#shortage.ended(number),
+      changed: (listener) => this.#lookForRoom(listener),
+    });
+    this.#onClose = onClose;
+    this.#tell = tell;
+  }
+
+  /**
+   * @param {string} address
+   * @returns {Place}
+   */
+  nextPlace(address) {
+    return this.#places.next(address);
+  }
+
+  /**
+   * The server listens on a socket of its own that other workers have, too.
+   *
+   * @param {any} server
+   * @param {{ key: string }} reply
+   * @param {number} fd
+   * @param {Place} place
+   * @param {(errno: number, handle: any) => void} callback
+   */
+  share(server, { key }, fd, place, callback) {
+    let handle;
+    try {
+      handle = openRaw(load().socketKind(fd) ?? 'tcp', fd, true);
+    } catch (error) {
+      place.fail();
+      this.#onClose(key);
+      callback(/** @type {any} */ (error).errno, NO_HANDLE);
+      return;
+    }
+    const stop = watchClose(handle, () => {
+      this.#shared.delete(handle);
+      this.#onClose(key);
+      place.leave();
+    });
+    this.#shared.set(handle, { key, server, stop });
+    this.#watch(server);
+    callback(0, handle);
+    observeConnections(handle, (handOver) => this.#counts.begin(server, UNKNOWN, handOver));
+  }
+
+  /**
+   * The server gets its connections from the queue and, if there is one, from a socket of its own.
+   *
+   * @param {any} server
+   * @param {{ key: string, listener: number, sockname: object | null, backlog: number }} reply
+   * @param {number} fd The socket of its own, or -1.
+   * @param {Place} place
+   * @param {(errno: number, handle: any) => void} callback
+   */
+  accept(server, { key, listener, sockname, backlog }, fd, place, callback) {
+    let open = true;
+    const handle = standIn({
+      sockname,
+      onReference: (change) => this.#countReference(change),
+      onClose: () => {
+        open = false;
+        this.#accepting.get(listener)?.own?.close();
+        this.#accepting.delete(listener);
+        this.#onClose(key);
+        place.leave();
+      },
+    });
+    this.#accepting.set(listener, { key, server, handle, full: false });
+    this.#watch(server, listener);
+    callback(0, handle);
+    // Only now it is ready for a connection, unless it has been closed.
+    if (open) this.#tell({ act: 'accepting', key }, -1);
+    if (fd >= 0) this.own(listener, fd, backlog);
+  }
+
+  /**
+   * @param {any} server
+   * @param {number} [listener]
+   */
+  #watch(server, listener) {
+    this.#known.add(server);
+    server.once('close', () => this.#known.delete(server));
+    watchSessions(server, this.sessions);
+    this.#counts.watch(server, listener);
+  }
+
+  /**
+   * A server that gets connections from the queue gets a socket of its own besides.
+   *
+   * @param {number} listener
+   * @param {number} fd
+   * @param {number} backlog
+   */
+  own(listener, fd, backlog) {
+    const accepting = this.#accepting.get(listener);
+    if (!accepting || accepting.own || !this.#taking) {
+      load().closeFd(fd);
+      return;
+    }
+    const { OwnSocket } = require('./own_socket.js');
+    accepting.own = new OwnSocket(fd, backlog, (status, client) => this.#onOwnConnection(listener, status, client));
+    if (accepting.own.open() === 0) return;
+    // What comes to it is the primary's business again.
+    accepting.own.close();
+    this.#tell({ act: 'disown', key: accepting.key }, -1);
+  }
+
+  /** @param {number} change */
+  #countReference(change) {
+    this.#references += change;
+    this.#queue.setRef(this.#references > 0);
+  }
+
+  #pauseOwn() {
+    for (const { own } of this.#accepting.values()) own?.pause();
+  }
+
+  #openAllOwn() {
+    for (const accepting of this.#accepting.values()) this.#openOwn(accepting);
+  }
+
+  /** @param {Accepting} accepting */
+  #openOwn(accepting) {
+    if (accepting.own && !accepting.full && this.#taking && accepting.own.open() < 0) this.#shortage.retryLater();
+  }
+
+  /**
+   * The primary is told when a server that was full has room again.
+   *
+   * @param {number} listener
+   */
+  #lookForRoom(listener) {
+    const accepting = this.#accepting.get(listener);
+    if (!accepting?.full || !hasRoom(accepting.server)) return;
+    accepting.full = false;
+    if (!this.#queue.available(listener)) this.#shortage.retryLater();
+    this.#openOwn(accepting);
+  }
+
+  /** Whether there are full servers still. */
+  #lookForRoomEverywhere() {
+    for (const [listener, { full }] of this.#accepting) if (full) this.#lookForRoom(listener);
+    return [...this.#accepting.values()].some(({ full }) => full);
+  }
+
+  /** @param {Accepting} accepting */
+  #setFull(accepting) {
+    accepting.full = true;
+    accepting.own?.pause();
+    this.#full.watch();
+  }
+
+  /**
+   * @param {number} fd
+   * @param {number} listener
+   * @param {number} left
+   */
+  #onConnection(fd, listener, left) {
+    if (fd < 0) {
+      // Why it is tried again later is of interest only where something can be done about it.
+      if (fd === -1) this.#shortage.begin();
+      else this.#shortage.retryLater();
+      return;
+    }
+    const accepting = this.#accepting.get(listener);
+    if (!accepting?.handle.onconnection || !this.#taking) {
+      this.#giveBack(fd, listener, false, left);
+    } else if (mustGoOn(accepting.server)) {
+      this.#setFull(accepting);
+      this.#giveBack(fd, listener, true, left);
+    } else {
+      const { handle, server } = accepting;
+      const handOver = () => handle.onconnection(0, openRaw(handle.getsockname ? 'tcp' : 'pipe', fd));
+      this.#counts.begin(server, TAKEN, left === 0 ? handOver : () => adoptMoved(server, left, handOver));
+    }
+  }
+
+  /**
+   * @param {number} listener
+   * @param {number} status
+   * @param {any} client
+   */
+  #onOwnConnection(listener, status, client) {
+    const accepting = this.#accepting.get(listener);
+    if (accepting && client && mustGoOn(accepting.server)) {
+      const copy = load().duplicateFd(client.fd);
+      if (copy >= 0) {
+        this.#setFull(accepting);
+        this.#counts.passedOn();
+        this.#giveBack(copy, listener, true);
+        client.close();
+        return;
+      }
+    }
+    if (!accepting) return;
+    const fd = this.#shortage.isDue() ? (client?.fd ?? UNKNOWN) : UNKNOWN;
+    this.#counts.begin(accepting.server, fd, () => accepting.handle.onconnection(status, client));
+  }
+
+  /**
+   * @param {number} fd
+   * @param {number} listener
+   * @param {boolean} full
+   * @param {number} [left]
+   */
+  #giveBack(fd, listener, full, left = 0) {
+    if (!this.#queue.giveBack(fd, listener, full, left)) this.#shortage.retryLater();
+  }
+
+  /**
+   * Whether closing would destroy connections that have only just come: since Node 26 an HTTP server that is closed ends
+   * those on which nothing has come yet, and ours come several at a time. If so, nothing new comes from then on.
+   */
+  mayCutShort() {
+    if (!this.hasUnread()) return false;
+    this.stopTaking();
+    return true;
+  }
+
+  /** Whether an HTTP server has connections on which nothing has come yet. */
+  hasUnread() {
+    const http = [...this.all()].filter((server) => server._connections > 0 && typeof server.closeIdleConnections === 'function');
+    if (http.length === 0) return false;
+    // @ts-expect-error: not in the types.
+    const handles = /** @type {any[]} */ (process._getActiveHandles());
+    return handles.some((handle) => handle.bytesRead === 0 && http.includes(handle.server));
+  }
+
+  /**
+   * Closes all servers; `done` is called when their connections have ended.
+   *
+   * @param {() => void} done
+   */
+  closeAll(done) {
+    let waiting = 1;
+    const finished = () => {
+      if (--waiting === 0) done();
+    };
+    for (const server of this.all()) {
+      waiting++;
+      if (isOpen(server)) server.close(finished);
+      else finished();
+    }
+    finished();
+  }
+
+  /** @returns {Set<any>} The user's servers. */
+  all() {
+    return new Set([...this.#shared.values(), ...this.#accepting.values()].map(({ server }) => server));
+  }
+
+  /** @returns {any[]} Servers that have closed by themselves and still have connections. */
+  closing() {
+    return [...this.#known].filter((server) => server._connections > 0 && !this.has(server));
+  }
+
+  /** @param {any} server */
+  has(server) {
+    return this.all().has(server);
+  }
+
+  /** Nothing new comes. What the primary has accepted already is still taken. */
+  stopListening() {
+    for (const { own } of this.#accepting.values()) own?.close();
+    for (const { stop } of this.#shared.values()) stop();
+  }
+
+  get isTaking() {
+    return this.#taking;
+  }
+
+  /** Whatever still comes goes back. */
+  stopTaking() {
+    this.#taking = false;
+    this.stopListening();
+  }
+
+  /**
+   * Whether there may be others who can take connections of a server.
+   *
+   * @param {any} server
+   */
+  canPassOn(server) {
+    for (const one of this.#accepting.values()) if (one.server === server) return true;
+    for (const one of this.#shared.values()) if (one.server === server) return true;
+    return false;
+  }
+
+  /**
+   * Gives a connection of a server's to other workers. Its descriptor stays open here until the caller closes it.
+   *
+   * @param {any} server
+   * @param {number} fd
+   * @param {number} left How long it may stay idle, as of moved.js.
+   * @returns {boolean} Whether it went.
+   */
+  passOn(server, fd, left) {
+    for (const [listener, one] of this.#accepting) if (one.server === server) return this.#queue.passOn(fd, listener, left);
+    for (const one of this.#shared.values()) if (one.server === server) return this.#tell({ act: 'move', key: one.key, left }, fd);
+    return false;
+  }
+
+  /**
+   * A connection that another worker had, for a server with a shared socket.
+   *
+   * @param {string} key
+   * @param {number} fd
+   * @param {number} left
+   */
+  adopt(key, fd, left) {
+    for (const [handle, one] of this.#shared) {
+      if (one.key !== key || !handle.onconnection) continue;
+      return adoptMoved(one.server, left, () => handle.onconnection(0, openRaw(load().socketKind(fd) ?? 'tcp', fd)));
+    }
+    return load().closeFd(fd);
+  }
+
+  /** No connection comes any more. */
+  close() {
+    this.#shortage.close();
+    this.#queue.close();
+  }
+}
+
+/**
+ * @param {any} server
+ * @param {number} left
+ * @param {() => void} handOver
+ */
+function adoptMoved(server, left, handOver) {
+  // Most workers never need it.
+  require('./moved.js').adopt(server, left >>> 0, handOver);
+}
+
+/** @param {any} server */
+function isOpen(server) {
+  // Asking a datagram socket for `_handle` would warn the user.
+  return Boolean(typeof server.bind === 'function' ? udpHandle(server) : server._handle);
+}
+
+module.exports = { NO_HANDLE, Servers };
