@@ -20,6 +20,22 @@ export default [
     },
   },
   {
+    // Node's private members have one door. `cluster._getServer` is the hook that `net` and `dgram` call.
+    files: ['lib/**/*.js'],
+    ignores: ['lib/node/**'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        ...[
+          "MemberExpression[computed=false][property.name=/^_(?!getServer$)/][object.type!='Super']",
+          'ObjectPattern > Property[key.name=/^_/]',
+          'CallExpression[callee.name="require"] > Literal[value=/^_/]',
+          'MemberExpression[property.name="getOwnPropertySymbols"]',
+        ].map((selector) => ({ selector, message: 'private members of Node are for lib/node/ alone' })),
+      ],
+    },
+  },
+  {
     files: ['**/*.mjs'],
     languageOptions: { sourceType: 'module', globals: globals.nodeBuiltin },
   },

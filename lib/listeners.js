@@ -5,6 +5,7 @@
 const path = require('node:path');
 
 const { load } = require('./native.js');
+const { bindPipe } = require('./node/net.js');
 const { POLICIES } = require('./policies.js');
 const { addressOnly, bindings, isPipe, isTooMuch, isUdp, nameOf, sameAddress, shortest, typed } = require('./primary/question.js');
 const { takeFile } = require('./primary/socket_file.js');
@@ -324,8 +325,7 @@ class Listeners {
    */
   #openPipe({ address, backlog, readableAll, writableAll }, accepted, policy) {
     if (!address) return { id: -errno().EINVAL, distributed: false, ours: false };
-    // @ts-expect-error: not in the types.
-    const pipe = require('node:net')._createServerHandle(shortest(address), -1, -1);
+    const pipe = bindPipe(shortest(address));
     if (typeof pipe === 'number') return { id: pipe, distributed: false, ours: false };
     const mode = (readableAll ? READABLE : 0) | (writableAll ? WRITABLE : 0);
     const binding = { fd: pipe.fd, backlog };

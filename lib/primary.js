@@ -10,6 +10,7 @@ const { coded, errnoOf, malformed } = require('./errors.js');
 const { hears } = require('./heard.js');
 const { Listeners } = require('./listeners.js');
 const { load } = require('./native.js');
+const { debugProcess } = require('./node/process.js');
 const { POLICIES, assertPolicy, definePolicy } = require('./policies.js');
 const { EVENTS: LIFE_EVENTS } = require('./primary/life.js');
 const { Ties } = require('./primary/ties.js');
@@ -114,8 +115,7 @@ function takeOver(cluster) {
   function startDebugging(message) {
     if (message.cmd !== 'NODE_DEBUG_ENABLED') return;
     for (const worker of Object.values(cluster.workers)) {
-      // @ts-expect-error: not in the types.
-      const debug = () => process._debugProcess(worker.process.pid);
+      const debug = () => debugProcess(worker.process.pid);
       if (worker.state === 'online' || worker.state === 'listening') debug();
       else worker.once('online', debug);
     }

@@ -8,6 +8,7 @@ const childProcess = require('node:child_process');
 const environment = require('./environment.js');
 const errors = require('./errors.js');
 const { binaryFile, load } = require('./native.js');
+const { evalScript } = require('./node/process.js');
 const { workerExecArgv } = require('./settings.js');
 
 /** As Node's own module takes it when it is loaded. */
@@ -202,8 +203,7 @@ function theOneOf(started, returned) {
  * @param {string[]} execArgv
  */
 function withoutEval(execArgv) {
-  // @ts-expect-error: set by Node for `node -e`.
-  const script = process._eval;
+  const script = evalScript();
   const index = script == null ? -1 : execArgv.lastIndexOf(script);
   return index > 0 ? execArgv.toSpliced(index - 1, 2) : execArgv;
 }

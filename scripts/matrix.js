@@ -13,7 +13,7 @@ const { installEcosystem, setUp } = require('./lib/setup.js');
 const { root } = require('./lib/sources.js');
 
 const JEST = path.join('node_modules', 'jest', 'bin', 'jest.js');
-const PATTERNS = ['__test__/fidelity/', '__test__/ecosystem/'];
+const PATTERNS = ['__test__/node/', '__test__/fidelity/', '__test__/ecosystem/'];
 
 /**
  * @param {string} major such as `22`

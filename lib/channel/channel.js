@@ -5,6 +5,7 @@
 // life; `sender.js` and `receiver.js` are what goes through it.
 
 const contexts = require('../contexts.js');
+const { hasClosed, needsToClose } = require('../node/process.js');
 const { channels } = require('./at_exit.js');
 const { EVENT } = require('./kinds.js');
 const { Receiver } = require('./receiver.js');
@@ -107,7 +108,7 @@ class MessageChannel {
     target.send = this.#makeSend();
     target.disconnect = () => this.disconnect();
     // A child process is closed when its streams and its channel are.
-    if (typeof target._closesNeeded === 'number') target._closesNeeded++;
+    needsToClose(target, 1);
     channels.add(this);
     this.#native.resume();
   }
@@ -281,7 +282,7 @@ class MessageChannel {
     this.#life = LIFE.closed;
     channels.delete(this);
     Object.assign(this.#target, { connected: false, channel: null });
-    if (typeof this.#target._closesNeeded === 'number') this.#target._closesNeeded--;
+    needsToClose(this.#target, -1);
     this.#native.close();
     this.#end.receive = undefined;
   }
@@ -324,18 +325,11 @@ class MessageChannel {
     this.#native.close();
     this.#end.receive = undefined;
     // Each by itself: any of them may throw.
-    process.nextTick(() => this.#countClose());
+    process.nextTick(hasClosed, this.#target);
     try {
       this.#handles?.close();
     } finally {
       this.#target.emit('disconnect');
-    }
-  }
-
-  #countClose() {
-    const target = this.#target;
-    if (typeof target._closesNeeded === 'number' && ++target._closesGot === target._closesNeeded) {
-      target.emit('close', target.exitCode, target.signalCode);
     }
   }
 

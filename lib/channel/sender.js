@@ -2,6 +2,7 @@
 
 // What a process sends: gathered, written when it is due, and what becomes of it is told to who wants to know.
 
+const { isExiting } = require('../node/process.js');
 const { settle, tellOrWait } = require('./callbacks.js');
 const { FRAME } = require('./kinds.js');
 const { LONG_TEXT, takeApart } = require('./long_texts.js');
@@ -203,7 +204,7 @@ class Sender {
     // While messages are being delivered, the end of that is the end of the tick.
     if (!this.#delivering) process.nextTick(this.endTick);
     // A process that is ending has no more ticks: each message leaves at once.
-    this.#pace.beginTick(/** @type {any} */ (process)._exiting === true);
+    this.#pace.beginTick(isExiting());
   }
 
   /** The tick is over: writes what it has gathered. */

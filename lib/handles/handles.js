@@ -3,7 +3,9 @@
 // Servers and sockets that travel with a message: what becomes of them at either end.
 
 const { load } = require('../native.js');
-const { dgram, net, openRaw, rawHandle, udpHandle } = require('../raw_handles.js');
+const { udpHandle } = require('../node/dgram.js');
+const { detachHttp } = require('../node/http.js');
+const { dgram, forgetConnection, keyOf, listenOn, net, openRaw, rawHandle, rawOf, takeRaw } = require('../node/net.js');
 const { counted } = require('./counted.js');
 const { SocketLists } = require('./socket_lists.js');
 const errors = () => require('../errors.js');
@@ -44,7 +46,7 @@ class Handles {
    */
   prepare(handle, options) {
     if (handle instanceof net().Socket) return this.#prepareSocket(handle, options);
-    if (handle instanceof net().Server) return { about: { type: 'net.Server' }, fd: fdOf(handle._handle), release: nothing };
+    if (handle instanceof net().Server) return { about: { type: 'net.Server' }, fd: fdOf(rawOf(handle)), release: nothing };
     if (handle instanceof dgram().Socket) {
       return { about: { type: 'dgram.Socket', dgramType: handle.type }, fd: fdOf(udpHandle(handle)), release: nothing };
     }
@@ -59,21 +61,21 @@ class Handles {
    * @param {{ keepOpen?: boolean }} options
    */
   #prepareSocket(socket, { keepOpen }) {
-    const raw = socket._handle;
+    const raw = rawOf(socket);
     /** @type {{ type: string, key?: string }} */
     const about = { type: 'net.Socket' };
     if (!raw) return { about, fd: undefined, release: nothing };
     if (!STREAMS.has(raw.constructor.name)) throw errors().invalidHandle();
     if (socket.server) {
-      about.key = socket.server._connectionKey;
+      about.key = keyOf(socket.server);
       this.#lists.sent(socket.server);
       if (!keepOpen) {
-        socket.server._connections--;
+        forgetConnection(socket.server);
         counted.get(socket.server)?.();
       }
     }
     if (keepOpen) return { about, fd: fdOf(raw), release: nothing };
-    detach(socket, raw);
+    detach(socket);
     return { about, fd: fdOf(raw), release: () => raw.close() };
   }
 
@@ -142,24 +144,14 @@ function fdOf(raw) {
 }
 
 /**
- * Parts a socket from its raw handle, so that it reads nothing more.
+ * Parts a socket from its raw handle, which stays open, so that it reads nothing more.
  *
  * @param {any} socket
- * @param {any} raw
  */
-function detach(socket, raw) {
-  raw.onread = nothing;
-  raw.readStop();
-  socket._handle = null;
+function detach(socket) {
+  takeRaw(socket);
   socket.setTimeout(0);
-  const { parser } = socket;
-  if (parser) {
-    // An HTTP server's parser reads from the handle by itself.
-    // @ts-expect-error: public to `require`, but not in the types.
-    const { freeParser } = require('_http_common');
-    freeParser(parser, null, socket);
-    socket._httpMessage?.detachSocket(socket);
-  }
+  detachHttp(socket);
 }
 
 /**
@@ -186,9 +178,7 @@ function adoptServer(raw, kind, trusted, emit) {
   if (kind === 'tcp') {
     server.listen(raw);
   } else {
-    // In a worker `listen` would take its number for that of a descriptor of the primary. This is the rest of it.
-    server._handle = raw;
-    server._listen2(null, -1, -1);
+    listenOn(server, raw);
   }
 }
 

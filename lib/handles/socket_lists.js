@@ -5,6 +5,8 @@
 
 const EventEmitter = require('node:events');
 
+const { countWith, keyOf } = require('../node/net.js');
+
 /** The sender's side: what `net.Server` wants of a "socket list". Emits `exit` when the other process is gone. */
 class SentSockets extends EventEmitter {
   /**
@@ -63,11 +65,11 @@ class SocketLists {
    * @param {any} server
    */
   sent(server) {
-    const key = server._connectionKey;
+    const key = keyOf(server);
     if (this.#sent.has(key)) return;
     const list = new SentSockets(this, key);
     this.#sent.set(key, list);
-    server._setupWorker(list);
+    countWith(server, list);
   }
 
   /**

@@ -7,6 +7,7 @@ const { ChildProcess } = require('node:child_process');
 const EventEmitter = require('node:events');
 
 const errors = require('../errors.js');
+const { unstarted } = require('../node/process.js');
 
 /**
  * @param {number} errno Negative.
@@ -16,9 +17,7 @@ function unmadeProcess(errno) {
   // Not by its constructor: the handle that makes would take a `kill` for one of whatever number its memory holds.
   const child = /** @type {any} */ (Object.setPrototypeOf(new EventEmitter(), ChildProcess.prototype));
   Object.assign(child, {
-    _closesNeeded: 1,
-    _closesGot: 0,
-    _handle: null,
+    ...unstarted(),
     connected: false,
     exitCode: null,
     killed: false,

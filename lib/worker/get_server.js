@@ -4,6 +4,7 @@
 
 const path = require('node:path');
 
+const { serverData, setServerData } = require('../node/net.js');
 const { NO_HANDLE } = require('./servers/servers.js');
 
 /**
@@ -19,10 +20,10 @@ function makeGetServer(worker, servers, control) {
         ? path.resolve(options.address)
         : options.address;
     const place = servers.nextPlace([address, options.port, options.addressType, options.fd].join(':'));
-    const data = server._getServerData?.() ?? null;
+    const data = serverData(server);
     const question = { ...simple({ ...options, address }), act: 'listen', index: place.index, data };
     control.send(question, (reply, fd) => {
-      setServerData(server, reply.data);
+      tell(server, reply.data);
       if (reply.errno) {
         place.fail();
         callback(reply.errno, NO_HANDLE);
@@ -49,9 +50,9 @@ function makeGetServer(worker, servers, control) {
  * @param {any} server
  * @param {unknown} data
  */
-function setServerData(server, data) {
+function tell(server, data) {
   try {
-    server._setServerData?.(data);
+    setServerData(server, data);
   } catch {
     // Sessions are not resumed by other workers then.
   }

@@ -7,9 +7,11 @@ const diagnostics = require('node:diagnostics_channel');
 const net = require('node:net');
 
 const { detach } = require('../../handles/handles.js');
+const { connectionsOf, hasSentAll, rawOf, serverOf } = require('../../node/net.js');
+const { activeHandles } = require('../../node/process.js');
 const { httpConnections } = require('./http_sockets.js');
 const { LastAnswers } = require('./last_answers.js');
-const { hasSentAll, isMovable, isWhole } = require('./movable.js');
+const { isMovable, isWhole } = require('./movable.js');
 const { timeLeft } = require('../servers/moved.js');
 const { isHttp2 } = require('../servers/sessions.js');
 
@@ -31,11 +33,9 @@ const REQUESTS = 'http.server.request.start';
  * and that still have connections.
  */
 function otherServers() {
-  // @ts-expect-error: not in the types.
-  const handles = /** @type {any[]} */ (process._getActiveHandles());
-  return handles.flatMap((handle) => {
+  return activeHandles().flatMap((handle) => {
     if (handle instanceof net.Server) return handle.listening ? [handle] : [];
-    return handle instanceof net.Socket && /** @type {any} */ (handle)._server ? [/** @type {any} */ (handle)._server] : [];
+    return handle instanceof net.Socket && serverOf(handle) ? [serverOf(handle)] : [];
   });
 }
 
@@ -130,14 +130,14 @@ class Drain {
 
   #count() {
     let count = 0;
-    for (const server of this.#servers) count += server._connections ?? 0;
+    for (const server of this.#servers) count += connectionsOf(server) ?? 0;
     return count;
   }
 
   /** @param {any} server */
   #prepare(server) {
     // One with a socket of its own must stop accepting by itself. Closing the whole server would close idle connections.
-    if (!this.#ours.has(server)) server._handle?.close();
+    if (!this.#ours.has(server)) rawOf(server)?.close();
     if (this.#last) server.prependListener('connection', () => this.#connections++);
     // One whose handshake is under way.
     if (isHttp2(server)) server.on('session', (/** @type {any} */ session) => this.#endSession(session, 0));
@@ -220,7 +220,7 @@ class Drain {
    * @param {boolean} idle
    */
   #canEverMove(socket, idle) {
-    return this.#mayMove && this.#ours.canPassOn(socket._server) && isMovable(socket, idle);
+    return this.#mayMove && this.#ours.canPassOn(serverOf(socket)) && isMovable(socket, idle);
   }
 
   /** @param {any} socket An idle one. */
@@ -236,14 +236,14 @@ class Drain {
    * @returns {boolean} Whether it went.
    */
   #move(socket) {
-    const raw = socket._handle;
+    const raw = rawOf(socket);
     raw.readStop();
-    if (!this.#ours.passOn(socket._server, raw.fd, timeLeft(socket))) {
+    if (!this.#ours.passOn(serverOf(socket), raw.fd, timeLeft(socket))) {
       raw.readStart();
       return false;
     }
     this.moved++;
-    detach(socket, raw);
+    detach(socket);
     // Another process has it now; closing our copy ends nothing.
     raw.close();
     socket.destroy();

@@ -4,6 +4,8 @@
 
 const os = require('node:os');
 
+const { isInterval } = require('../../node/process.js');
+
 /** In this order, unless one of them came. @type {NodeJS.Signals[]} */
 const SIGNALS = ['SIGTERM', 'SIGINT'];
 
@@ -73,7 +75,7 @@ function ignoreIntervals() {
     before(id) {
       if (id > now) return;
       const resource = /** @type {any} */ (executionAsyncResource());
-      if (resource._repeat && typeof resource.unref === 'function') resource.unref();
+      if (isInterval(resource)) resource.unref();
     },
   }).enable();
 }

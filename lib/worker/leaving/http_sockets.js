@@ -4,29 +4,19 @@
 
 const net = require('node:net');
 
+const { parsersOf, responseOn } = require('../../node/http.js');
+const { connectionsOf } = require('../../node/net.js');
+const { activeHandles } = require('../../node/process.js');
+
 /** How long (ms) a connection of which Node keeps no list must have been silent to be taken for idle. */
 const SILENCE = 500;
 
 /** What such a connection had read when it was last seen to have read more. @type {WeakMap<any, { bytes: number, since: number }>} */
 const silent = new WeakMap();
 
-/**
- * Node's list of the parsers of an HTTP server that listens, or has listened. There is no public way to it that destroys
- * nothing.
- *
- * @param {any} server
- * @returns {{ all(): any[], idle(): any[] } | undefined}
- */
-function parsersOf(server) {
-  const symbol = Object.getOwnPropertySymbols(server).find(({ description }) => description === 'http.server.connections');
-  return symbol && server[symbol];
-}
-
 /** Connections that were handed to an HTTP server which does not listen itself: Node keeps no list of those. */
 function unlistedSockets() {
-  // @ts-expect-error: not in the types.
-  const handles = /** @type {any[]} */ (process._getActiveHandles());
-  return handles.filter((handle) => handle instanceof net.Socket && /** @type {any} */ (handle).parser?.socket === handle && 'server' in handle);
+  return activeHandles().filter((handle) => handle instanceof net.Socket && /** @type {any} */ (handle).parser?.socket === handle && 'server' in handle);
 }
 
 /**
@@ -66,21 +56,21 @@ function httpConnections(servers) {
   const found = new Map();
   let open = 0;
   for (const server of servers) {
-    open += server._connections ?? 0;
+    open += connectionsOf(server) ?? 0;
     const parsers = parsersOf(server);
     if (!parsers) continue;
     const idle = new Set(parsers.idle());
     for (const parser of parsers.all()) {
       const { socket } = parser;
       if (!socket) continue;
-      const response = socket._httpMessage;
+      const response = responseOn(socket);
       found.set(socket, { socket, response, idle: !response && (idle.has(parser) || socket.bytesRead === 0), listed: true });
     }
   }
   if (open <= found.size) return [...found.values()];
   for (const socket of unlistedSockets()) {
     if (found.has(socket)) continue;
-    const response = socket._httpMessage;
+    const response = responseOn(socket);
     // Looked at each time, to know since when.
     const idle = isSilent(socket);
     found.set(socket, { socket, response, idle: idle && !response, listed: false });

@@ -2,6 +2,8 @@
 
 // `Connection: close`: a client learns with an answer that it has to come back on another connection.
 
+const { aroundHeaders, keepOpen, written } = require('../../node/http.js');
+
 /** What an HTTP/1 response says of its own length. */
 const LENGTH = /\r\n(?:content-length|transfer-encoding):/i;
 const CLOSE = /(?:^|,)\s*close\s*(?:,|$)/i;
@@ -38,27 +40,26 @@ class LastAnswers {
   ask(response) {
     if (this.#asked.has(response) || response.headersSent || response.finished) return;
     this.#asked.add(response);
-    const { _storeHeader: storeHeader } = response;
-    // Everything that writes headers comes down to this, and nothing can change them afterwards.
-    response._storeHeader = (/** @type {string} */ firstLine, /** @type {any} */ headers) => {
+    aroundHeaders(response, (write, headers) => {
       const { req: request, shouldKeepAlive } = response;
       const { socket } = request;
       // What is wrong with the headers is for Node to say.
       const isOdd = Array.isArray(headers) && !Array.isArray(headers[0]) && headers.length % 2 === 1;
       if (response.statusCode < 200 || isOdd || !isLastInLine(request) || !this.#mustEnd(socket)) {
-        return Reflect.apply(storeHeader, response, [firstLine, headers]);
+        write(headers);
+        return;
       }
       const [changed, wanted] = withClose(response, headers);
-      Reflect.apply(storeHeader, response, [firstLine, changed]);
+      write(changed);
+      const { hasBody, header } = written(response);
       // If it would have gone on without us, it is not cut while its client still sends.
-      if (wanted || !shouldKeepAlive || (response._hasBody && !LENGTH.test(response._header))) return undefined;
+      if (wanted || !shouldKeepAlive || (hasBody && !LENGTH.test(header))) return;
       response.prependOnceListener('finish', () => {
         if (isLastInLine(request) && request.complete) return;
-        response._last = false;
+        keepOpen(response);
         this.#told.add(socket);
       });
-      return undefined;
-    };
+    });
   }
 }
 

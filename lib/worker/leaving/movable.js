@@ -4,13 +4,12 @@
 
 const net = require('node:net');
 
+const { connectionListener } = require('../../node/http.js');
+const { hasEnd, hasSentAll, rawOf, serverOf } = require('../../node/net.js');
+
 /** What Node puts on a socket when it is first asked for, or needed. */
 const LATER = ['_httpMessage', '_peername', '_server', '_sockname', 'timeout', 'unmovable'];
 const LATER_SYMBOLS = ['kSetKeepAliveCount', 'kSetKeepAliveInitialDelay', 'kSetKeepAliveInterval', 'kSetNoDelay', 'kSetTOS', 'timeout'];
-
-/** What an HTTP server does with a connection. Loaded when it is needed: most workers never do. */
-// @ts-expect-error: public, but not in the types.
-const connectionListener = () => require('node:http')._connectionListener;
 
 /**
  * A socket that an HTTP server has got, and nobody else has touched.
@@ -65,18 +64,11 @@ const isWatched = (server) => server.listeners('connection').some((/** @type {un
  * @param {boolean} idle Whether nothing is under way on it.
  */
 function isMovable(socket, idle) {
-  const { unmovable, _server: server } = socket;
-  if (unmovable || socket.encrypted || typeof socket._handle?.fd !== 'number' || socket._handle.fd < 0 || !server) return false;
+  const { unmovable } = socket;
+  const server = serverOf(socket);
+  const fd = rawOf(socket)?.fd;
+  if (unmovable || socket.encrypted || typeof fd !== 'number' || fd < 0 || !server) return false;
   return unmovable === false || !(isWatched(server) || hasMore(socket) || (idle && isListenedTo(socket)));
-}
-
-/**
- * Whether all that was sent has left this process.
- *
- * @param {any} socket
- */
-function hasSentAll(socket) {
-  return socket.writableLength === 0 && !socket._handle?.writeQueueSize;
 }
 
 /**
@@ -87,7 +79,7 @@ function hasSentAll(socket) {
 function isWhole(socket) {
   const { readable, writable, readableEnded, writableEnded, readableLength } = socket;
   // `end` may have come, and wait to be told.
-  return readable && writable && !readableEnded && !writableEnded && !socket._readableState?.ended && readableLength === 0 && hasSentAll(socket);
+  return readable && writable && !readableEnded && !writableEnded && !hasEnd(socket) && readableLength === 0 && hasSentAll(socket);
 }
 
-module.exports = { hasSentAll, isMovable, isWhole };
+module.exports = { isMovable, isWhole };

@@ -3,6 +3,7 @@
 // What a supervised worker does besides its work: says when it is ready and what it died of, and leaves when asked.
 
 const { load } = require('../../native.js');
+const { activeHandles } = require('../../node/process.js');
 const { keepTail } = require('./tail.js');
 
 /** How often (ms) a worker that is not ready looks whether a server with a socket of its own listens. */
@@ -49,9 +50,7 @@ function supervise({ worker, cluster, servers, send, runHooks }, options) {
 
   /** Which servers have sockets of their own, of which the primary knows nothing. */
   function tellOwn() {
-    // @ts-expect-error: not in the types.
-    const handles = /** @type {any[]} */ (process._getActiveHandles());
-    const own = handles.filter((handle) => handle instanceof require('node:net').Server && handle.listening && !servers.has(handle));
+    const own = activeHandles().filter((handle) => handle instanceof require('node:net').Server && handle.listening && !servers.has(handle));
     send({ act: 'own-listening', addresses: own.map((server) => nameOf(server.address())).join(', ') });
     return own.length > 0;
   }

@@ -4,6 +4,7 @@
 
 const contexts = require('../../contexts.js');
 const { counted } = require('../../handles/counted.js');
+const { connectionsOf, whenConnectionEnds } = require('../../node/net.js');
 
 /** Instead of the descriptor of a connection: it came out of the queue, or nobody needs to know. */
 const TAKEN = -2;
@@ -51,24 +52,17 @@ class Counts {
    * @param {number} [listener]
    */
   watch(server, listener) {
-    if (typeof server._connections !== 'number') return; // UDP
+    const seen = connectionsOf(server);
+    if (seen === undefined) return; // UDP
     const known = this.#known.get(server);
     if (known) {
       known.listener = listener;
       return;
     }
     const observe = () => this.#observe(server);
-    this.#known.set(server, { seen: server._connections, coming: undefined, listener });
+    this.#known.set(server, { seen, coming: undefined, listener });
     counted.set(server, observe);
-    const { _emitCloseIfDrained: emitCloseIfDrained } = server;
-    Object.defineProperty(server, '_emitCloseIfDrained', {
-      configurable: true,
-      writable: true,
-      value(/** @type {any[]} */ ...args) {
-        observe();
-        return Reflect.apply(emitCloseIfDrained, this, args);
-      },
-    });
+    whenConnectionEnds(server, observe);
   }
 
   /**
@@ -85,7 +79,7 @@ class Counts {
       if (contexts.entered) this.#context.run(handOver);
       else handOver();
     } finally {
-      if (count?.coming !== undefined && server._connections === count.seen) {
+      if (count?.coming !== undefined && connectionsOf(server) === count.seen) {
         count.coming = undefined;
         if (fd === TAKEN) this.#board[ENDED]++;
       }
@@ -109,9 +103,10 @@ class Counts {
       if (coming !== TAKEN) this.#board[OPENED]++;
       if (coming >= 0) this.#ways.look(coming);
     }
-    if (server._connections > count.seen) this.#board[OPENED] += server._connections - count.seen;
-    else if (server._connections < count.seen) this.#end(count.seen - server._connections);
-    count.seen = server._connections;
+    const now = /** @type {number} */ (connectionsOf(server));
+    if (now > count.seen) this.#board[OPENED] += now - count.seen;
+    else if (now < count.seen) this.#end(count.seen - now);
+    count.seen = now;
     if (count.listener !== undefined) this.#ways.changed(count.listener);
   }
 

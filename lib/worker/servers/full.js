@@ -2,7 +2,7 @@
 
 // Servers with as many connections as they may have.
 
-const { zeroIsLimit } = require('../../raw_handles.js');
+const { connectionsOf, zeroIsLimit } = require('../../node/net.js');
 
 /** The limit may be raised, of which nobody tells: how often (ms) to look. */
 const LOOK = 100;
@@ -12,8 +12,9 @@ const LOOK = 100;
  *
  * @param {any} server
  */
-function hasRoom({ maxConnections, _connections: count }) {
-  if (maxConnections == null || !(count >= maxConnections)) return true;
+function hasRoom(server) {
+  const { maxConnections } = server;
+  if (maxConnections == null || !(/** @type {number} */ (connectionsOf(server)) >= maxConnections)) return true;
   return !maxConnections && !zeroIsLimit();
 }
 

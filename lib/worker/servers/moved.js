@@ -2,6 +2,8 @@
 
 // A connection that another worker had: how long it may stay idle goes with it.
 
+const { untilTimeout } = require('../../node/net.js');
+
 /** Instead of ms: it may stay idle for ever. */
 const NO_LIMIT = 0xffff_ffff;
 
@@ -27,20 +29,6 @@ function timeLeft(socket) {
 
 /** @param {number} ms */
 const encode = (ms) => (ms === Infinity ? NO_LIMIT : Math.min(Math.max(Math.ceil(ms), 0) + 1, NO_LIMIT - 1));
-
-/**
- * @param {any} socket
- * @returns {number} ms until it emits `timeout`; all of them, where that cannot be found out.
- */
-function untilTimeout(socket) {
-  const symbol = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'timeout');
-  const timer = symbol && socket[symbol];
-  // What time it is on the clock of timers.
-  const now = setTimeout(() => {}, 1);
-  clearTimeout(now);
-  const left = timer?._idleStart + socket.timeout - /** @type {any} */ (now)._idleStart;
-  return Number.isFinite(left) ? left : socket.timeout;
-}
 
 /**
  * Makes a connection that its HTTP server takes for new what it is: one between two requests. What comes next has all the

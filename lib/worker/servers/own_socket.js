@@ -3,7 +3,7 @@
 // Under SCHED_REUSEPORT each worker has a listening socket of its own, besides its connection queue. The primary keeps
 // a duplicate, so that nothing is lost when this one is closed.
 
-const { openRaw } = require('../../raw_handles.js');
+const { openRaw } = require('../../node/net.js');
 const { load } = require('../../native.js');
 
 class OwnSocket {

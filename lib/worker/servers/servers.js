@@ -3,8 +3,10 @@
 // The servers of a worker: which there are, and how they get their connections. Most get them from the queue (and, under
 // SCHED_REUSEPORT, from a socket of their own besides); some have a socket that other workers have, too.
 
-const { udpHandle, openRaw } = require('../../raw_handles.js');
 const { load } = require('../../native.js');
+const { udpHandle } = require('../../node/dgram.js');
+const { connectionsOf, openRaw, rawOf } = require('../../node/net.js');
+const { activeHandles } = require('../../node/process.js');
 const { Counts, TAKEN, UNKNOWN } = require('./counts.js');
 const { FullServers, hasRoom, mustGoOn } = require('./full.js');
 const { Places } = require('./places.js');
@@ -283,11 +285,9 @@ class Servers {
 
   /** Whether an HTTP server has connections on which nothing has come yet. */
   hasUnread() {
-    const http = [...this.all()].filter((server) => server._connections > 0 && typeof server.closeIdleConnections === 'function');
+    const http = [...this.all()].filter((server) => hasConnections(server) && typeof server.closeIdleConnections === 'function');
     if (http.length === 0) return false;
-    // @ts-expect-error: not in the types.
-    const handles = /** @type {any[]} */ (process._getActiveHandles());
-    return handles.some((handle) => handle.bytesRead === 0 && http.includes(handle.server));
+    return activeHandles().some((handle) => handle.bytesRead === 0 && http.includes(handle.server));
   }
 
   /**
@@ -315,7 +315,7 @@ class Servers {
 
   /** @returns {any[]} Servers that have closed by themselves and still have connections. */
   closing() {
-    return [...this.#known].filter((server) => server._connections > 0 && !this.has(server));
+    return [...this.#known].filter((server) => hasConnections(server) && !this.has(server));
   }
 
   /** @param {any} server */
@@ -397,9 +397,11 @@ function adoptMoved(server, left, handOver) {
 }
 
 /** @param {any} server */
+const hasConnections = (server) => (connectionsOf(server) ?? 0) > 0;
+
+/** @param {any} server */
 function isOpen(server) {
-  // Asking a datagram socket for `_handle` would warn the user.
-  return Boolean(typeof server.bind === 'function' ? udpHandle(server) : server._handle);
+  return Boolean(typeof server.bind === 'function' ? udpHandle(server) : rawOf(server));
 }
 
 module.exports = { NO_HANDLE, Servers };
