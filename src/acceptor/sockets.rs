@@ -278,7 +278,7 @@ impl Socket {
                 Some(later)
             }
             Keeper::Arrived { worker, turn, .. } if owner.turn() == turn => {
-                owner.set_stuck(turn);
+                owner.set_stuck(turn, now);
                 self.keeper = Keeper::Lent { worker, why: Why::Stuck(turn) };
                 Some(later)
             }
