@@ -134,6 +134,7 @@ pub struct Worker {
     receiving: Failures,
     /// It gets nothing any more, and is not listened to.
     given_up: bool,
+    has_shut_queue: bool,
     /// Listeners of which it is or was a member.
     served: Vec<u32>,
     /// What it has said and given back.
@@ -167,6 +168,7 @@ impl Worker {
             sending: Failures::default(),
             receiving: Failures::default(),
             given_up: false,
+            has_shut_queue: false,
             served: Vec::new(),
             account: Account::new(clock::monotonic_ns()),
             holds_too_many: false,
@@ -340,9 +342,17 @@ impl Worker {
     }
 
     /// Makes an idle event loop turn: an empty packet.
-    pub fn nudge(&self) {
+    pub fn nudge(&mut self) {
         // A queue that is full is no sign of idleness.
-        let _ = connection_queue::nudge(self.ends.queue.as_fd());
+        let nudge = || connection_queue::nudge(self.ends.queue.as_fd());
+        // As we have its other end as well, nothing but the worker's will can close it. What is said once may be bad luck.
+        let is_shut = || nudge().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+        self.has_shut_queue |= is_shut() && is_shut();
+    }
+
+    /// Whether it was found out that it has shut its queue down: it receives nothing any more.
+    pub fn has_shut_queue(&self) -> bool {
+        self.has_shut_queue
     }
 
     /// Whether it could take a connection and has none to take.
@@ -402,6 +412,11 @@ impl Worker {
     /// Whether it accepts nothing from sockets of its own.
     pub fn is_paused(&self) -> bool {
         self.ends.board.is_paused()
+    }
+
+    /// Connections that have begun in it without its queue, as it says.
+    pub fn opened(&self) -> u64 {
+        self.ends.board.opened()
     }
 
     /// The turn that its loop is in.

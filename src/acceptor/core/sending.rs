@@ -125,6 +125,7 @@ impl Core {
                     None => {}
                 }
             }
+            self.give_up_if_shut(place);
         }
     }
 
