@@ -49,7 +49,10 @@ describe.each(['rr', 'least', 'reuseport', 'none'])('policy %s', (policy) => {
     expect((await counts(service)).sort((a, b) => a - b)).toEqual([0, 0, 0, CLIENTS]);
     const stop = keepBusy(how === 'busy' ? clients.slice(0, CLIENTS / 2) : []);
     // One would do, if the kernel and the workers were always as fast as they can be.
-    for (let count = 0; count < 2; count++) await service.call('reload');
+    await service.call('reload');
+    const { workers } = await service.call('reload');
+    // Each once.
+    expect(workers.reduce((sum, { moved }) => sum + moved, 0)).toBe(CLIENTS);
     await service.waitForConnections(CLIENTS);
     const spread = await counts(service);
     await stop();
