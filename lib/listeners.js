@@ -7,6 +7,7 @@ const path = require('node:path');
 const { load } = require('./native.js');
 const { bindPipe } = require('./node/net.js');
 const { POLICIES } = require('./policies.js');
+const { Shares } = require('./primary/heirs.js');
 const { addressOnly, bindings, isPipe, isTooMuch, isUdp, nameOf, sameAddress, shortest, typed } = require('./primary/question.js');
 const { takeFile } = require('./primary/socket_file.js');
 
@@ -51,7 +52,6 @@ const LINGER = 5000;
  * @property {() => void} [removeFile] Removes the file of a Unix socket.
  * @property {Set<any>} workers
  * @property {Set<any>} accepting Those whose servers have the answer, and take connections.
- * @property {number} [turn] Whose turn it is to get a connection that moves.
  * @property {any} [last] The worker that was the last to leave.
  * @property {NodeJS.Timeout} [linger]
  */
@@ -240,9 +240,12 @@ class Listeners {
     if (entry?.distributed && entry.workers.has(worker) && worker.number !== undefined) this.acceptor.disown(entry.id, worker.number);
   }
 
+  /** Who gets what moves. */
+  #shares = new Shares();
+
   /**
-   * A connection that a worker which is leaving hands on: to the one that has taken its place, so that each has as many as
-   * before, or else to all in turn. Without anybody to take it, it is closed by the caller.
+   * A connection that a worker which is leaving hands on: to the one that has taken its place, unless that has more than its part by
+   * then, or else to who has the fewest. Without anybody to take it, it is closed by the caller.
    *
    * @param {any} from
    * @param {string} key
@@ -256,14 +259,10 @@ class Listeners {
     const others = released.length > 0 ? released : all;
     if (!entry || !this.#native().isConnection(fd) || others.length === 0) return;
     if (this.#native().socketKind(fd) === 'pipe') from.channel?.mayBeAbroad();
-    const heir = heirOf(from);
     const passOn = (/** @type {any} */ to) => to.channel?.passOn({ act: 'adopt', key, left }, fd, from.channel);
-    if (heir && others.includes(heir) && passOn(heir)) return;
     // One that has stopped reading is passed over.
-    for (let tries = others.length; tries > 0; tries--) {
-      entry.turn = ((entry.turn ?? 0) + 1) % others.length;
-      if (passOn(others[entry.turn])) return;
-    }
+    const to = this.#shares.inOrder(others, heirOf(from)).find(passOn);
+    if (to) this.#shares.give(to);
   }
 
   /**

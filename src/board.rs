@@ -187,9 +187,12 @@ impl Board {
         self.count(Word::Ended)
     }
 
-    /// Connections open now.
-    pub fn active(&self) -> u64 {
-        self.taken().saturating_add(self.opened()).saturating_sub(self.ended())
+    /// Connections that have begun so far, and those of them that are open, as of one moment.
+    pub fn connections(&self) -> (u64, u64) {
+        // In this order: what is over has begun before.
+        let ended = self.ended();
+        let begun = self.taken().saturating_add(self.opened());
+        (begun, begun.saturating_sub(ended))
     }
 
     /// Turns of the event loop so far.
@@ -240,7 +243,7 @@ mod tests {
         worker.counts()[1].store(1_f64.to_bits(), Ordering::Relaxed);
         worker.add_ended(2);
         worker.begin_turn(100);
-        assert_eq!((primary.taken(), primary.active(), primary.running_since()), (5, 4, Some(100)));
+        assert_eq!((primary.taken(), primary.connections(), primary.running_since()), (5, (7, 4), Some(100)));
         assert!(!worker.end_turn(160, 0));
         worker.begin_turn(300);
         assert!(!worker.end_turn(400, 180));
@@ -256,10 +259,10 @@ mod tests {
             for word in worker.counts() {
                 word.store(nonsense.to_bits(), Ordering::Relaxed);
             }
-            assert_eq!((primary.opened(), primary.ended(), primary.active()), (0, 0, 3), "{nonsense}");
+            assert_eq!((primary.opened(), primary.ended(), primary.connections()), (0, 0, (3, 3)), "{nonsense}");
         }
         worker.counts()[1].store(f64::INFINITY.to_bits(), Ordering::Relaxed);
-        assert_eq!((primary.ended(), primary.active()), (u64::MAX, 0));
+        assert_eq!((primary.ended(), primary.connections()), (u64::MAX, (3, 0)));
     }
 
     #[test]

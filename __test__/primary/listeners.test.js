@@ -60,10 +60,12 @@ function setUp(luck = {}) {
   const host = { onWarning: jest.fn(), onGivenUp: jest.fn(), anotherComes: () => luck.recovering === true };
   const listeners = new Listeners(host, () => native);
   const worker = (options = {}) => {
-    const ties = new Ties({ close: () => told.push(['close']) }, () => listeners.acceptor, options);
+    const board = { active: 0, total: 0 };
+    const ties = new Ties({ close: () => told.push(['close']), readBoard: () => board }, () => listeners.acceptor, options);
+    ties.counts = board;
     ties.channel = {
       sendControl: (message, fd) => told.push(['tell', message.act, fd]),
-      passOn: (message, fd) => !ties.isFull && told.push(['tell', message.act, fd]) > 0,
+      passOn: (message, fd) => !ties.isFull && told.push(['tell', message.act, fd]) > 0 && (ties.got = (ties.got ?? 0) + 1) > 0,
     };
     return ties;
   };
@@ -203,7 +205,7 @@ test('by the number of a descriptor nobody gets what we have opened', () => {
   expect(asks(one, { fd: 3 })).toMatchObject({ errno: 0 });
 });
 
-test('a connection that moves goes to others in turn, released ones first, and nowhere without them', () => {
+test('a connection that moves goes to others, released ones first, and nowhere without them', () => {
   const { listeners, worker, asks, since } = setUp();
   const [from, held, free] = [worker(), worker({ held: true }), worker()];
   const { entry } = asks(from, {}, NONE);
@@ -215,6 +217,34 @@ test('a connection that moves goes to others in turn, released ones first, and n
   asks(free, {}, NONE);
   listeners.move(from, entry.key, 7);
   expect(since()).toEqual([['tell', 'adopt', 7]]);
+});
+
+test('what moves goes to the heir up to its part, and else to who has the fewest, those on their way counted', async () => {
+  const { listeners, worker, asks } = setUp();
+  const [from, heir, one, two] = [worker(), worker(), worker(), worker()];
+  const { entry } = asks(from, {}, NONE);
+  for (const other of [heir, one, two]) asks(other, {}, NONE);
+  listeners.succeed(from, heir);
+  const has = (worker, count) => Object.assign(worker.counts, { active: count, total: count + 1000 });
+  has(heir, 0);
+  has(one, 6);
+  has(two, 1);
+  const move = (count) => Array.from({ length: count }, () => listeners.move(from, entry.key, 7));
+  move(8);
+  expect([heir, one, two].map(({ got }) => got)).toEqual([5, undefined, 3]);
+  // In another turn, when some have arrived and others have not.
+  await new Promise(setImmediate);
+  has(heir, 1);
+  has(two, 3);
+  move(3);
+  expect([heir, one, two].map(({ got }) => got)).toEqual([6, undefined, 5]);
+  // What has arrived long since is not counted twice, nor is what has ended counted at all.
+  await new Promise(setImmediate);
+  has(heir, 6);
+  has(two, 6);
+  heir.counts.active = 0;
+  move(6);
+  expect([heir, one, two].map(({ got }) => got)).toEqual([12, undefined, 5]);
 });
 
 test('a connection that moves passes over those that do not read, be they the heir', () => {

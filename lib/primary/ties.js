@@ -2,6 +2,7 @@
 
 // What the primary knows of a worker besides what `Worker` shows: its channel, its place in the acceptor, its state.
 
+const { Load } = require('./heirs.js');
 const { next } = require('./life.js');
 
 /** What the board of a worker says that has none. */
@@ -24,6 +25,8 @@ class Ties {
   crashed = false;
   /** Who has taken its place. @type {Ties | undefined} */
   heir;
+  /** Its connections, as those are counted who could get more. */
+  load = new Load(() => this.board);
   /** Gets what only a supervisor understands. @type {(message: any) => void} */
   onControl = () => {};
   /** None if descriptors had run out. @type {import('../channel/channel.js').MessageChannel | undefined} */

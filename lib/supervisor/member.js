@@ -3,6 +3,7 @@
 // One supervised worker, from its fork to its end.
 
 const EventEmitter = require('node:events');
+const { setTimeout: sleep } = require('node:timers/promises');
 
 const { coded } = require('../errors.js');
 const { Countdown } = require('./countdown.js');
@@ -34,6 +35,8 @@ const NO_BOARD = Object.freeze({ taken: 0, active: 0, total: 0, queued: 0, turns
 
 /** How long (ms) the end of a process may be seen after the end of its channel. */
 const EXIT_TIME = 500;
+/** And how long (ms) after the end of its process what it has said before may be read. */
+const LAST_NEWS = 1000;
 /** How often (ms) we look whether one that listens has all the addresses that it shall have, besides when it tells of one. */
 const LOOK = 100;
 
@@ -413,8 +416,19 @@ class Member extends EventEmitter {
       });
       await this.exited;
       countdown.stop();
+      await this.#lastNews();
     }
     return { moved: this.#moved, finished: this.#finished, cut: this.#cut, killed: this.#killed, time: Date.now() - start };
+  }
+
+  /** What it has said of its connections may be read after its exit, until its channel ends; that a grandchild may keep. */
+  async #lastNews() {
+    const { worker } = this;
+    if (!worker?.isConnected()) return;
+    const ended = new Promise((resolve) => {
+      worker.once('disconnect', resolve);
+    });
+    await Promise.race([ended, sleep(LAST_NEWS, undefined, { ref: false })]);
   }
 
   /** One of the last: all that is for it is in its queue. */

@@ -113,10 +113,18 @@ class Seat {
     member.once('exit', () => this.#onExit(member));
     member.once('deserting', () => this.#onDeserting(member));
     member.on('usable', () => member === this.member && this.#onUsable(member));
+    let isAsked = false;
     member.on('asked-to-leave', (/** @type {boolean} */ bySignal) => {
+      // However often it asks.
+      if (isAsked) return;
+      isAsked = true;
       // The whole group may have been told to end: then so have we.
       const reason = bySignal ? 'got SIGTERM' : 'called disconnect()';
-      setTimeout(() => this.member === member && this.replaceSoon(reason), bySignal ? GROUP_TIME : 0);
+      const replace = () => {
+        isAsked = false;
+        if (this.member === member) this.replaceSoon(reason);
+      };
+      setTimeout(replace, bySignal ? GROUP_TIME : 0);
     });
   }
 

@@ -227,10 +227,12 @@ impl Core {
     }
 
     /// Makes an idle worker's event loop turn.
-    pub fn nudge(&self, number: u32) {
-        if let Some(worker) = self.workers.place_of(number).and_then(|place| self.workers.get(place)) {
+    pub fn nudge(&mut self, number: u32) {
+        let Some(place) = self.workers.place_of(number) else { return };
+        if let Some(worker) = self.workers.get_mut(place) {
             worker.nudge();
         }
+        self.give_up_if_shut(place);
     }
 
     /// One turn of the acceptor's loop. Returns how long it may wait for the next event.

@@ -15,6 +15,7 @@ use crate::sys::socket::{self, LocalName};
 use crate::sys::{descriptors, listen};
 
 use super::errand::{End, accept_some};
+use super::heirs::{Estate, may_inherit, successor};
 use super::members::{Member, Members};
 use super::sockets::{MOST_AT_THE_END, Socket};
 use super::worker::QUEUE_DEPTH;
@@ -29,10 +30,6 @@ const MAX_LINE: usize = 1024;
 
 /// Where descriptors are few, a line may at least be so long.
 const MIN_LINE: usize = 16;
-
-/// The most connections that wait for one heir: as many as one worker may give back before somebody has them. What is more goes to
-/// others.
-const MAX_INHERITED: usize = 1024;
 
 /// Of many members, so many per processor get something in one turn. More than one, as the kernel may have put both on the same
 /// processor, or the first may be busy.
@@ -221,14 +218,11 @@ impl Listener {
         news
     }
 
-    /// The connection has come back: it is the first to be given to the heir of the worker that it comes from, or to anybody.
+    /// The connection has come back: it is the first to be given to the heir of the worker that it comes from (heirs.rs), or to
+    /// anybody.
     pub fn return_connection(&mut self, connection: Connection, heir: Option<u32>, workers: &Workers, now: u64) {
-        let index = workers.heirs(heir).find_map(|heir| {
-            let index = self.members.iter().position(|member| member.worker == heir)?;
-            let member = &self.members[index];
-            (may_inherit(member, workers, now) && member.inherited.len() < MAX_INHERITED).then_some(index)
-        });
-        match index {
+        let estate = Estate { heir, divisible: self.policy.may_divide(), served: connection.left != 0 };
+        match successor(&self.members, workers, estate, now) {
             Some(index) => {
                 self.members[index].inherited.push_front(connection);
                 self.in_lines += 1;
@@ -240,9 +234,13 @@ impl Listener {
     /// What waits for an heir that cannot take it soon any more goes to anybody.
     fn disinherit(&mut self, workers: &Workers, now: u64) {
         for member in self.members.iter_mut().filter(|member| !member.inherited.is_empty()) {
-            if !may_inherit(member, workers, now) {
-                self.in_lines -= member.inherited.len();
-                self.parked.append(&mut member.inherited);
+            let [fresh, served] = [false, true].map(|served| may_inherit(member, workers, served, now));
+            let goes = |one: &Connection| !served || one.left == 0;
+            if !fresh && member.inherited.iter().any(goes) {
+                let (mut go, stay): (VecDeque<_>, _) = mem::take(&mut member.inherited).into_iter().partition(goes);
+                member.inherited = stay;
+                self.in_lines -= go.len();
+                self.parked.append(&mut go);
             }
         }
     }
@@ -468,11 +466,6 @@ impl Listener {
             socket.forget(poller);
         }
     }
-}
-
-/// Whether what comes back from its predecessor may wait for this member.
-fn may_inherit(member: &Member, workers: &Workers, now: u64) -> bool {
-    !member.full && workers.get(member.worker).is_some_and(|worker| worker.can_soon_take(now))
 }
 
 /// The poller's token of a listener's socket.

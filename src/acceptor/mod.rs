@@ -7,6 +7,7 @@
 mod account;
 mod core;
 mod errand;
+mod heirs;
 mod line;
 mod listener;
 mod lookout;

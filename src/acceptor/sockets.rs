@@ -40,7 +40,7 @@ enum Keeper {
     /// The worker that has the socket as its own.
     Worker(usize),
     /// The same. A connection had come while the worker was in this turn of its loop; to be looked at then (ns).
-    Arrived { worker: usize, turn: u64, look_at: u64 },
+    Arrived { worker: usize, turn: u64, look_at: u64, progress: Progress },
     /// The acceptor, for a worker that cannot for now.
     Lent { worker: usize, why: Why },
     /// Nobody any more, as soon as what has come has been accepted. `gone`: its worker is.
@@ -58,9 +58,31 @@ enum Why {
     Full,
     /// It has no descriptors for what might come.
     Paused,
+    /// Its loop turns, but it has accepted nothing for a while. It has another chance then (ns).
+    Idle(u64),
     /// It is no member any more.
     Left,
 }
+
+/// What a worker whose loop turns does about what has come to its socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Progress {
+    /// What had begun in it, and when (ns) that was first seen.
+    opened: u64,
+    since: u64,
+}
+
+impl Progress {
+    /// What it is when so many have begun by now.
+    fn at(self, opened: u64, now: u64) -> Progress {
+        if opened == self.opened { self } else { Progress { opened, since: now } }
+    }
+}
+
+/// So many times its patience a worker whose loop turns may leave something waiting in its own socket without accepting anything,
+/// and so long it is accepted for it then.
+const PATIENCES: u64 = if cfg!(test) { 4 } else { 10 };
+const IDLE: Duration = Duration::from_secs(2);
 
 /// When what is left could not be accepted or the next socket not be made: how long until the next try.
 const RETRY: Duration = Duration::from_millis(20);
@@ -259,7 +281,8 @@ impl Socket {
         // The poller has told it once.
         self.interest = Interest::None;
         if let Keeper::Worker(worker) = self.keeper {
-            self.keeper = Keeper::Arrived { worker, turn: owner.turn(), look_at: now + owner.patience() };
+            let progress = Progress { opened: owner.opened(), since: now };
+            self.keeper = Keeper::Arrived { worker, turn: owner.turn(), look_at: now + owner.patience(), progress };
         }
     }
 
@@ -278,17 +301,24 @@ impl Socket {
                 Some(later)
             }
             Keeper::Arrived { worker, turn, .. } if owner.turn() == turn => {
-                owner.set_stuck(turn);
+                owner.set_stuck(turn, now);
                 self.keeper = Keeper::Lent { worker, why: Why::Stuck(turn) };
                 Some(later)
             }
-            Keeper::Arrived { worker, .. } => {
-                self.keeper = Keeper::Arrived { worker, turn: owner.turn(), look_at: later };
+            Keeper::Arrived { worker, progress, .. } => {
+                let progress = progress.at(owner.opened(), now);
+                let idle = now.saturating_sub(progress.since) >= PATIENCES * owner.patience();
+                self.keeper = if idle {
+                    Keeper::Lent { worker, why: Why::Idle(now + IDLE.as_nanos() as u64) }
+                } else {
+                    Keeper::Arrived { worker, turn: owner.turn(), look_at: later, progress }
+                };
                 Some(later)
             }
             Keeper::Lent { why: Why::Full | Why::Left, .. } => None,
             Keeper::Lent { why: Why::Stuck(turn), .. } if owner.turn() == turn => Some(later),
             Keeper::Lent { why: Why::Paused, .. } if owner.is_paused() => Some(later),
+            Keeper::Lent { why: Why::Idle(until), .. } if now < until => Some(until),
             Keeper::Lent { worker, .. } => {
                 self.keeper = Keeper::Worker(worker);
                 None

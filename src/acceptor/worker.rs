@@ -22,6 +22,10 @@ pub const QUEUE_DEPTH: u64 = 32;
 /// How long a queue that was full counts as full though nothing was taken from it.
 const REFUSED: u64 = 50_000_000;
 
+/// How long (ns) what comes from its predecessor waits for one that is stuck: the client keeps the connection, and would wait as
+/// long for any worker that had it by then.
+const HEIR_PATIENCE: u64 = if cfg!(test) { 1_000_000_000 } else { 500_000_000 };
+
 /// So many failures in a row are the last, and so long (ns) after the first it is tried again, then after twice as long.
 const MOST_FAILURES: u32 = 8;
 const FIRST_PAUSE: u64 = 2_000_000;
@@ -114,6 +118,8 @@ pub struct Worker {
     patience: u64,
     /// The turn of its loop in which it was found stuck.
     stuck_in_turn: Option<u64>,
+    /// When (ns) that was.
+    stuck_at: u64,
     /// How often in a row it was found stuck though its loop had turned, without having taken anything in between, and what it
     /// had taken by then.
     fruitless: u32,
@@ -128,6 +134,7 @@ pub struct Worker {
     receiving: Failures,
     /// It gets nothing any more, and is not listened to.
     given_up: bool,
+    has_shut_queue: bool,
     /// Listeners of which it is or was a member.
     served: Vec<u32>,
     /// What it has said and given back.
@@ -153,6 +160,7 @@ impl Worker {
             progress_at: 0,
             patience: STUCK_AFTER.as_nanos() as u64,
             stuck_in_turn: None,
+            stuck_at: 0,
             fruitless: 0,
             taken_when_stuck: None,
             refused: None,
@@ -160,6 +168,7 @@ impl Worker {
             sending: Failures::default(),
             receiving: Failures::default(),
             given_up: false,
+            has_shut_queue: false,
             served: Vec::new(),
             account: Account::new(clock::monotonic_ns()),
             holds_too_many: false,
@@ -229,9 +238,20 @@ impl Worker {
         self.has_room(now) && self.is_moving(now)
     }
 
-    /// Whether it can take a connection now, or can as soon as there is room in its queue.
-    pub fn can_soon_take(&self, now: u64) -> bool {
-        self.is_sound() && !self.ends.board.out_of_descriptors() && self.is_moving(now)
+    /// Whether a connection may wait for it: it can take it now, or as soon as there is room in its queue. `served`: another one
+    /// has served the connection before.
+    pub fn can_soon_take(&self, served: bool, now: u64) -> bool {
+        self.is_sound()
+            && !self.ends.board.out_of_descriptors()
+            && (self.is_moving(now) || served && !self.has_stopped(now))
+    }
+
+    /// Whether it is stuck for longer than what comes from its predecessor waits.
+    fn has_stopped(&self, now: u64) -> bool {
+        let limit = HEIR_PATIENCE.max(2 * self.patience);
+        let late = |since: u64| now.saturating_sub(since) >= limit;
+        (self.stuck_in_turn == Some(self.turn()) && late(self.stuck_at))
+            || self.ends.board.running_since().is_some_and(late)
     }
 
     /// Whether all that keeps it from taking a connection is that it is busy: its queue is full, or its loop has not turned
@@ -322,9 +342,17 @@ impl Worker {
     }
 
     /// Makes an idle event loop turn: an empty packet.
-    pub fn nudge(&self) {
+    pub fn nudge(&mut self) {
         // A queue that is full is no sign of idleness.
-        let _ = connection_queue::nudge(self.ends.queue.as_fd());
+        let nudge = || connection_queue::nudge(self.ends.queue.as_fd());
+        // As we have its other end as well, nothing but the worker's will can close it. What is said once may be bad luck.
+        let is_shut = || nudge().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+        self.has_shut_queue |= is_shut() && is_shut();
+    }
+
+    /// Whether it was found out that it has shut its queue down: it receives nothing any more.
+    pub fn has_shut_queue(&self) -> bool {
+        self.has_shut_queue
     }
 
     /// Whether it could take a connection and has none to take.
@@ -371,7 +399,7 @@ impl Worker {
         if self.taken_when_stuck.replace(taken) == Some(taken) && self.stuck_in_turn != Some(turn) {
             self.fruitless = (self.fruitless + 1).min(MOST_FRUITLESS);
         }
-        self.stuck_in_turn = Some(turn);
+        self.note_stuck(turn, now);
         self.progress_at = now;
         Queue::Stuck
     }
@@ -386,15 +414,26 @@ impl Worker {
         self.ends.board.is_paused()
     }
 
+    /// Connections that have begun in it without its queue, as it says.
+    pub fn opened(&self) -> u64 {
+        self.ends.board.opened()
+    }
+
     /// The turn that its loop is in.
     pub fn turn(&self) -> u64 {
         self.ends.board.turns()
     }
 
     /// It is stuck in this turn of its loop, and gets nothing until that is over.
-    pub fn set_stuck(&mut self, turn: u64) {
-        self.stuck_in_turn = Some(turn);
+    pub fn set_stuck(&mut self, turn: u64, now: u64) {
+        self.note_stuck(turn, now);
         self.nudge();
+    }
+
+    fn note_stuck(&mut self, turn: u64, now: u64) {
+        if self.stuck_in_turn.replace(turn) != Some(turn) {
+            self.stuck_at = now;
+        }
     }
 
     /// Takes back everything that waits in its queue. Returns whether that was possible: with a full descriptor table

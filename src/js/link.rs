@@ -99,10 +99,11 @@ impl Link {
     pub fn read_board(&self) -> BoardReading {
         let running =
             self.board.running_since().map_or(0, |since| crate::sys::clock::monotonic_ns().saturating_sub(since));
+        let (total, active) = self.board.connections();
         BoardReading {
             taken: self.board.taken() as f64,
-            active: self.board.active() as f64,
-            total: self.board.taken().saturating_add(self.board.opened()) as f64,
+            active: active as f64,
+            total: total as f64,
             queued: self.board.queued() as f64,
             turns: self.board.turns() as f64,
             running_for: running as f64 / 1e6,

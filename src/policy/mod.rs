@@ -69,6 +69,10 @@ pub trait Policy: Send {
     fn may_move(&self) -> bool {
         true
     }
+    /// Whether what a member that leaves has had may go to others than its heir.
+    fn may_divide(&self) -> bool {
+        true
+    }
     /// The member had been picked, but did not take the connection in time. Another one is picked next.
     fn returned(&mut self, _member: usize) {}
     /// The member at `index` has left; those behind it have moved up by one.

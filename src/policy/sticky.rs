@@ -39,6 +39,11 @@ impl Policy for Sticky {
         self.some_without
     }
 
+    /// The heir has the seat, and with it the clients.
+    fn may_divide(&self) -> bool {
+        false
+    }
+
     fn member_left(&mut self, index: usize) {
         self.without_address.member_left(index);
     }

@@ -78,9 +78,6 @@ const SETTINGS = {
   'handle-own': { limits: TAKES_PART },
   'own-': { policy: POLICY.reuseport, limits: TAKES_PART },
   'board-': { limits: TAKES_PART },
-  // These get their third and keep it: now and then all clients wait there at once, until they are out of patience.
-  'board-turning-taking': { limits: { ...TAKES_PART, gap: 2500 } },
-  'own-never': { policy: POLICY.reuseport, limits: { ...TAKES_PART, gap: 2500 } },
   'board-least': { policy: POLICY.least, limits: TAKES_PART },
 };
 

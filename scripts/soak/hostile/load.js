@@ -9,6 +9,11 @@ const { setTimeout: sleep } = require('node:timers/promises');
 const PATIENCE = 1500;
 /** How long (ms) it waits after one that failed. */
 const PAUSE = 20;
+/**
+ * Besides, somebody new asks each so many ms, whatever has become of the others: who serves nobody that it gets would otherwise have all
+ * clients in the end, and nobody would ask whether the others still answer.
+ */
+const PROBE = 50;
 
 /**
  * @param {number} port
@@ -59,7 +64,8 @@ class Load {
    * @param {number} clients
    */
   constructor(port, clients) {
-    this.#all = Promise.all(Array.from({ length: clients }, (_, index) => this.#run(port, `127.0.0.${10 + index}`)));
+    const all = Array.from({ length: clients }, (_, index) => this.#run(port, `127.0.0.${10 + index}`));
+    this.#all = Promise.all([...all, this.#probe(port)]);
   }
 
   /**
@@ -73,21 +79,39 @@ class Load {
         this.#lastAnswer = Date.now();
         continue;
       }
-      const began = Date.now();
-      const pid = await ask(port, address);
-      if (pid > 0) {
-        const now = Date.now();
-        this.#phase.answered++;
-        this.#phase.longest = Math.max(this.#phase.longest, now - began);
-        this.#noteGap(now);
-        this.#lastAnswer = now;
-        // Not as much as possible: the machine is to have time for the attack.
-        await sleep(2);
-      } else {
-        this.#phase.failed++;
-        await sleep(PAUSE);
-      }
+      // Not as much as possible: the machine is to have time for the attack.
+      await sleep((await this.#ask(port, address)) ? 2 : PAUSE);
     }
+  }
+
+  /** @param {number} port */
+  async #probe(port) {
+    const asked = new Set();
+    for (; !this.#stopped; await sleep(PROBE)) {
+      if (this.#paused) continue;
+      const one = this.#ask(port).then(() => asked.delete(one));
+      asked.add(one);
+    }
+    await Promise.all(asked);
+  }
+
+  /**
+   * @param {number} port
+   * @param {string} [address]
+   * @returns {Promise<boolean>} whether it was answered
+   */
+  async #ask(port, address) {
+    const began = Date.now();
+    if ((await ask(port, address)) === 0) {
+      this.#phase.failed++;
+      return false;
+    }
+    const now = Date.now();
+    this.#phase.answered++;
+    this.#phase.longest = Math.max(this.#phase.longest, now - began);
+    this.#noteGap(now);
+    this.#lastAnswer = now;
+    return true;
   }
 
   /** @param {number} now */

@@ -24,6 +24,9 @@ const LAST_TRIES: usize = 6;
 /// The most connections that one worker has given back may wait here at a time, unless descriptors are few.
 const MOST_HELD: usize = 1024;
 
+/// Why one is given up whose queue has an end.
+const SHUT: &str = "it has shut its connection queue down";
+
 /// Why one is given up whose queue fails again and again.
 pub(super) const DEFECT: &str = "its connection queue does not work";
 
@@ -72,7 +75,7 @@ impl Core {
                     return self.give_up(worker, place, "it has written nonsense into its connection queue");
                 }
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    return self.give_up(worker, place, "it has shut its connection queue down");
+                    return self.give_up(worker, place, SHUT);
                 }
                 Err(_) => return self.receiving_failed(worker, place, now),
             };
@@ -181,6 +184,16 @@ impl Core {
         // One that is gone is nobody's any more.
         if self.workers.place_of(worker.number).is_some() {
             (self.on_given_up)(worker.number, why);
+        }
+    }
+
+    /// The same, if it has shut its queue down so that nothing can be sent to it.
+    pub(super) fn give_up_if_shut(&mut self, place: usize) {
+        if self.workers.get(place).is_some_and(Worker::has_shut_queue)
+            && let Some(mut worker) = self.workers.borrow(place)
+        {
+            self.give_up(&mut worker, place, SHUT);
+            self.workers.give_back(place, worker);
         }
     }
 

@@ -63,8 +63,8 @@ impl Core {
                     listener.was_not_taken(place);
                 }
             }
-            let heir = worker.heir;
-            self.homeless.extend(unsent.into_iter().map(|connection| Homeless { connection, heir }));
+            let again = |connection: Connection| Homeless { heir: who_waits(worker, &connection), connection };
+            self.homeless.extend(unsent.into_iter().map(again));
             match why {
                 // Tried again by and by, with others that can take what could not be sent.
                 Unsent::Full | Unsent::Failed => {}
@@ -119,11 +119,13 @@ impl Core {
                     }
                     Some(listener) => {
                         listener.was_not_taken(place);
-                        self.homeless.push(homeless);
+                        let heir = self.workers.get(place).and_then(|worker| who_waits(worker, &homeless.connection));
+                        self.homeless.push(Homeless { heir, ..homeless });
                     }
                     None => {}
                 }
             }
+            self.give_up_if_shut(place);
         }
     }
 
@@ -132,6 +134,11 @@ impl Core {
         let workers = &mut self.workers;
         self.listeners.values_mut().filter_map(|listener| listener.look_at_sockets(workers, now)).min()
     }
+}
+
+/// Who is to have what this worker has not taken: one that has been served stays its own, or it moves once more in vain.
+fn who_waits(worker: &Worker, connection: &Connection) -> Option<u32> {
+    if connection.left == 0 { worker.heir } else { Some(worker.number) }
 }
 
 fn serve(listener: &mut Listener, workers: &mut Workers, dirty: &mut Vec<usize>, processors: usize, now: u64) {

@@ -80,6 +80,23 @@ fn nonsense_is_told_of() {
 }
 
 #[test]
+fn who_receives_nothing_any_more_is_told_of_though_its_loop_never_turns() {
+    let (mut scene, told) = watched();
+    let (liar, mut honest) = (scene.member(), scene.member());
+    scene.connect(4);
+    wait_for("some for it", || scm::peek(liar.queue.as_fd(), &mut [0; 4]).ok());
+    nix::sys::socket::shutdown(liar.queue.as_raw_fd(), nix::sys::socket::Shutdown::Read).unwrap();
+    let given_up = wait_for("the end", || {
+        honest.take();
+        told.try_recv().ok()
+    });
+    assert_eq!(given_up.0, liar.slot);
+    assert!(given_up.1.contains("shut"));
+    wait_for("all at the other", || (honest.take() == 4).then_some(()));
+    expect_served(&mut scene, &mut honest);
+}
+
+#[test]
 fn notices_without_end_are_not_listened_to() {
     let (mut scene, told) = watched();
     let (liar, mut honest) = (scene.member(), scene.member());

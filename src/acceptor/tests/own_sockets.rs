@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
+use std::sync::atomic::Ordering;
 
 use nix::sys::socket::{Shutdown, shutdown};
 
@@ -95,6 +96,36 @@ fn a_worker_that_turns_keeps_its_backlog() {
     while began.elapsed() < 3 * STUCK_AFTER {
         busy.worker.end_turn();
         other.serve();
+    }
+    assert!(busy.has_some() && other.worker.packets.is_empty());
+}
+
+#[test]
+fn a_worker_that_turns_and_accepts_nothing_does_not_keep_it_for_ever() {
+    let mut scene = scene();
+    let (idle, mut other) = (Owner::new(&scene), Owner::new(&scene));
+    scene.connect(MANY);
+    wait_for("all at the other", || {
+        idle.worker.end_turn();
+        (other.serve() == MANY).then_some(())
+    });
+    assert!(!other.worker.packets.is_empty() && !idle.has_some());
+}
+
+#[test]
+fn a_worker_that_goes_on_accepting_keeps_what_it_has_no_time_for_yet() {
+    let mut scene = scene();
+    let (busy, mut other) = (Owner::new(&scene), Owner::new(&scene));
+    scene.connect(MANY);
+    wait_for("some for it", || busy.has_some().then_some(()));
+    let began = Instant::now();
+    let mut opened = 0;
+    while began.elapsed() < 6 * STUCK_AFTER {
+        busy.worker.end_turn();
+        opened += 1;
+        busy.worker.board.counts()[0].store(f64::from(opened).to_bits(), Ordering::Relaxed);
+        other.serve();
+        std::thread::sleep(Duration::from_millis(1));
     }
     assert!(busy.has_some() && other.worker.packets.is_empty());
 }

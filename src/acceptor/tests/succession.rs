@@ -1,7 +1,10 @@
 //! Workers that are replaced, and numbers of those that are gone.
 
+use std::sync::atomic::Ordering;
+
 use super::*;
-use crate::policy::Sticky;
+use crate::connection_queue::NO_LIMIT;
+use crate::policy::{Least, Sticky};
 
 /// Connections that a worker has, and passes on.
 fn leave(worker: &mut Worker) {
@@ -35,7 +38,8 @@ fn what_a_worker_passes_on_goes_to_its_heir_and_to_nobody_else() {
 
 #[test]
 fn what_it_has_not_taken_goes_to_the_heir_of_its_heir() {
-    let mut scene = Scene::new();
+    // Under this policy nobody else gets any, however few there are.
+    let mut scene = Scene::with(Box::new(Sticky::default()));
     let first = scene.member();
     scene.connect(3);
     wait_for("some in its queue", || scm::peek(first.queue.as_fd(), &mut [0; 4]).ok());
@@ -81,6 +85,69 @@ fn an_heir_that_is_stuck_or_full_or_gone_is_not_waited_for() {
         });
         assert!(other.taken.len() >= 8);
     }
+}
+
+/// Connections that a worker has served, and passes on.
+fn leave_served(worker: &mut Worker) {
+    while !worker.taken.is_empty() {
+        worker.give_back(|connection| Notice::Moved(Connection { left: NO_LIMIT, ..connection }));
+        worker.board.add_ended(1);
+    }
+}
+
+#[test]
+fn what_was_uneven_is_even_when_all_have_been_replaced() {
+    let policies: [Box<dyn Policy>; 2] = [Box::new(RoundRobin::default()), Box::new(Least::default())];
+    for policy in policies {
+        let mut scene = Scene::with(policy);
+        let mut workers = Vec::new();
+        // The first ones get more, be it only because nobody else was there.
+        for count in [33, 8, 3, 4] {
+            workers.push(scene.member());
+            let known: usize = workers.iter_mut().map(Worker::take).sum();
+            scene.connect(count);
+            wait_for("all", || (workers.iter_mut().map(Worker::take).sum::<usize>() == known + count).then_some(()));
+        }
+        for seat in 0..4 {
+            let heir = scene.member();
+            scene.acceptor.succeed(workers[seat].slot, heir.slot);
+            let mut old = std::mem::replace(&mut workers[seat], heir);
+            scene.acceptor.remove_member(scene.listener, old.slot);
+            let all: usize = workers.iter().map(|worker| worker.taken.len()).sum::<usize>() + old.taken.len();
+            leave_served(&mut old);
+            wait_for("all", || (workers.iter_mut().map(Worker::take).sum::<usize>() == all).then_some(()));
+            scene.acceptor.remove_worker(old.slot);
+        }
+        assert_eq!(workers.iter().map(|worker| worker.taken.len()).collect::<Vec<_>>(), [12; 4]);
+    }
+}
+
+#[test]
+fn what_has_been_served_waits_for_an_heir_that_is_busy_and_nothing_else_does() {
+    let mut scene = Scene::new();
+    let (mut leaving, mut heir) = (scene.member(), Worker::new(&scene.acceptor));
+    scene.connect(6);
+    wait_for("all", || (leaving.take() == 6).then_some(()));
+    scene.acceptor.add_member(scene.listener, heir.slot);
+    let mut other = scene.member();
+    // The heir has less than its part.
+    other.board.counts()[0].store(100_f64.to_bits(), Ordering::Relaxed);
+    scene.acceptor.succeed(leaving.slot, heir.slot);
+    let fresh = leaving.clients()[3..].to_vec();
+    for _ in 0..3 {
+        leaving.give_back(Notice::Closed);
+    }
+    wait_for("those that are sent to the heir", || scm::peek(heir.queue.as_fd(), &mut [0; 4]).ok());
+    leave_served(&mut leaving);
+    // It takes nothing for so long that what is fresh is taken back.
+    wait_for("what is fresh at the other", || (other.take() == 3).then_some(()));
+    wait_for("the rest at the heir", || (heir.take() == 3).then_some(()));
+    let mut clients = other.clients();
+    clients.sort_unstable();
+    let mut expected = fresh;
+    expected.sort_unstable();
+    assert_eq!(clients, expected);
+    expect_all_taken(&scene, &[&heir, &other]);
 }
 
 /// Connections in the worker's queue.
