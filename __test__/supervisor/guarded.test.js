@@ -9,6 +9,7 @@ const net = require('node:net');
 const { once } = require('node:events');
 const path = require('node:path');
 const { COMMAND } = require('../helpers/command');
+const { load } = require('../helpers/load');
 const { childrenOf, request, startScript, waitFor, waitForDeath } = require('../helpers/run');
 const { temporaryFolder, writeScript } = require('../helpers/service');
 
@@ -70,26 +71,6 @@ class Manager {
     await waitFor(() => this.pid !== pid, { message: () => this.script.describe() });
     await this.ready();
   }
-}
-
-/** Clients that connect anew for each request, until they are stopped. */
-function load(where, count) {
-  const result = { answered: 0, cut: 0, refused: 0, other: [] };
-  let on = true;
-  const one = async () => {
-    while (on) {
-      try {
-        const { status } = await request(where);
-        if (status === 200) result.answered++;
-      } catch (error) {
-        if (error.code === 'ECONNREFUSED') result.refused++;
-        else if (error.code === 'ECONNRESET') result.cut++;
-        else result.other.push(error.code ?? error.message);
-      }
-    }
-  };
-  const clients = Array.from({ length: count }, one);
-  return { result, stop: () => ((on = false), Promise.all(clients)) };
 }
 
 describeWithPython('with a manager that keeps descriptors (without python3 there is none)', () => {
