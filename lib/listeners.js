@@ -2,11 +2,10 @@
 
 // What the workers listen on: one entry per address, shared by all workers that ask for it.
 
-const path = require('node:path');
-
 const { load } = require('./native.js');
 const { bindPipe } = require('./node/net.js');
 const { POLICIES } = require('./policies.js');
+const { Guarded } = require('./primary/guarded.js');
 const { Shares } = require('./primary/heirs.js');
 const { addressOnly, bindings, isPipe, isTooMuch, isUdp, nameOf, sameAddress, shortest, typed } = require('./primary/question.js');
 const { takeFile } = require('./primary/socket_file.js');
@@ -30,7 +29,6 @@ const LOOK = 10;
 const LINGER = 5000;
 
 /**
-/**
  * @typedef {object} ListenedOn An address that a worker listens on.
  * @property {string} key
  * @property {string} name In words, such as `127.0.0.1:3000`.
@@ -50,11 +48,21 @@ const LINGER = 5000;
  * @property {boolean} ours Whether we have bound it, rather than got the socket from somebody.
  * @property {string} [path] The name of a Unix socket.
  * @property {() => void} [removeFile] Removes the file of a Unix socket.
+ * @property {import('./primary/guarded.js').Guard[]} guards What of it the manager that started us keeps as well.
+ * @property {import('./primary/question.js').Question} question What was asked for first.
  * @property {Set<any>} workers
  * @property {Set<any>} accepting Those whose servers have the answer, and take connections.
  * @property {any} [last] The worker that was the last to leave.
  * @property {NodeJS.Timeout} [linger]
  */
+
+/** @typedef {Pick<Entry, 'id' | 'distributed' | 'ours' | 'path' | 'removeFile' | 'guards'>} Opened */
+
+/**
+ * @param {number} id A negative errno.
+ * @returns {Opened}
+ */
+const notOpened = (id) => ({ id, distributed: false, ours: false, guards: [] });
 
 /**
  * Who has taken a worker's place, or the place of the one who had.
@@ -73,6 +81,11 @@ class Listeners {
   #acceptor;
   #host;
   #native;
+  /** What others keep for us. */
+  #guarded;
+  #isLeaving = false;
+  /** Of listeners that are closed as soon as what has come has been accepted. @type {import('./primary/guarded.js').Guard[]} */
+  #finishing = [];
 
   /**
    * @typedef {object} Host
@@ -83,35 +96,30 @@ class Listeners {
 
   /**
    * @param {Host} host
-   * @param {() => Pick<import('./native-types').Native, 'Acceptor' | 'bindShared' | 'closeFd' | 'isConnection' | 'socketKind' | 'socketName'>} [native]
+   * @param {() => Pick<import('./native-types').Native, 'Acceptor' | 'bindShared' | 'closeFd' | 'duplicateFd' | 'isConnection' | 'isListening' | 'retireSocket' | 'socketKind' | 'socketName'>} [native]
    */
   constructor(host, native = load) {
     this.#host = host;
     this.#native = native;
-  }
-
-  /** Sockets that whoever started us has opened. @type {{ fd: number, address: import('./native-types').SocketName }[]} */
-  #inherited = [];
-
-  /** @param {number[]} fds Listening sockets to use instead of binding their addresses. */
-  useSockets(fds) {
-    this.#inherited = fds.flatMap((fd) => {
-      const address = this.#native().socketName(fd);
-      return address ? [{ fd, address }] : [];
-    });
+    this.#guarded = new Guarded(native);
   }
 
   /**
-   * The socket that was inherited for what a worker asks for, if there is one.
-   *
-   * @param {Question} question
+   * @param {{ fd: number, name: string }[]} sockets Listening sockets to use instead of binding their addresses.
+   * @param {import('./primary/guarded.js').Store} [store] Whom our listeners are given to.
    */
-  #inheritedFor(question) {
-    const { address, port } = question;
-    if (isUdp(question)) return undefined;
-    return this.#inherited.find(({ address: name }) =>
-      port >= 0 ? name.port === port && port > 0 && (!address || sameAddress(name.address, address)) : name.path !== undefined && path.resolve(name.path) === address,
-    );
+  useSockets(sockets, store) {
+    this.#guarded.use(sockets, store);
+  }
+
+  /** Closes what a primary before us had and nobody has asked for. */
+  closeUnclaimed() {
+    this.#guarded.closeUnclaimed();
+  }
+
+  /** From now on what is closed here goes on elsewhere: the manager keeps the sockets, and their files stay. */
+  leaveSockets() {
+    this.#isLeaving = true;
   }
 
   /** Started when it is first needed. */
@@ -153,7 +161,7 @@ class Listeners {
       if (opened.id < 0) return { errno: opened.id };
       const backlog = question.backlog > 0 ? question.backlog : DEFAULT_BACKLOG;
       const described = { key, name: nameOf(question), fixed: question.port !== 0 };
-      entry = { ...described, accepted, ...opened, backlog, data: null, workers: new Set(), accepting: new Set() };
+      entry = { ...described, accepted, ...opened, question, backlog, data: null, workers: new Set(), accepting: new Set() };
       this.#entries.set(key, entry);
     }
     clearTimeout(entry.linger);
@@ -226,7 +234,10 @@ class Listeners {
     const wanted = entry.distributed && !worker.held && worker.number !== undefined;
     const fd = wanted ? this.acceptor.ownSocket(entry.id, worker.number, entry.backlog) : -1;
     send(Math.max(fd, -1));
-    if (fd >= 0) this.#native().closeFd(fd);
+    if (fd < 0) return;
+    entry.guards = this.#guarded.living(entry.guards);
+    this.#guarded.guard(entry.question, true, entry.guards, () => this.#native().duplicateFd(fd));
+    this.#native().closeFd(fd);
   }
 
   /**
@@ -269,21 +280,57 @@ class Listeners {
    * @param {Question} question
    * @param {boolean} accepted
    * @param {number} policy
-   * @returns {{ id: number, distributed: boolean, ours: boolean, path?: string, removeFile?: () => void }} `id` is a negative errno when it cannot be.
+   * @returns {Opened} `id` is a negative errno when it cannot be.
    */
   #open(question, accepted, policy) {
-    if (question.fd !== null && !this.#maySend(question, question.fd)) return { id: -errno().EINVAL, distributed: false, ours: false };
-    const inherited = this.#inheritedFor(question);
-    if (!inherited && isPipe(question)) return this.#openPipe(question, accepted, policy);
+    if (question.fd !== null) {
+      if (!this.#maySend(question, question.fd)) return notOpened(-errno().EINVAL);
+      return this.#openAnew(question, accepted, policy);
+    }
+    const given = this.#guarded.for(question, accepted && policy === POLICIES.SCHED_REUSEPORT && !isPipe(question));
+    if (given) return this.#openGiven(question, given, accepted, policy);
+    let opened = this.#openAnew(question, accepted, policy);
+    if (opened.id === -errno().EADDRINUSE && this.#guarded.clearTheWay(question)) opened = this.#openAnew(question, accepted, policy);
+    if (opened.id < 0) return opened;
+    const copy = () => (accepted ? this.acceptor.listenerFd(opened.id) : this.#native().duplicateFd(opened.id));
+    this.#guarded.guard(question, opened.distributed, opened.guards, copy);
+    return opened;
+  }
+
+  /**
+   * @param {Question} question
+   * @param {import('./primary/guarded.js').Found} given
+   * @param {boolean} accepted
+   * @param {number} policy
+   * @returns {Opened}
+   */
+  #openGiven({ backlog }, { fd, guards, removeFile }, accepted, policy) {
+    const binding = { fd, backlog };
+    const id = accepted ? this.acceptor.listen(binding, policy) : this.#native().bindShared(binding);
+    if (id < 0) for (const guard of guards) this.#guarded.release(guard);
+    else for (const guard of guards.slice(1)) this.acceptor.addSocket(id, guard.fd);
+    const { path } = this.#native().socketName(fd) ?? {};
+    const distributed = guards.length > 0 && accepted && policy === POLICIES.SCHED_REUSEPORT && path === undefined;
+    return { id, distributed, ours: guards.length > 0, guards, removeFile, ...(path !== undefined && { path }) };
+  }
+
+  /**
+   * @param {Question} question
+   * @param {boolean} accepted
+   * @param {number} policy
+   * @returns {Opened}
+   */
+  #openAnew(question, accepted, policy) {
+    if (isPipe(question)) return this.#openPipe(question, accepted, policy);
     let id = 0;
     let distributed = false;
-    for (const binding of inherited ? [{ fd: inherited.fd, backlog: question.backlog }] : bindings(question)) {
+    for (const binding of bindings(question)) {
       distributed = accepted && policy === POLICIES.SCHED_REUSEPORT && binding.port !== undefined;
       if (distributed) binding.reusePort = true;
       id = accepted ? this.acceptor.listen(binding, policy) : this.#native().bindShared(binding);
       if (id >= 0 || id === -errno().EADDRINUSE) break;
     }
-    return { id, distributed, ours: !inherited && question.fd === null };
+    return { id, distributed, ours: question.fd === null, guards: [] };
   }
 
   /**
@@ -323,18 +370,18 @@ class Listeners {
    * @param {number} policy
    */
   #openPipe({ address, backlog, readableAll, writableAll }, accepted, policy) {
-    if (!address) return { id: -errno().EINVAL, distributed: false, ours: false };
+    if (!address) return notOpened(-errno().EINVAL);
     const pipe = bindPipe(shortest(address));
-    if (typeof pipe === 'number') return { id: pipe, distributed: false, ours: false };
+    if (typeof pipe === 'number') return notOpened(pipe);
     const mode = (readableAll ? READABLE : 0) | (writableAll ? WRITABLE : 0);
     const binding = { fd: pipe.fd, backlog };
     let id = mode === 0 ? 0 : pipe.fchmod(mode);
     if (id === 0) id = accepted ? this.acceptor.listen(binding, policy) : this.#native().bindShared(binding);
     if (id < 0) {
       pipe.close();
-      return { id, distributed: false, ours: true };
+      return notOpened(id);
     }
-    const opened = { id, distributed: false, ours: true, path: this.#native().socketName(pipe.fd)?.path };
+    const opened = { id, distributed: false, ours: true, guards: [], path: this.#native().socketName(pipe.fd)?.path };
     const removeFile = address.startsWith('\0') ? undefined : (takeFile(pipe, address) ?? (() => pipe.close()));
     // An abstract one has no file, for which the handle would be needed.
     if (!removeFile) pipe.close();
@@ -381,6 +428,7 @@ class Listeners {
     }
     const { setTimeout: sleep } = require('node:timers/promises');
     while (this.#acceptor?.isFinishing()) await sleep(LOOK);
+    for (const guard of this.#finishing.splice(0)) this.#guarded.release(guard);
   }
 
   /**
@@ -428,10 +476,14 @@ class Listeners {
     clearTimeout(entry.linger);
     this.#entries.delete(entry.key);
     for (const worker of entry.workers) worker.joined--;
-    entry.removeFile?.();
+    const { guards } = entry;
+    if (guards.length === 0 || !this.#isLeaving) entry.removeFile?.();
     if (entry.accepted && serve) this.acceptor.finishListener(entry.id);
     else if (entry.accepted) this.acceptor.closeListener(entry.id);
     else this.#native().closeFd(entry.id);
+    if (this.#isLeaving) for (const { fd } of guards) this.#native().closeFd(fd);
+    else if (entry.accepted && serve) this.#finishing.push(...guards);
+    else for (const guard of guards) this.#guarded.release(guard);
   }
 
   /**

@@ -73,6 +73,8 @@ export interface Acceptor {
   finishListener(listener: number): void;
   isFinishing(): boolean;
   address(listener: number): Address | null;
+  listenerFd(listener: number): number;
+  addSocket(listener: number, fd: number): number;
   addMember(listener: number, worker: number): void;
   removeMember(listener: number, worker: number): number;
   succeed(old: number, heir: number): void;
@@ -110,11 +112,12 @@ export interface Native {
   isListening(fd: number): boolean;
   isConnection(fd: number): boolean;
   newSocket(kind: 'tcp' | 'pipe' | 'udp'): number;
-  notify(address: string, text: string): number;
+  notify(address: string, text: string, fds?: number[]): number;
   endAfterParent(seconds: number): number;
   reapOrphans(children: number[]): number;
   closeFd(fd: number): void;
   closeForeign(fd: number): void;
+  retireSocket(fd: number): void;
   duplicateFd(fd: number): number;
   descriptorShare(): number;
 }

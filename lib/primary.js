@@ -66,7 +66,9 @@ const EVENTS = new Set(LIFE_EVENTS.filter((event) => Object.hasOwn(MESSAGES, eve
  * @property {(worker: any) => number} lost Connections that were open in it when it ended.
  * @property {(worker: any) => void} nudge Makes an idle event loop turn.
  * @property {() => number[]} pids Of all workers that have not ended.
- * @property {(fds: number[]) => void} useSockets Listening sockets to use instead of binding their addresses.
+ * @property {Listeners['useSockets']} useSockets
+ * @property {() => void} closeUnclaimed Closes what a primary before us had and nobody has asked for.
+ * @property {() => void} leaveSockets What is closed from now on stays with the manager, for the primary after us.
  * @property {(workers: any[]) => Promise<void>} finish All at once out of the rotation, once they have what has come by now.
  * @property {(hooks: SupervisionHooks | undefined) => void} setHooks Who is asked from now on.
  */
@@ -425,7 +427,9 @@ function takeOver(cluster) {
     lost: (worker) => tiesOf(worker).lost,
     nudge: (worker) => tiesOf(worker).nudge(),
     pids: () => [...pids],
-    useSockets: (fds) => listeners.useSockets(fds),
+    useSockets: (sockets, store) => listeners.useSockets(sockets, store),
+    closeUnclaimed: () => listeners.closeUnclaimed(),
+    leaveSockets: () => listeners.leaveSockets(),
     finish(workers) {
       for (const worker of workers) happen(worker, 'finish');
       return listeners.finish(workers.map(tiesOf));

@@ -4,10 +4,14 @@
 
 const fs = require('node:fs');
 
-/** @param {string} file */
-function identityOf(file) {
+/**
+ * Says whether a file is still the same.
+ *
+ * @param {string} file
+ */
+function socketIdentity(file) {
   const about = fs.lstatSync(file, { bigint: true, throwIfNoEntry: false });
-  return about && [about.dev, about.ino, about.birthtimeNs].join(':');
+  return about && [about.dev, about.ino, about.birthtimeNs].join('.');
 }
 
 /**
@@ -27,14 +31,22 @@ function takeFile(pipe, file) {
   }
   pipe.close();
   fs.renameSync(aside, file);
-  const identity = identityOf(file);
+  return removeSocket(file);
+}
+
+/**
+ * @param {string} file
+ * @returns {() => void} Removes the file if it is still the same as now.
+ */
+function removeSocket(file) {
+  const identity = socketIdentity(file);
   return () => {
     try {
-      if (identityOf(file) === identity) fs.unlinkSync(file);
+      if (socketIdentity(file) === identity) fs.unlinkSync(file);
     } catch {
       // It cannot be removed: it stays, as with Node's own.
     }
   };
 }
 
-module.exports = { takeFile };
+module.exports = { removeSocket, socketIdentity, takeFile };

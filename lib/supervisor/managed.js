@@ -36,6 +36,8 @@ function serveKeeper(supervisor) {
   const deeds = {
     reload: () => supervisor.reload(),
     scale: ({ count }) => supervisor.scale(count),
+    // Another primary starts as soon as this one has ended, with its sockets.
+    'make-room': () => supervisor.stopForNext(),
   };
   process.on('message', async (/** @type {any} */ request) => {
     if (request === null || typeof request !== 'object' || !Object.hasOwn(deeds, request.rcluster)) return;

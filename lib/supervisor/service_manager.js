@@ -11,7 +11,7 @@ const FIRST_FD = 3;
 /** How long (ms) after a child has ended others may still be in line behind it. */
 const REAP_AGAIN = 50;
 const VARIABLES = /** @type {const} */ ([
-  'NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID', 'LISTEN_FDS', 'LISTEN_PID', 'LISTEN_FDNAMES',
+  'NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID', 'LISTEN_FDS', 'LISTEN_PID', 'LISTEN_FDNAMES', 'FDSTORE',
 ]);
 
 /** @typedef {Partial<Record<typeof VARIABLES[number], string>>} Manager What the manager has said. */
@@ -53,19 +53,34 @@ function notifyManager(supervisor, { NOTIFY_SOCKET: address, WATCHDOG_USEC: watc
 }
 
 /**
- * Listening sockets that the manager has opened for us. Each is closed for the processes that we start.
+ * Listening sockets that the manager has opened for us, or kept for us. Each is closed for the processes that we start.
  *
  * @param {Manager} manager
- * @returns {number[]} Their descriptors.
+ * @returns {{ fd: number, name: string }[]} Their descriptors and names.
  */
-function inheritedSockets({ LISTEN_FDS: count, LISTEN_PID: pid }) {
+function inheritedSockets({ LISTEN_FDS: count, LISTEN_PID: pid, LISTEN_FDNAMES: names = '' }) {
   if (!count || Number(pid) !== process.pid) return [];
+  const known = names.split(':');
   const fds = Array.from({ length: Number(count) || 0 }, (_, index) => FIRST_FD + index);
-  return fds.flatMap((fd) => {
+  return fds.flatMap((fd, index) => {
     const copy = load().duplicateFd(fd);
     load().closeFd(fd);
-    return copy >= 0 ? [copy] : [];
+    return copy >= 0 ? [{ fd: copy, name: known[index] ?? '' }] : [];
   });
+}
+
+/**
+ * Where the manager keeps sockets for the primary after us. One that keeps none takes no notice.
+ *
+ * @param {Manager} manager
+ * @returns {import('../primary/guarded.js').Store | undefined}
+ */
+function socketStore({ NOTIFY_SOCKET: address }) {
+  if (!address) return undefined;
+  return {
+    keep: (name, fd, poll) => void load().notify(address, ['FDSTORE=1', `FDNAME=${name}`, ...(poll ? [] : ['FDPOLL=0'])].join('\n'), [fd]),
+    remove: (name) => void load().notify(address, `FDSTOREREMOVE=1\nFDNAME=${name}`),
+  };
 }
 
 /** Whether orphans are collected already: once for the life of the process. */
@@ -105,4 +120,4 @@ function childrenOfNode() {
   return () => [...children].flatMap(({ pid }) => (pid === undefined ? [] : [pid]));
 }
 
-module.exports = { inheritedSockets, notifyManager, reapOrphans, withoutManagerVariables };
+module.exports = { inheritedSockets, notifyManager, reapOrphans, socketStore, withoutManagerVariables };

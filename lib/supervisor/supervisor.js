@@ -11,12 +11,14 @@ const { Member } = require('./member.js');
 const options = require('./options.js');
 const { ReloadQueue, reloadAll } = require('./reload.js');
 const { GROUP_TIME, Seat } = require('./seat.js');
-const { inheritedSockets, notifyManager, reapOrphans, withoutManagerVariables } = require('./service_manager.js');
+const { inheritedSockets, notifyManager, reapOrphans, socketStore, withoutManagerVariables } = require('./service_manager.js');
 const { handleSignals } = require('./signals.js');
 const { Watchdog } = require('./watchdog.js');
 
 /** A worker may take at most so many times `readyTimeout`, even if another one took longer. */
 const MOST_PATIENCE = 6;
+/** How long (ms) after all are ready a socket of the primary before us waits for somebody who asks for it. */
+const UNCLAIMED = 5000;
 /** Signals that come from outside as a rule. */
 const EXTERNAL = Object.freeze(['SIGINT', 'SIGKILL', 'SIGTERM']);
 
@@ -79,7 +81,8 @@ class Supervisor extends EventEmitter {
     handled(this.#firstReady);
     const manager = withoutManagerVariables(process.env);
     core.setup(this.#options.settings, this.#options.policy);
-    core.useSockets(inheritedSockets(manager));
+    core.useSockets(inheritedSockets(manager), socketStore(manager));
+    this.once('ready', () => setTimeout(() => core.closeUnclaimed(), UNCLAIMED).unref());
     this.#start();
     notifyManager(this, manager);
     reapOrphans(core.pids);
@@ -293,6 +296,12 @@ class Supervisor extends EventEmitter {
   /** Lets all workers finish what they have, and ends. A reload that is under way is given up. */
   stop() {
     return (this.#stopping ??= this.#stop());
+  }
+
+  /** The same, but the listening sockets stay with the manager that started us, for a primary that comes next. */
+  stopForNext() {
+    this.#core.leaveSockets();
+    return this.stop();
   }
 
   async #stop() {

@@ -134,6 +134,7 @@ const KEYS = {
   shutdown_with_message: { type: 'flag', about: "It is asked to end by the message 'shutdown' instead of a signal." },
   wait_ready: { type: 'flag', about: "It says process.send('ready') when it is ready." },
   listen_timeout: { type: 'time', about: 'How long that may take.' },
+  watchdog: { type: 'time', about: 'So often it has to say that it lives (WATCHDOG=1 of sd_notify), or it is ended by SIGABRT and started anew; 0 for never.' },
   max_memory_restart: { type: 'bytes', to: 'maxMemory', about: 'It is started anew when it uses more, with all that it has started.' },
   out_file: { aliases: ['output', 'out', 'out_log'], type: 'text', about: 'Where its output goes.' },
   error_file: { aliases: ['error', 'err', 'err_file', 'err_log'], type: 'text', about: 'Where its errors go.' },

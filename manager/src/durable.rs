@@ -18,8 +18,22 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
+/// The same for what means nothing any more after the machine has been started anew: nobody waits for the disk.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension(format!("{}.new", std::process::id()));
+    let written = create(&temporary, bytes).and_then(|_| fs::rename(&temporary, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
 fn write_to(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    create(path, bytes)?.sync_all()
+}
+
+fn create(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
-    file.sync_all()
+    Ok(file)
 }

@@ -152,6 +152,14 @@ impl Core {
         Ok(id)
     }
 
+    /// One more socket of a listener's address, that others may have.
+    pub fn add_socket(&mut self, listener: u32, fd: OwnedFd) -> io::Result<()> {
+        let entry = self.listeners.get_mut(&listener).ok_or(io::ErrorKind::NotFound)?;
+        entry.add_socket(Socket::new(fd, true), &self.poller)?;
+        self.settle();
+        Ok(())
+    }
+
     /// Closes the sockets, and the connections that nobody has got.
     pub fn close_listener(&mut self, id: u32) {
         if let Some(mut listener) = self.listeners.remove(&id) {

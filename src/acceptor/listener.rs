@@ -118,7 +118,7 @@ impl Listener {
         Ok(listener)
     }
 
-    fn add_socket(&mut self, socket: Socket, poller: &Poller) -> io::Result<usize> {
+    pub fn add_socket(&mut self, socket: Socket, poller: &Poller) -> io::Result<usize> {
         let free = self.sockets.iter().position(Socket::is_useless);
         let index = free.unwrap_or(self.sockets.len());
         let fd = socket.fd().ok_or(io::ErrorKind::NotFound)?;

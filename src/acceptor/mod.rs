@@ -32,7 +32,7 @@ pub use self::core::{OnGivenUp, Warn};
 pub use self::lookout::STUCK_AFTER;
 pub use self::worker::{QUEUE_DEPTH, WorkerEnds};
 use crate::policy::Policy;
-use crate::sys::{poll::Poller, process, socket};
+use crate::sys::{descriptors, poll::Poller, process, socket};
 
 /// A handle to the running acceptor. Dropping it ends the thread.
 pub struct Acceptor {
@@ -85,6 +85,18 @@ impl Acceptor {
     /// The address a listener is bound to; `None` for Unix sockets.
     pub fn address(&self, listener: u32) -> Option<SocketAddr> {
         socket::local_address(self.core.lock().listener(listener)?.any_socket()?).ok().flatten()
+    }
+
+    /// One more listening socket of that listener's address, which must have been bound with `reuse_port`.
+    pub fn add_socket(&self, listener: u32, fd: OwnedFd) -> io::Result<()> {
+        self.core.lock().add_socket(listener, fd)
+    }
+
+    /// A duplicate of a listener's socket, or of one of them.
+    pub fn socket(&self, listener: u32) -> io::Result<OwnedFd> {
+        let core = self.core.lock();
+        let fd = core.listener(listener).and_then(|listener| listener.any_socket()).ok_or(io::ErrorKind::NotFound)?;
+        descriptors::duplicate(fd)
     }
 
     /// From now on the worker gets connections of that listener.

@@ -103,6 +103,19 @@ impl Acceptor {
         self.core.address(listener).map(|address: SocketAddr| address.into())
     }
 
+    /// One more socket of a listener that was bound with `reusePort`: what `fd` names. Returns 0 or a negative errno.
+    #[napi(catch_unwind)]
+    pub fn add_socket(&self, listener: u32, fd: i32) -> i32 {
+        number(listen::existing(fd).and_then(|fd| self.core.add_socket(listener, fd)).map(|()| 0))
+    }
+
+    /// A duplicate of a listener's socket, or of one of them, for whoever keeps it for the time after us. Returns a descriptor that
+    /// the caller must pass to `closeFd`, or a negative errno.
+    #[napi(catch_unwind)]
+    pub fn listener_fd(&self, listener: u32) -> i32 {
+        number(self.core.socket(listener).map(IntoRawFd::into_raw_fd))
+    }
+
     /// The worker gets connections of that listener from now on.
     #[napi(catch_unwind)]
     pub fn add_member(&self, listener: u32, worker: u32) {

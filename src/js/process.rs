@@ -11,10 +11,10 @@ pub fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
-/// Sends one datagram to a service manager's socket. Returns 0 or a negative errno.
+/// Sends one datagram to a service manager's socket, with duplicates of these descriptors. Returns 0 or a negative errno.
 #[napi(catch_unwind)]
-pub fn notify(address: String, text: String) -> i32 {
-    number(process::notify(&address, &text).map(|()| 0))
+pub fn notify(address: String, text: String, fds: Option<Vec<i32>>) -> i32 {
+    number(process::notify(&address, &text, &fds.unwrap_or_default()).map(|()| 0))
 }
 
 /// Ends this process so many seconds after its parent has died, even if its event loop hangs. Returns 0 or a negative

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 
 use napi_derive::napi;
 
@@ -158,6 +158,14 @@ pub fn close_fd(fd: i32) {
     if let Ok(fd) = descriptors::adopt_number(fd) {
         debug_assert!(fd.as_raw_fd() > 2);
         drop(fd);
+    }
+}
+
+/// Closes a listening socket for all who have it: it stops listening.
+#[napi(catch_unwind)]
+pub fn retire_socket(fd: i32) {
+    if let Ok(fd) = descriptors::adopt_number(fd) {
+        socket::shut_down(fd.as_fd());
     }
 }
 

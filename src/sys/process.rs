@@ -1,26 +1,28 @@
 //! Processes that are not ours, and the manager that started us.
 
-use std::io;
-use std::os::fd::AsRawFd;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, sendto, socket};
+use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, socket};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
 use super::libc;
 
-/// Sends one datagram to a Unix socket, named by its path or, after an `@`, by its abstract name (sd_notify(3)).
-pub fn notify(address: &str, text: &str) -> io::Result<()> {
+/// Sends one datagram, and descriptors, to a Unix socket, named by its path or, after an `@`, by its abstract name (sd_notify(3)).
+pub fn notify(address: &str, text: &str, fds: &[RawFd]) -> io::Result<()> {
     let peer = match address.strip_prefix('@') {
         Some(name) => UnixAddr::new_abstract(name.as_bytes())?,
         None => UnixAddr::new(address)?,
     };
     let fd = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
-    sendto(fd.as_raw_fd(), text.as_bytes(), &peer, MsgFlags::MSG_NOSIGNAL)?;
+    let with = [ControlMessage::ScmRights(fds)];
+    let with = if fds.is_empty() { &[][..] } else { &with[..] };
+    sendmsg(fd.as_raw_fd(), &[IoSlice::new(text.as_bytes())], with, MsgFlags::MSG_NOSIGNAL, Some(&peer))?;
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use super::figures;
 use super::home::Home;
@@ -23,6 +24,8 @@ pub struct Apps {
     dump: Store,
     remembered: RefCell<Remembered>,
     links: RefCell<BTreeMap<String, Rc<Link>>>,
+    /// Held while a keeper is being started: there is one for each app.
+    starting: RefCell<BTreeMap<String, Rc<Mutex<()>>>>,
 }
 
 /// What a request is about: an app, or some of its processes.
@@ -40,27 +43,31 @@ impl Apps {
         let store = Store::new(home.file("state.json"));
         let dump = Store::new(home.file("dump.json"));
         let (remembered, troubles) = store.load();
-        (Apps { home, store, dump, remembered: RefCell::new(remembered), links: RefCell::default() }, troubles)
+        (
+            Apps {
+                home,
+                store,
+                dump,
+                remembered: RefCell::new(remembered),
+                links: RefCell::default(),
+                starting: RefCell::default(),
+            },
+            troubles,
+        )
     }
 
     /// Finds the keepers that are there, and starts those that are missing.
     pub async fn adopt(&self) {
-        let known = self.remembered.borrow().apps.clone();
-        for Known { app, stopped } in known {
-            let folder = self.folder(&app.key());
-            let found = match Link::connect(&folder).await {
-                Ok(link) => Ok((link, false)),
-                Err(_) => self.new_keeper(&app).await.map(|link| (link, true)),
-            };
-            if let Ok((link, is_new)) = found {
-                if is_new && !stopped {
-                    // Nobody waits for it: what becomes of it is in the list.
-                    let link = Rc::clone(&link);
-                    tokio::task::spawn_local(async move { link.ask("start", json!({})).await });
-                }
-                self.links.borrow_mut().insert(app.key(), link);
-            }
-        }
+        let keys: Vec<String> = self.remembered.borrow().apps.iter().map(|known| known.app.key()).collect();
+        // What becomes of each is in the list.
+        join_all(keys.iter().map(|key| self.link(key)).collect()).await;
+    }
+
+    /// Starts keepers anew that have gone, though their apps have not. Returns whether all are there.
+    pub async fn revive(&self) -> bool {
+        let is_gone = |(key, link): (&String, &Rc<Link>)| link.is_gone().then(|| key.clone());
+        let keys: Vec<String> = self.links.borrow().iter().filter_map(is_gone).collect();
+        join_all(keys.iter().map(|key| self.link(key)).collect()).await.iter().all(Result::is_ok)
     }
 
     fn folder(&self, key: &str) -> PathBuf {
@@ -77,14 +84,30 @@ impl Apps {
         Link::open(&folder).await
     }
 
-    /// The line to an app's keeper, which is started if it is not there.
+    /// The line to an app's keeper, which is started if it is not there. Then what ran before it does again.
     async fn link(&self, key: &str) -> Result<Rc<Link>, Failure> {
-        let known = self.links.borrow().get(key).cloned();
-        if let Some(link) = known.filter(|link| !link.is_gone()) {
+        let open = || self.links.borrow().get(key).filter(|link| !link.is_gone()).cloned();
+        if let Some(link) = open() {
             return Ok(link);
         }
-        let app = self.find(key).ok_or_else(|| unknown(key))?.app;
-        let link = self.new_keeper(&app).await?;
+        let turn = Rc::clone(self.starting.borrow_mut().entry(key.to_owned()).or_default());
+        let _turn = turn.lock().await;
+        if let Some(link) = open() {
+            return Ok(link);
+        }
+        let Known { app, stopped } = self.find(key).ok_or_else(|| unknown(key))?;
+        let link = match Link::connect(&self.folder(key)).await {
+            Ok(link) => link,
+            Err(_) => {
+                let link = self.new_keeper(&app).await?;
+                if !stopped {
+                    // Nobody waits for it: what becomes of it is in the list.
+                    let link = Rc::clone(&link);
+                    tokio::task::spawn_local(async move { link.ask("resume", json!({})).await });
+                }
+                link
+            }
+        };
         self.links.borrow_mut().insert(key.to_owned(), Rc::clone(&link));
         Ok(link)
     }
@@ -369,6 +392,8 @@ fn nobody(app: &App) -> Vec<Process> {
             exit_code: None,
             signal: None,
             last_error: Some("its keeper is not there".into()),
+            status_text: None,
+            reloading: false,
             memory: 0,
             cpu_time: 0,
         })

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
-use tokio::sync::{Mutex, oneshot, watch};
+use tokio::sync::{Mutex, Notify, oneshot, watch};
 
 use crate::model::Status;
 
@@ -20,6 +20,9 @@ use crate::model::Status;
 const START: Duration = Duration::from_secs(5);
 /// How long until it is tried again meanwhile.
 const AGAIN: Duration = Duration::from_millis(2);
+
+/// Told whenever a keeper has gone.
+pub static GONE: Notify = Notify::const_new();
 
 /// An error as the API tells it.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +72,7 @@ impl Link {
             if let Some(link) = weak.upgrade() {
                 link.gone.set(true);
                 link.waiting.borrow_mut().clear();
+                GONE.notify_one();
             }
         });
         link.ask("subscribe", json!({})).await.map_err(|failure| io::Error::other(failure.message))?;

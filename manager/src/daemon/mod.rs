@@ -33,6 +33,10 @@ use home::Home;
 const DYING: Duration = Duration::from_millis(500);
 const AGAIN: Duration = Duration::from_millis(5);
 
+/// How long a keeper that is gone again has to wait for the next one.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
 /// Runs the daemon of the home at `path`, unless one runs already. `foreground`: stay the process that was started.
 pub fn run(path: &Path, foreground: bool) -> io::Result<()> {
     let home = Home::open(path)?;
@@ -73,6 +77,20 @@ fn only_one(mut file: File, home: &Path) -> io::Result<Flock<File>> {
     }
 }
 
+/// Keepers that have been killed are started anew: at once, but for those that go again and again.
+async fn guard_keepers(service: Rc<Service>) {
+    let (mut pause, mut last) = (FIRST_PAUSE, Instant::now());
+    loop {
+        link::GONE.notified().await;
+        while !service.apps.revive().await {
+            tokio::time::sleep(LONGEST_PAUSE).await;
+        }
+        pause = if last.elapsed() > 2 * LONGEST_PAUSE { FIRST_PAUSE } else { LONGEST_PAUSE.min(pause * 2) };
+        last = Instant::now();
+        tokio::time::sleep(pause).await;
+    }
+}
+
 async fn serve(home: Home, listener: std::os::unix::net::UnixListener) -> io::Result<()> {
     let (apps, troubles) = Apps::open(home);
     for trouble in troubles {
@@ -80,6 +98,7 @@ async fn serve(home: Home, listener: std::os::unix::net::UnixListener) -> io::Re
     }
     apps.adopt().await;
     let service = Rc::new(Service { apps, end: Notify::new() });
+    tokio::task::spawn_local(guard_keepers(Rc::clone(&service)));
     let listener = UnixListener::from_std(listener)?;
     let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     loop {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,16 +14,19 @@ use super::life::{End, Life, Trouble};
 use super::lines::Lines;
 use super::output::Output;
 use super::resolve;
+use super::store;
 use super::tree::Root;
 use crate::logs::format::Stamp;
 use crate::logs::sink::Sink;
 use crate::model::{App, Mode, Process};
-use crate::sys::socket;
 use crate::sys::spawn::{self, Failed, Program};
+use crate::sys::{procfs, socket};
 
 /// Variables that mean something to a program that is started by a service manager. What the manager of the manager has said is not
 /// meant for it.
-const NOT_PASSED_ON: [&str; 8] = [
+const NOT_PASSED_ON: [&str; 10] = [
+    "FDSTORE",
+    "MAINPID",
     "NOTIFY_SOCKET",
     "WATCHDOG_USEC",
     "WATCHDOG_PID",
@@ -36,8 +39,14 @@ const NOT_PASSED_ON: [&str; 8] = [
 
 /// A process that runs, or has run and whose output is still to be read.
 pub struct Running {
-    /// Its number.
+    /// Its number; that of another one that it has said to be the main process (`MAINPID`).
     pub pid: i32,
+    /// When that was started, in clock ticks since the machine was.
+    pub start: Option<u64>,
+    /// The number of the one that was started: of the session of all that has not made one of its own.
+    pub session: i32,
+    /// The main process, where it is not the one that was started.
+    pub main: Option<OwnedFd>,
     /// Whether it has ended.
     pub ended: bool,
     /// Its standard output and error, as long as somebody has them open.
@@ -69,21 +78,44 @@ pub struct Instance {
     pub problem: Option<String>,
     /// When its process was started (ms since 1970).
     started_at: Option<u64>,
+    /// What its process has told of itself.
+    pub told: Told,
     sinks: Sinks,
+}
+
+/// What a process has told of itself (sd_notify(3)).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// What it is doing, in its own words.
+    pub status: Option<String>,
+    /// Whether it is taking a new configuration.
+    pub reloading: bool,
+    /// How often (ms) it has to say that it lives, when it does not go by what the app says.
+    pub watchdog: Option<u64>,
+    /// When (ms since the keeper began) it has to have said so.
+    pub alive_until: Option<u64>,
 }
 
 /// What instances are given besides what their app says.
 pub struct Gifts<'a> {
     /// The name of the socket that they tell their state to.
     pub notify: &'a str,
-    /// Listening sockets and their names.
-    pub sockets: &'a [(String, OwnedFd)],
+    /// Listening sockets, and what the process before has left, with their names.
+    pub sockets: Vec<(String, BorrowedFd<'a>)>,
 }
 
 impl Instance {
     /// One that is stopped.
     pub fn new(number: u32, sinks: Sinks) -> Instance {
-        Instance { number, life: Life::default(), running: None, problem: None, started_at: None, sinks }
+        Instance {
+            number,
+            life: Life::default(),
+            running: None,
+            problem: None,
+            started_at: None,
+            told: Told::default(),
+            sinks,
+        }
     }
 
     /// Starts its process. The error says in words what has failed.
@@ -95,13 +127,15 @@ impl Instance {
         let (error, theirs_error) = spawn::output_pipe().map_err(failed)?;
         let (theirs_in, input) = spawn::input_pipe().map_err(failed)?;
         let mut env = self.environment(app, gifts);
-        let mut fds: Vec<_> = gifts.sockets.iter().map(|(_, fd)| fd.as_fd()).collect();
+        let mut fds: Vec<_> = gifts.sockets.iter().map(|(_, fd)| *fd).collect();
         let channel = if executable.is_node && app.ipc { Some(socket::channel().map_err(failed)?) } else { None };
         if let Some((_, theirs)) = &channel {
             env.push(format!("NODE_CHANNEL_FD={}", 3 + fds.len()));
             env.push("NODE_CHANNEL_SERIALIZATION_MODE=json".into());
             fds.push(theirs.as_fd());
         }
+        let variables = [("LISTEN_PID", !gifts.sockets.is_empty()), ("WATCHDOG_PID", app.watchdog > 0)];
+        let own_pid = variables.into_iter().filter_map(|(name, wanted)| wanted.then_some(name)).collect();
         let program = Program {
             file: &executable.file,
             args: executable.args.iter().map(|arg| arg.as_os_str()).collect(),
@@ -109,7 +143,7 @@ impl Instance {
             cwd: Path::new(&app.cwd),
             stdio: [theirs_in.as_fd(), theirs_out.as_fd(), theirs_error.as_fd()],
             fds,
-            tell_pid: !gifts.sockets.is_empty(),
+            own_pid,
             user,
         };
         let pid = spawn::spawn(&program).map_err(|(failed, error)| match failed {
@@ -122,8 +156,12 @@ impl Instance {
         self.problem = None;
         self.started_at =
             SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|time| u64::try_from(time.as_millis()).ok());
+        self.told = Told::default();
         self.running = Some(Running {
             pid,
+            start: procfs::stat(pid).map(|stat| stat.start),
+            session: pid,
+            main: None,
             ended: false,
             outputs: [
                 Some(Output::new(out, Rc::clone(&self.sinks.out), self.stamp(app, "out", pid))),
@@ -157,6 +195,10 @@ impl Instance {
             env.push(self.mark(app));
         }
         env.push(format!("NOTIFY_SOCKET={}", gifts.notify));
+        env.push(format!("FDSTORE={}", store::MOST));
+        if app.watchdog > 0 {
+            env.push(format!("WATCHDOG_USEC={}", app.watchdog * 1000));
+        }
         if !gifts.sockets.is_empty() {
             let names: Vec<&str> = gifts.sockets.iter().map(|(name, _)| name.as_str()).collect();
             env.push(format!("LISTEN_FDS={}", names.len()));
@@ -172,7 +214,7 @@ impl Instance {
 
     /// What its tree is found by.
     pub fn root(&self, app: &App) -> Option<Root> {
-        self.running.as_ref().map(|running| Root { pid: running.pid, mark: self.mark(app) })
+        self.running.as_ref().map(|running| Root { pid: running.pid, session: running.session, mark: self.mark(app) })
     }
 
     /// It uses more memory than it may, and starts anew.
@@ -211,6 +253,9 @@ impl Instance {
         let trouble = self.life.trouble.map(|trouble| match trouble {
             Trouble::NotStarted => self.problem.clone().unwrap_or_default(),
             Trouble::NotReady => format!("was not ready after {} ms", app.listen_timeout),
+            Trouble::Hung => {
+                format!("did not say within {} ms that it lives", self.told.watchdog.unwrap_or(app.watchdog))
+            }
             Trouble::TooLarge => format!("used more than {} MiB", app.max_memory >> 20),
             Trouble::CrashLoop => format!("ended too soon {} times in a row", self.life.unstable),
         });
@@ -225,6 +270,8 @@ impl Instance {
             exit_code,
             signal,
             last_error: trouble,
+            status_text: self.told.status.clone().filter(|_| self.is_running()),
+            reloading: self.told.reloading && self.is_running(),
             memory: 0,
             cpu_time: 0,
         }

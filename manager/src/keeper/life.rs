@@ -35,6 +35,9 @@ pub struct Rules {
     pub stop_exit_codes: Vec<i32>,
     /// After so long a process that was asked to stop is killed.
     pub kill_timeout: u64,
+    /// Whether the next one may begin while what the one before has started is still there: workers of a primary that has died
+    /// finish what they have, and end by themselves.
+    pub leaves_rest: bool,
 }
 
 /// The longest pause that backing off leads to.
@@ -58,6 +61,7 @@ impl From<&App> for Rules {
             exp_backoff: app.exp_backoff,
             stop_exit_codes: app.stop_exit_codes.clone(),
             kill_timeout: app.kill_timeout,
+            leaves_rest: app.mode == crate::model::Mode::Cluster,
         }
     }
 }
@@ -86,6 +90,10 @@ pub enum Event {
     Ready,
     /// It needs so many more milliseconds for what it is doing.
     Extend(u64),
+    /// It has said that it is about to end, though nobody has asked it to.
+    Leaves,
+    /// It has not said for too long that it lives, or that it does not work.
+    Hung,
     /// The time is over that it had for what it is doing.
     Timeout,
     /// It has ended.
@@ -101,6 +109,10 @@ pub enum Action {
     Spawn,
     /// Ask it to end.
     AskToEnd,
+    /// The same, for another one that starts at once.
+    AskToMakeRoom,
+    /// End it at once, so that it tells where it was.
+    Abort,
     /// Ask what it has left behind to end.
     AskRestToEnd,
     /// Kill it with all that it has started.
@@ -116,6 +128,8 @@ enum Then {
     Again,
     /// It was not ready in time, and counts as crashed.
     Crash,
+    /// It ends by itself, or as it hangs: what is done then is decided then.
+    ByItself,
     /// It has ended by itself; what it had started is about to follow.
     Decide(End, bool),
 }
@@ -157,6 +171,8 @@ pub enum Trouble {
     NotReady,
     /// It used more memory than it may.
     TooLarge,
+    /// It did not say that it lives.
+    Hung,
     /// It ended too soon too often.
     CrashLoop,
 }
@@ -233,20 +249,37 @@ impl Life {
                 self.unstable = 0;
                 self.stop(Then::Again, rules, now)
             }
-            (Phase::Launching | Phase::Online, Event::Exited(end)) => {
+            (Phase::Launching | Phase::Online, Event::Leaves) => {
+                // It takes the time that it needs.
+                self.phase = Phase::Stopping { then: Then::ByItself, main_gone: false };
+                self.deadline = None;
+                Vec::new()
+            }
+            (Phase::Launching | Phase::Online, Event::Hung) => {
+                self.trouble = Some(Trouble::Hung);
+                self.stop(Then::ByItself, rules, now);
+                vec![Action::Abort]
+            }
+            (
+                Phase::Launching | Phase::Online | Phase::Stopping { then: Then::ByItself, main_gone: false },
+                Event::Exited(end),
+            ) => {
                 self.last_end = Some(end);
                 let soon = now.saturating_sub(self.started_at) < rules.min_uptime;
+                if rules.leaves_rest && self.starts_again(end, soon, rules) {
+                    return self.after_end(Then::Decide(end, soon), rules, now);
+                }
                 self.phase = Phase::Stopping { then: Then::Decide(end, soon), main_gone: true };
                 self.deadline = Some(now.saturating_add(rules.kill_timeout));
                 vec![Action::AskRestToEnd]
             }
             (Phase::Stopping { main_gone, .. }, Event::Stop) => {
                 self.phase = Phase::Stopping { then: Then::Stay, main_gone };
-                Vec::new()
+                self.hurry(Action::AskToEnd, rules, now)
             }
             (Phase::Stopping { main_gone, .. }, Event::Start | Event::Restart) => {
                 self.phase = Phase::Stopping { then: Then::Again, main_gone };
-                Vec::new()
+                self.hurry(Action::AskToMakeRoom, rules, now)
             }
             (Phase::Stopping { then, .. }, Event::Exited(end)) => {
                 self.last_end = Some(end);
@@ -281,7 +314,27 @@ impl Life {
     fn stop(&mut self, then: Then, rules: &Rules, now: u64) -> Vec<Action> {
         self.phase = Phase::Stopping { then, main_gone: false };
         self.deadline = Some(now.saturating_add(rules.kill_timeout));
-        vec![Action::AskToEnd]
+        vec![if then == Then::Again { Action::AskToMakeRoom } else { Action::AskToEnd }]
+    }
+
+    /// One that has been ending by itself is asked to; others have been.
+    fn hurry(&mut self, how: Action, rules: &Rules, now: u64) -> Vec<Action> {
+        if self.deadline.is_some() {
+            return Vec::new();
+        }
+        self.deadline = Some(now.saturating_add(rules.kill_timeout));
+        vec![how]
+    }
+
+    /// Whether another one follows one that has ended by itself.
+    fn starts_again(&self, end: End, soon: bool, rules: &Rules) -> bool {
+        let asked_not_to = matches!(end, End::Code(code) if rules.stop_exit_codes.contains(&code));
+        rules.autorestart && !asked_not_to && !(soon && self.unstable + 1 >= rules.max_restarts.max(1))
+    }
+
+    /// Whether it runs, or is about to: nobody has stopped it, and it is not given up.
+    pub fn is_wanted(&self) -> bool {
+        !matches!(self.phase, Phase::Stopped | Phase::Errored | Phase::Stopping { then: Then::Stay, .. })
     }
 
     fn rest(&mut self, phase: Phase) -> Vec<Action> {
@@ -303,12 +356,12 @@ impl Life {
             Then::Decide(End::Code(code), _) if !rules.autorestart || rules.stop_exit_codes.contains(&code) => {
                 self.rest(Phase::Stopped)
             }
-            Then::Decide(..) | Then::Crash if !rules.autorestart => self.rest(Phase::Stopped),
+            Then::Decide(..) | Then::Crash | Then::ByItself if !rules.autorestart => self.rest(Phase::Stopped),
             Then::Decide(_, false) => {
                 self.unstable = 0;
                 self.again_later(rules, now)
             }
-            Then::Decide(_, true) | Then::Crash => {
+            Then::Decide(_, true) | Then::Crash | Then::ByItself => {
                 self.unstable += 1;
                 if self.unstable >= rules.max_restarts.max(1) {
                     self.trouble = Some(Trouble::CrashLoop);
@@ -354,6 +407,7 @@ mod tests {
             exp_backoff: 0,
             stop_exit_codes: vec![7],
             kill_timeout: 1600,
+            leaves_rest: false,
         }
     }
 
@@ -504,5 +558,41 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn where_the_rest_ends_by_itself_the_next_one_starts_at_once() {
+        let rules = Rules { leaves_rest: true, ..rules() };
+        let end = Event::Exited(End::Signal(9));
+        let (life, actions) = lived(&rules, &[(0, Event::Start), (60, Event::Ready), (5000, end)]);
+        assert_eq!((life.state(), life.restarts, actions), (State::Launching, 1, vec![Action::Spawn]));
+        // Unless there is no next one.
+        let stays = Event::Exited(End::Code(7));
+        let (life, actions) = lived(&rules, &[(0, Event::Start), (60, Event::Ready), (5000, stays)]);
+        assert_eq!((life.state(), actions), (State::Stopping, vec![Action::AskRestToEnd]));
+        let soon = [(0, Event::Start), (1, end), (2, end), (3, end)];
+        assert_eq!(lived(&rules, &soon).0.state(), State::Stopping);
+    }
+
+    #[test]
+    fn one_that_leaves_by_itself_has_the_time_that_it_needs_until_somebody_else_asks() {
+        let leaves = [(0, Event::Start), (60, Event::Ready), (70, Event::Leaves)];
+        let (life, actions) = lived(&rules(), &leaves);
+        assert_eq!((life.state(), life.deadline(), actions), (State::Stopping, None, vec![]));
+        let with = |more: &[(u64, Event)]| lived(&rules(), &[&leaves[..], more].concat());
+        let (life, actions) = with(&[(5000, Event::Stop)]);
+        assert_eq!((life.deadline(), actions), (Some(6600), vec![Action::AskToEnd]));
+        let (life, actions) = with(&[(5000, Event::Exited(End::Code(0))), (5001, Event::TreeGone)]);
+        assert_eq!((life.state(), life.unstable, actions), (State::Launching, 0, vec![Action::Spawn]));
+    }
+
+    #[test]
+    fn one_that_hangs_is_ended_and_another_one_started() {
+        let (life, actions) = lived(&rules(), &[(0, Event::Start), (60, Event::Ready), (5000, Event::Hung)]);
+        assert_eq!((life.state(), life.trouble, life.deadline()), (State::Stopping, Some(Trouble::Hung), Some(6600)));
+        assert_eq!(actions, [Action::Abort]);
+        let end = Event::Exited(End::Signal(6));
+        let events = [(0, Event::Start), (60, Event::Ready), (5000, Event::Hung), (5001, end), (5002, Event::TreeGone)];
+        assert_eq!(lived(&rules(), &events).1, [Action::Spawn]);
     }
 }

@@ -4,6 +4,7 @@
 //! be started again.
 
 mod instance;
+mod leftovers;
 pub mod life;
 mod lines;
 mod notify;
@@ -11,13 +12,14 @@ mod output;
 mod primary;
 mod request;
 mod resolve;
+mod store;
 mod tree;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -35,8 +37,10 @@ use crate::sys::poll::Poller;
 use crate::sys::signals::Signals;
 use crate::sys::{datagram::NotifySocket, process, procfs, socket};
 use instance::{Gifts, Instance, Sinks};
+use leftovers::{Note, Noted};
 use life::{Action, Event, Rules};
 use lines::{Got, Lines};
+use store::Store;
 
 /// The version of what is said between a daemon and its keepers.
 pub const PROTOCOL: u32 = 1;
@@ -53,6 +57,8 @@ mod token {
     pub const OUT: u64 = 2 << 32;
     pub const ERROR: u64 = 3 << 32;
     pub const IPC: u64 = 4 << 32;
+    pub const STORED: u64 = 5 << 32;
+    pub const MAIN: u64 = 6 << 32;
 
     pub fn parts(token: u64) -> (u64, u32) {
         (token >> 32 << 32, token as u32)
@@ -89,6 +95,8 @@ pub struct Keeper {
     instances: Vec<Instance>,
     /// Listening sockets that the app is given, by name.
     sockets: Vec<(String, OwnedFd)>,
+    /// What its processes have left for those that come after them.
+    store: Store,
     /// The log files, by path: instances may share them.
     sinks: BTreeMap<PathBuf, Rc<RefCell<Sink>>>,
     /// Of a cluster, as its primary has told.
@@ -100,7 +108,15 @@ pub struct Keeper {
     memory_look: Option<u64>,
     /// Whether something has changed that subscribers have not heard of.
     changed: bool,
+    /// The run of the machine.
+    boot: String,
+    /// What is written down for the keeper that comes after us.
+    note: Note,
+    /// What the keeper before us had written down.
+    before: Option<Note>,
     quitting: bool,
+    /// Whether the app has been given up, and not only its keeper told to end.
+    forgets: bool,
     _lock: Flock<File>,
 }
 
@@ -137,15 +153,24 @@ impl Keeper {
             pending: Vec::new(),
             instances: Vec::new(),
             sockets: Vec::new(),
+            store: Store::default(),
             sinks: BTreeMap::new(),
             workers: Vec::new(),
             asked: BTreeMap::new(),
             last_asked: 0,
             memory_look: None,
             changed: false,
+            boot: procfs::boot(),
+            note: Note::default(),
+            before: Note::read(folder),
             quitting: false,
+            forgets: false,
             _lock: lock,
         };
+        // Who asks meanwhile waits.
+        if let Some(before) = &keeper.before {
+            leftovers::end(before, &keeper.app);
+        }
         keeper.open_sockets()?;
         keeper.set_count(keeper.app.processes())?;
         keeper.introduce()?;
@@ -181,7 +206,7 @@ impl Keeper {
         let mut ready = Vec::new();
         loop {
             self.plan_memory_look();
-            let deadlines = self.instances.iter().filter_map(|instance| instance.life.deadline());
+            let deadlines = self.instances.iter().flat_map(|one| [one.life.deadline(), one.told.alive_until]).flatten();
             let timeout = deadlines.chain(self.memory_look).min();
             self.poller.wait(timeout.map(|at| at.saturating_sub(self.now())), &mut ready)?;
             for token in std::mem::take(&mut ready) {
@@ -190,13 +215,42 @@ impl Keeper {
             self.on_deadlines();
             self.answer_pending();
             if std::mem::take(&mut self.changed) {
+                self.write_note();
                 self.publish(&json!({ "event": "status", "status": self.status() }));
             }
             if self.quitting && self.instances.iter().all(|instance| instance.life.is_at_rest()) {
                 let _ = fs::remove_file(self.folder.join("keeper.sock"));
                 let _ = fs::remove_file(self.folder.join("keeper.json"));
+                if self.forgets {
+                    let _ = fs::remove_file(self.folder.join("state.json"));
+                }
                 return Ok(());
             }
+        }
+    }
+
+    /// Keeps what is running now where the keeper after us finds it. A full disk is no reason to stop: that one would leave alone what
+    /// it does not know.
+    fn write_note(&mut self) {
+        if self.quitting {
+            // What runs now is to run again when the machine has been started anew.
+            return;
+        }
+        let noted = |one: &Instance| {
+            let running = one.running.as_ref().filter(|running| !running.ended);
+            Noted {
+                instance: one.number,
+                pid: running.map(|running| running.pid),
+                start: running.and_then(|running| running.start),
+                session: one.running.as_ref().map(|running| running.session),
+                wanted: one.life.is_wanted(),
+                restarts: one.life.restarts,
+            }
+        };
+        let instances = self.instances.iter().map(noted).collect();
+        let note = Note { boot: self.boot.clone(), notify: self.notify.name().to_owned(), instances };
+        if note != self.note && note.write(&self.folder).is_ok() {
+            self.note = note;
         }
     }
 
@@ -210,6 +264,8 @@ impl Keeper {
                 (token::OUT, number) => self.on_output(number, 0),
                 (token::ERROR, number) => self.on_output(number, 1),
                 (token::IPC, number) => self.on_message(number),
+                (token::STORED, number) => self.store.on_gone(number, &self.poller),
+                (token::MAIN, number) => self.on_main_ended(number),
                 _ => {}
             },
         }
@@ -237,21 +293,26 @@ impl Keeper {
     /// Children have ended: instances, or what they left behind.
     fn on_ended(&mut self) {
         while let Some((pid, end)) = process::next_ended() {
-            let instance = self.instances.iter_mut().position(|instance| {
-                instance
-                    .running
-                    .as_mut()
-                    .is_some_and(|running| running.pid == pid && !std::mem::replace(&mut running.ended, true))
-            });
-            if let Some(number) = instance {
-                self.drain_outputs(number);
-                if self.app.mode == Mode::Cluster {
-                    self.primary_is_gone();
-                }
-                self.event(number, Event::Exited(end));
-            }
+            self.on_end(pid, end);
         }
         self.look_for_gone_trees();
+    }
+
+    /// This one has ended; if it is an instance's main process, that has.
+    fn on_end(&mut self, pid: i32, end: life::End) {
+        let instance = self.instances.iter_mut().position(|instance| {
+            instance
+                .running
+                .as_mut()
+                .is_some_and(|running| running.pid == pid && !std::mem::replace(&mut running.ended, true))
+        });
+        if let Some(number) = instance {
+            self.drain_outputs(number);
+            if self.app.mode == Mode::Cluster {
+                self.primary_is_gone();
+            }
+            self.event(number, Event::Exited(end));
+        }
     }
 
     /// Those who wait for the rest of their tree go on when nothing is left of it.
@@ -293,6 +354,9 @@ impl Keeper {
                 self.event(number, Event::Timeout);
                 self.look_for_gone_trees();
             }
+            if self.instances[number].told.alive_until.is_some_and(|at| at <= now) {
+                self.event(number, Event::Hung);
+            }
         }
         if self.memory_look.is_some_and(|at| at <= now) {
             self.look_at_memory();
@@ -330,6 +394,8 @@ impl Keeper {
             match action {
                 Action::Spawn => self.spawn(number),
                 Action::AskToEnd => self.ask_to_end(number),
+                Action::AskToMakeRoom => self.ask_to_make_room(number),
+                Action::Abort => self.signal_main(number, Signal::SIGABRT),
                 Action::AskRestToEnd => {
                     self.signal_tree(number, self.kill_signal());
                     self.look_for_gone_trees();
@@ -338,6 +404,13 @@ impl Keeper {
             }
         }
         self.changed |= changed;
+        if changed {
+            // It is to say that it lives from when it is online on.
+            self.feed_watchdog(number);
+            if self.instances[number].life.is_at_rest() {
+                self.store.abandon(number as u32, Path::new(&self.app.cwd), &self.poller);
+            }
+        }
     }
 
     fn kill_signal(&self) -> Signal {
@@ -346,7 +419,9 @@ impl Keeper {
 
     fn spawn(&mut self, number: usize) {
         self.forget_process(number);
-        let gifts = Gifts { notify: self.notify.name(), sockets: &self.sockets };
+        let own = self.sockets.iter().map(|(name, fd)| (store::name_for_programs(name), fd.as_fd()));
+        let left = self.store.of(number as u32).map(|(name, fd)| (name.to_owned(), fd));
+        let gifts = Gifts { notify: self.notify.name(), sockets: own.chain(left).collect() };
         let instance = &mut self.instances[number];
         let spawned = instance.spawn(&self.app, &gifts).and_then(|()| {
             let running = instance.running.as_ref().ok_or("it has gone")?;
@@ -371,6 +446,25 @@ impl Keeper {
         if let Some(ipc) = &running.ipc {
             self.poller.remove(ipc);
         }
+        if let Some(main) = &running.main {
+            self.poller.remove(main);
+        }
+    }
+
+    /// The next one finds the sockets of this one where it can leave them.
+    fn ask_to_make_room(&mut self, number: usize) {
+        let has_heard =
+            self.app.mode == Mode::Cluster && self.instances[number].send_message("{\"rcluster\":\"make-room\"}");
+        if !has_heard {
+            self.ask_to_end(number);
+        }
+    }
+
+    fn signal_main(&self, number: usize, signal: Signal) {
+        if let Some(running) = self.instances[number].running.as_ref().filter(|running| !running.ended) {
+            // One that is not there any more is about to be collected.
+            let _ = process::signal(running.pid, signal as i32);
+        }
     }
 
     fn ask_to_end(&mut self, number: usize) {
@@ -378,17 +472,12 @@ impl Keeper {
         if self.app.shutdown_with_message && instance.send_message("\"shutdown\"") {
             return;
         }
-        if let Some(running) = instance.running.as_ref().filter(|running| !running.ended) {
-            // One that is not there any more is about to be collected.
-            let _ = process::signal(running.pid, self.kill_signal() as i32);
-        }
+        self.signal_main(number, self.kill_signal());
     }
 
     fn signal_tree(&mut self, number: usize, signal: Signal) {
         if !self.app.treekill {
-            if let Some(running) = self.instances[number].running.as_ref().filter(|running| !running.ended) {
-                let _ = process::signal(running.pid, signal as i32);
-            }
+            self.signal_main(number, signal);
             return;
         }
         for stat in &self.trees()[number] {

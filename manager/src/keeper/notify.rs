@@ -1,17 +1,18 @@
 //! What programs tell of themselves, in systemd's words (sd_notify(3)).
 
-use std::os::fd::OwnedFd;
-
 use super::Keeper;
 use super::life::Event;
+use super::token;
+use crate::model::State;
 use crate::sys::datagram::Told;
-use crate::sys::procfs;
+use crate::sys::{process, procfs};
 
-/// The most sockets that a program may leave with its keeper.
-const MOST_STORED: usize = 512;
+/// Characters of what a program says that it is doing.
+const LONGEST_STATUS: usize = 512;
 
 impl Keeper {
-    /// Programs have told something.
+    /// Programs have told something. What comes from a process that is none of the app's is dropped, with its descriptors; so are those
+    /// of `BARRIER=1`, by which the sender learns that all that it told before has been heard.
     pub(super) fn on_told(&mut self) {
         while let Ok(Some(told)) = self.notify.next() {
             if let Some(number) = self.sender(told.pid) {
@@ -34,28 +35,92 @@ impl Keeper {
 
     fn apply(&mut self, number: usize, told: Told) {
         let value = |name: &str| told.text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        let time = |name: &str| Some(value(name)?.parse::<u64>().ok()?.div_ceil(1000));
+        let before = self.instances[number].told.clone();
+        let said = &mut self.instances[number].told;
+        if let Some(status) = value("STATUS") {
+            let text: String = status.chars().filter(|letter| !letter.is_control()).take(LONGEST_STATUS).collect();
+            said.status = Some(text).filter(|text| !text.is_empty());
+        }
+        if value("RELOADING") == Some("1") {
+            said.reloading = true;
+        }
+        if let Some(pid) = value("MAINPID").and_then(|text| text.parse().ok()) {
+            self.set_main(number, pid);
+        }
         if value("READY") == Some("1") {
+            self.instances[number].told.reloading = false;
             self.event(number, Event::Ready);
         }
-        if let Some(time) = value("EXTEND_TIMEOUT_USEC").and_then(|text| text.parse::<u64>().ok()) {
-            self.event(number, Event::Extend(time / 1000));
+        if let Some(time) = time("EXTEND_TIMEOUT_USEC") {
+            self.event(number, Event::Extend(time));
         }
-        let name = value("FDNAME").unwrap_or("stored").to_owned();
+        if value("STOPPING") == Some("1") {
+            self.event(number, Event::Leaves);
+        }
+        if let Some(interval) = time("WATCHDOG_USEC") {
+            self.instances[number].told.watchdog = Some(interval);
+            self.feed_watchdog(number);
+        }
+        match value("WATCHDOG") {
+            Some("1") => self.feed_watchdog(number),
+            Some("trigger") => self.event(number, Event::Hung),
+            _ => {}
+        }
+        self.changed |= before.status != self.instances[number].told.status
+            || before.reloading != self.instances[number].told.reloading;
+        let instance = self.instances[number].number;
+        if value("FDSTOREREMOVE") == Some("1")
+            && let Some(name) = value("FDNAME")
+        {
+            self.store.remove(instance, name, &self.poller);
+        }
         if value("FDSTORE") == Some("1") {
-            self.store(&name, told.fds);
-        } else if value("FDSTOREREMOVE") == Some("1") {
-            self.sockets.retain(|(known, _)| *known != name || self.app.sockets.contains(known));
+            let (name, watched) = (value("FDNAME").unwrap_or("stored"), value("FDPOLL") != Some("0"));
+            for fd in told.fds {
+                self.store.keep(instance, name, fd, watched, &self.poller);
+            }
         }
     }
 
-    /// Keeps sockets for the program that comes after this one.
-    fn store(&mut self, name: &str, fds: Vec<OwnedFd>) {
-        let is_name =
-            !name.is_empty() && name.len() <= 255 && !name.contains(':') && !name.chars().any(char::is_control);
-        for fd in fds {
-            if is_name && self.sockets.len() < MOST_STORED {
-                self.sockets.push((name.to_owned(), fd));
-            }
+    /// It lives: it has to say so again within that time. Before it is online nobody waits for that.
+    pub(super) fn feed_watchdog(&mut self, number: usize) {
+        let (now, common) = (self.now(), self.app.watchdog);
+        let instance = &mut self.instances[number];
+        let interval = instance.told.watchdog.unwrap_or(common);
+        let is_watched = interval > 0 && instance.life.state() == State::Online;
+        instance.told.alive_until = is_watched.then(|| now.saturating_add(interval));
+    }
+
+    /// Another process of its tree is the main one from now on.
+    fn set_main(&mut self, number: usize, pid: i32) {
+        let is_its_own = self.trees()[number].iter().any(|stat| stat.pid == pid);
+        let Some(running) = self.instances[number].running.as_mut().filter(|running| !running.ended) else { return };
+        if !is_its_own || running.pid == pid {
+            return;
         }
+        let Ok(main) = process::open(pid) else { return };
+        if self.poller.add(&main, token::MAIN + number as u64).is_err() {
+            return;
+        }
+        if let Some(before) = running.main.replace(main) {
+            self.poller.remove(&before);
+        }
+        running.pid = pid;
+        running.start = procfs::stat(pid).map(|stat| stat.start);
+        self.changed = true;
+    }
+
+    /// A main process that somebody else may have started has ended: if it is our child by now, we are told how.
+    pub(super) fn on_main_ended(&mut self, number: u32) {
+        let index = number as usize;
+        let Some(running) = self.instances.get_mut(index).and_then(|one| one.running.as_mut()) else { return };
+        if let Some(main) = running.main.take() {
+            self.poller.remove(&main);
+            let end = process::end_of(running.pid);
+            let pid = running.pid;
+            self.on_end(pid, end);
+        }
+        self.look_for_gone_trees();
     }
 }

@@ -85,6 +85,7 @@ impl Keeper {
                 Ok(Answer::Now(json!(self.status())))
             }
             "start" => self.tell_instances(request, Event::Start),
+            "resume" => Ok(self.resume()),
             "stop" => self.tell_instances(request, Event::Stop),
             "restart" => self.tell_instances(request, Event::Restart),
             "reload" => self.reload(client, request),
@@ -109,6 +110,7 @@ impl Keeper {
                 flushed.map(|()| Answer::Now(Value::Null)).map_err(|error| ("ERR_RCLUSTER_LOG", error.to_string()))
             }
             "quit" => {
+                self.forgets = true;
                 self.quit();
                 Ok(Answer::Later((0..self.instances.len() as u32).collect()))
             }
@@ -135,6 +137,20 @@ impl Keeper {
             self.event(*number as usize, event);
         }
         Ok(Answer::Later(chosen))
+    }
+
+    /// Starts what ran, or was about to, when the keeper before us ended: all, where nobody knows.
+    fn resume(&mut self) -> Answer {
+        let before = self.before.take().unwrap_or_default();
+        let noted = |number: u32| before.instances.iter().find(|noted| noted.instance == number);
+        let chosen: Vec<u32> =
+            (0..self.instances.len() as u32).filter(|number| noted(*number).is_none_or(|noted| noted.wanted)).collect();
+        for number in &chosen {
+            // It is one more time.
+            self.instances[*number as usize].life.restarts = noted(*number).map_or(0, |noted| noted.restarts + 1);
+            self.event(*number as usize, Event::Start);
+        }
+        Answer::Later(chosen)
     }
 
     /// A cluster replaces its workers without losing anything. A program is told to start anew, all its instances: that is for the

@@ -13,6 +13,8 @@ use crate::sys::procfs::{self, Stat};
 pub struct Root {
     /// The process; it may have ended.
     pub pid: i32,
+    /// The session of all that has not made one of its own.
+    pub session: i32,
     /// What its environment says: `NAME=number`.
     pub mark: String,
 }
@@ -64,7 +66,7 @@ fn owner(orphan: &Stat, roots: &[Root], environment: &dyn Fn(i32) -> String) -> 
     if roots.len() == 1 {
         return Some(0);
     }
-    if let Some(index) = roots.iter().position(|root| root.pid == orphan.session) {
+    if let Some(index) = roots.iter().position(|root| root.session == orphan.session) {
         return Some(index);
     }
     let environment = environment(orphan.pid);
@@ -81,7 +83,8 @@ mod tests {
 
     #[test]
     fn what_lost_its_parent_belongs_to_whom_it_came_from() {
-        let roots = [Root { pid: 10, mark: "N=0".into() }, Root { pid: 20, mark: "N=1".into() }];
+        let roots =
+            [Root { pid: 10, session: 10, mark: "N=0".into() }, Root { pid: 20, session: 20, mark: "N=1".into() }];
         let all = [
             process(1, 0, 1),
             process(5, 1, 5),
@@ -102,7 +105,7 @@ mod tests {
 
     #[test]
     fn the_dead_do_not_count() {
-        let roots = [Root { pid: 10, mark: "N=0".into() }];
+        let roots = [Root { pid: 10, session: 10, mark: "N=0".into() }];
         let zombie = Stat { is_zombie: true, ..process(11, 5, 10) };
         assert!(sort_out(5, &roots, &[process(5, 1, 5), zombie], &|_| String::new())[0].is_empty());
     }

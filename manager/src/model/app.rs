@@ -99,6 +99,9 @@ pub struct App {
     /// How long that may take.
     #[serde(default = "App::default_listen_timeout")]
     pub listen_timeout: u64,
+    /// So often it has to say that it lives (`WATCHDOG=1` in sd_notify(3)); 0 for never.
+    #[serde(default)]
+    pub watchdog: u64,
     /// Where its output goes; nothing for `logs/<name>-out.log`.
     #[serde(default)]
     pub out_file: Option<String>,

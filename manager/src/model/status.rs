@@ -51,6 +51,12 @@ pub struct Process {
     pub signal: Option<String>,
     /// Why it is not running, when something went wrong.
     pub last_error: Option<String>,
+    /// What it says that it is doing (`STATUS` in sd_notify(3)).
+    #[serde(default)]
+    pub status_text: Option<String>,
+    /// Whether it says that it is taking a new configuration.
+    #[serde(default)]
+    pub reloading: bool,
     /// Bytes that it uses, with all that it has started.
     #[serde(default)]
     pub memory: u64,

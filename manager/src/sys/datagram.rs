@@ -36,7 +36,9 @@ impl NotifySocket {
     /// sends what.
     pub fn open() -> io::Result<NotifySocket> {
         static LAST: AtomicU32 = AtomicU32::new(0);
-        let name = format!("rcluster/notify/{}/{}", process::id(), LAST.fetch_add(1, Ordering::Relaxed));
+        // Never the same again, as a number of a process may be: whoever has it in its environment is one of ours.
+        let start = i32::try_from(process::id()).ok().and_then(super::procfs::stat).map_or(0, |stat| stat.start);
+        let name = format!("rcluster/notify/{}/{start}/{}", process::id(), LAST.fetch_add(1, Ordering::Relaxed));
         let fd =
             socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)?;
         bind(fd.as_raw_fd(), &UnixAddr::new_abstract(name.as_bytes())?)?;

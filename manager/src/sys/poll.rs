@@ -25,6 +25,11 @@ impl Poller {
         Ok(self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, token))?)
     }
 
+    /// Reports `token` when the other side of `fd` has gone, or when it has been shut down, and nothing else.
+    pub fn add_end(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
+        Ok(self.epoll.add(fd, EpollEvent::new(EpollFlags::empty(), token))?)
+    }
+
     /// Whether to report that it is readable and that it is writable.
     pub fn set(&self, fd: impl AsFd, token: u64, readable: bool, writable: bool) -> io::Result<()> {
         let mut flags = EpollFlags::empty();

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -11,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, dup2_stderr, dup2_stdin, dup2_stdout, fork, setsid};
 
+use super::libc;
 use crate::keeper::life::End;
 
 /// Whatever our children leave behind becomes ours: see PR_SET_CHILD_SUBREAPER in prctl(2).
@@ -28,6 +30,24 @@ pub fn next_ended() -> Option<(i32, End)> {
             _ => return None,
         }
     }
+}
+
+/// How a process has ended, as far as that can be known: one that is not our child tells only its parent.
+pub fn end_of(pid: i32) -> End {
+    match waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG)) {
+        Ok(WaitStatus::Exited(_, code)) => End::Code(code),
+        Ok(WaitStatus::Signaled(_, signal, _)) => End::Signal(signal as i32),
+        _ => End::Code(0),
+    }
+}
+
+/// A descriptor of a process: readable when that has ended (pidfd_open(2)).
+pub fn open(pid: i32) -> io::Result<OwnedFd> {
+    // SAFETY: two numbers; it touches no memory.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    let fd = i32::try_from(Errno::result(fd)?).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+    // SAFETY: the kernel has just made it, close-on-exec, for us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Sends a signal, by its number. One that has gone already is no error.

@@ -50,6 +50,17 @@ pub fn all() -> Vec<Stat> {
     entries.flatten().filter_map(|entry| stat(entry.file_name().to_str()?.parse().ok()?)).collect()
 }
 
+/// What tells this run of the machine from others.
+pub fn boot() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned()).unwrap_or_default()
+}
+
+/// Whether a process was started with this entry in its environment: `NAME=value`.
+pub fn has_variable(pid: i32, entry: &str) -> bool {
+    fs::read(format!("/proc/{pid}/environ"))
+        .is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|one| one == entry.as_bytes()))
+}
+
 /// Bytes of memory of so many pages.
 pub fn bytes(pages: u64) -> u64 {
     pages.saturating_mul(system_number(SysconfVar::PAGE_SIZE).unwrap_or(4096))

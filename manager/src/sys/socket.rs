@@ -2,15 +2,15 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{fs, process};
 
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, UnixAddr, bind, getsockopt, listen, setsockopt,
-    socket, socketpair, sockopt,
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, UnixAddr, bind, getsockname, getsockopt, listen,
+    setsockopt, socket, socketpair, sockopt,
 };
 
 const FLAGS: SockFlag = SockFlag::SOCK_CLOEXEC.union(SockFlag::SOCK_NONBLOCK);
@@ -105,6 +105,27 @@ fn unix(path: &Path) -> io::Result<OwnedFd> {
     }
     listen(&fd, Backlog::new(BACKLOG)?)?;
     Ok(fd)
+}
+
+/// What tells a descriptor's file or socket from all others, as long as it is open.
+pub fn identity(fd: impl AsFd) -> io::Result<(u64, u64)> {
+    let data = nix::sys::stat::fstat(fd)?;
+    Ok((data.st_dev, data.st_ino))
+}
+
+/// The name in the file system of a listening Unix socket.
+pub fn file_of(fd: &OwnedFd) -> Option<PathBuf> {
+    let is_listening = getsockopt(fd, sockopt::AcceptConn).unwrap_or(false);
+    let name = getsockname::<UnixAddr>(fd.as_raw_fd()).ok().filter(|_| is_listening)?;
+    name.path().map(Path::to_owned)
+}
+
+/// Removes a socket that nobody listens on.
+pub fn remove_if_abandoned(path: &Path) {
+    if is_abandoned(path) {
+        // One that cannot be removed stays.
+        let _ = fs::remove_file(path);
+    }
 }
 
 /// Whether `path` is a socket that nobody listens on.

@@ -42,8 +42,8 @@ pub struct Program<'a> {
     pub stdio: [BorrowedFd<'a>; 3],
     /// What it finds behind them, from number 3 on.
     pub fds: Vec<BorrowedFd<'a>>,
-    /// Whether those are listening sockets that it is told of by `LISTEN_PID`.
-    pub tell_pid: bool,
+    /// Variables that hold its own number, such as `LISTEN_PID`.
+    pub own_pid: Vec<&'static str>,
     /// Whom it runs as, if not as we do.
     pub user: Option<User>,
 }
@@ -61,8 +61,8 @@ pub enum Failed {
     Start,
 }
 
-/// Bytes of the variable that holds a process's own number.
-const LISTEN_PID: &[u8] = b"LISTEN_PID=";
+/// Bytes of a variable that holds a process's own number.
+const OWN_PID: usize = 48;
 
 /// Starts it in a session of its own. Returns its process when it runs, or what has failed.
 pub fn spawn(program: &Program) -> Result<i32, (Failed, io::Error)> {
@@ -109,8 +109,8 @@ struct Prepared {
     _env: Vec<CString>,
     argv: Vec<*const libc::c_char>,
     envp: Vec<*const libc::c_char>,
-    /// Where the child writes its own number.
-    listen_pid: Option<Box<[u8; 32]>>,
+    /// Where the child writes its own number, each behind so many bytes.
+    own_pid: Vec<(Box<[u8; OWN_PID]>, usize)>,
     fds: Vec<RawFd>,
     user: Option<User>,
 }
@@ -120,20 +120,22 @@ impl Prepared {
         let c = |text: &OsStr| CString::new(text.as_bytes());
         let args = program.args.iter().map(|arg| c(arg)).collect::<Result<Vec<_>, _>>()?;
         let env = program.env.iter().map(|entry| CString::new(entry.as_bytes())).collect::<Result<Vec<_>, _>>()?;
-        let listen_pid = program.tell_pid.then(|| {
-            let mut entry = Box::new([0; 32]);
-            entry[..LISTEN_PID.len()].copy_from_slice(LISTEN_PID);
-            entry
-        });
+        let entry = |name: &&str| {
+            let (mut entry, length) = (Box::new([0; OWN_PID]), name.len() + 1);
+            entry[..name.len()].copy_from_slice(name.as_bytes());
+            entry[name.len()] = b'=';
+            (entry, length)
+        };
+        let own_pid: Vec<_> = program.own_pid.iter().map(entry).collect();
         let ends = |list: &[CString]| list.iter().map(|entry| entry.as_ptr()).collect::<Vec<_>>();
         let mut argv = ends(&args);
         argv.push(std::ptr::null());
         let mut envp = ends(&env);
-        envp.extend(listen_pid.iter().map(|entry| entry.as_ptr().cast()));
+        envp.extend(own_pid.iter().map(|(entry, _)| entry.as_ptr().cast()));
         envp.push(std::ptr::null());
         let fds = program.stdio.iter().chain(&program.fds).map(AsRawFd::as_raw_fd).collect();
         let (file, cwd) = (c(program.file.as_os_str())?, c(program.cwd.as_os_str())?);
-        Ok(Prepared { file, cwd, _args: args, _env: env, argv, envp, listen_pid, fds, user: program.user.clone() })
+        Ok(Prepared { file, cwd, _args: args, _env: env, argv, envp, own_pid, fds, user: program.user.clone() })
     }
 
     /// Turns this process into the program. Returns only when that fails: what has failed, and the errno.
@@ -158,8 +160,8 @@ impl Prepared {
             if libc::chdir(self.cwd.as_ptr()) != 0 {
                 return (1, errno());
             }
-            if let Some(entry) = &mut self.listen_pid {
-                write_number(&mut entry[LISTEN_PID.len()..], libc::getpid().unsigned_abs());
+            for (entry, length) in &mut self.own_pid {
+                write_number(entry.get_mut(*length..).unwrap_or_default(), libc::getpid().unsigned_abs());
             }
             libc::execve(self.file.as_ptr(), self.argv.as_ptr(), self.envp.as_ptr());
             (3, errno())
@@ -267,7 +269,7 @@ mod tests {
             cwd: Path::new("/"),
             stdio: [null.as_fd(), write.as_fd(), null.as_fd()],
             fds: extra.iter().map(AsFd::as_fd).collect(),
-            tell_pid: false,
+            own_pid: Vec::new(),
             user: None,
         };
         change(&mut program);
@@ -283,8 +285,9 @@ mod tests {
     #[test]
     fn a_program_gets_its_environment_folder_and_descriptors() {
         let extra = [std::fs::File::open("/dev/zero").unwrap()];
-        let script = "echo $A; pwd; readlink /proc/$$/fd/3; test $LISTEN_PID = $$ && echo mine";
-        let text = output_of(script, &extra, |program| program.tell_pid = true);
+        let script =
+            "echo $A; pwd; readlink /proc/$$/fd/3; test $LISTEN_PID = $$ && test $WATCHDOG_PID = $$ && echo mine";
+        let text = output_of(script, &extra, |program| program.own_pid = vec!["LISTEN_PID", "WATCHDOG_PID"]);
         assert_eq!(text.unwrap(), "b\n/\n/dev/zero\nmine\n");
     }
 

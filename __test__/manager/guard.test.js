@@ -1,0 +1,176 @@
+'use strict';
+
+// Whoever dies: a primary, a program with sockets, a keeper. Nothing runs twice, and nobody is refused.
+
+const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { load } = require('../helpers/load');
+const { childrenOf, isAlive } = require('../helpers/proc');
+const { ROOT, request, waitFor: waitForCondition, waitForDeath } = require('../helpers/run');
+const { Home } = require('./home');
+
+const waitFor = (/** @type {string | (() => string)} */ message, /** @type {() => any} */ condition) => waitForCondition(condition, { message });
+const LONG = 60_000;
+const SLEEP = 'setInterval(() => {}, 1e6)';
+/** A server that takes a little time for each answer. */
+const WEB = `require('http').createServer((q, s) => setTimeout(() => s.end(String(process.ppid)), 5)).listen(Number(process.env.PORT ?? 0), '127.0.0.1', function () { console.log('port', this.address().port); });`;
+
+const python = spawnSync('python3', ['--version']).status === 0;
+const testWithPython = python ? test : test.skip;
+
+/** @param {Home} home @param {string} [log] */
+const portOf = (home, log = 'web-out.log') => waitFor('the port', () => /(?:port|serves) (\d+)/.exec(home.log(log))?.[1]);
+
+/** @param {Home} home */
+const appOf = async (home) => (await home.manager.list())[0];
+
+/** Waits until the app has another main process, which is online. @param {Home} home @param {number | null} before */
+const anotherOf = (home, before) => waitFor('another process', async () => {
+  const { processes: [one] } = await appOf(home);
+  return one.pid !== before && one.state === 'online' && one;
+});
+
+test.each([['SIGKILL', 6], ['SIGSEGV', 2]])('the primary of a cluster is ended by %s under load: nobody is refused', async (signal, rounds) => {
+  const home = new Home();
+  home.write('web.js', WEB);
+  await home.run('start', 'web.js', '-i', '2', '--min-uptime', '1');
+  const port = await portOf(home);
+  const { result, stop } = load(port, 8);
+  const workers = [];
+  for (let round = 0; round < rounds; round++) {
+    const { answered } = result;
+    await waitFor('answers', () => result.answered > answered + 20);
+    const { processes: [{ pid }] } = await appOf(home);
+    workers.push(...childrenOf(pid));
+    process.kill(/** @type {number} */ (pid), /** @type {NodeJS.Signals} */ (signal));
+    await anotherOf(home, pid);
+  }
+  await stop();
+  expect(result).toMatchObject({ refused: 0, other: [] });
+  expect(result.cut).toBeLessThanOrEqual(rounds * 2);
+  const { processes: [{ pid }] } = await appOf(home);
+  expect((await request(port)).body).toBe(`${pid}`);
+  // Those of before have finished what they had, and ended.
+  await waitForDeath(workers);
+}, LONG);
+
+test('a primary that throws, and one that is restarted, leave their sockets to the next one', async () => {
+  const home = new Home();
+  home.write('web.js', WEB);
+  const throws = home.write('throws.js', `process.on('SIGWINCH', () => { throw new Error('on purpose'); });`);
+  await home.manager.ensureDaemon();
+  await home.manager.start([{ ...program(home, 'web'), mode: 'cluster', instances: 2, env: { ...ENV, NODE_OPTIONS: `--require ${throws}` } }]);
+  const port = await portOf(home);
+  const { result, stop } = load(port, 4);
+  const rounds = [
+    (/** @type {number} */ pid) => process.kill(pid, 'SIGWINCH'),
+    () => home.run('restart', 'web'),
+  ];
+  for (const round of rounds) {
+    const { answered } = result;
+    await waitFor('answers', () => result.answered > answered + 20);
+    const { processes: [{ pid }] } = await appOf(home);
+    await round(/** @type {number} */ (pid));
+    await anotherOf(home, pid);
+  }
+  await stop();
+  expect(result).toMatchObject({ refused: 0, other: [] });
+  expect(result.cut).toBeLessThanOrEqual(2);
+  expect(home.log('web-error.log')).toContain('on purpose');
+  expect((await home.run('stop', 'web')).code).toBe(0);
+  await expect(request(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+}, LONG);
+
+test("the file of a stopped cluster's Unix socket goes, and that of a killed one's stays", async () => {
+  const home = new Home();
+  const file = path.join(home.folder, 'web.sock');
+  home.write('web.js', `require('http').createServer((q, s) => s.end(String(process.ppid))).listen('web.sock');`);
+  await home.run('start', 'web.js', '-i', '1', '--min-uptime', '1');
+  await waitFor('the socket', () => fs.existsSync(file));
+  const { ino } = fs.statSync(file);
+  const { processes: [{ pid }] } = await appOf(home);
+  process.kill(/** @type {number} */ (pid), 'SIGKILL');
+  const waits = request(file);
+  expect((await waits).body).toBe(`${(await anotherOf(home, pid)).pid}`);
+  expect(fs.statSync(file).ino).toBe(ino);
+  // Killed, and then not started again.
+  await home.run('stop', 'web');
+  expect(fs.existsSync(file)).toBe(false);
+}, LONG);
+
+testWithPython('a program of another language with sockets is killed, and restarted: nobody is refused', async () => {
+  const home = new Home();
+  fs.copyFileSync(path.join(ROOT, '__test__', 'fixtures', 'activated.py'), path.join(home.folder, 'web.py'));
+  home.write('apps.config.js', `module.exports = { apps: [{ name: 'web', script: 'web.py', instances: 2, min_uptime: 1, merge_logs: true, sockets: ['tcp:127.0.0.1:0'] }] };`);
+  expect(await home.run('start', 'apps.config.js')).toMatchObject({ code: 0 });
+  const port = await portOf(home);
+  expect(home.log('web-out.log')).toContain('names tcp-127.0.0.1-0\n');
+  const { result, stop } = load(port, 4);
+  for (let round = 0; round < 3; round++) {
+    const { answered } = result;
+    await waitFor('answers', () => result.answered > answered + 20);
+    const { processes } = await appOf(home);
+    for (const { pid } of processes) process.kill(/** @type {number} */ (pid), 'SIGKILL');
+    await waitFor('others', async () => (await appOf(home)).processes.every(({ pid, state }, index) => pid !== processes[index].pid && state === 'online'));
+  }
+  expect((await home.run('restart', 'web')).code).toBe(0);
+  await stop();
+  expect(result).toMatchObject({ refused: 0, other: [] });
+  expect(result.answered).toBeGreaterThan(60);
+}, LONG);
+
+/** The environment of apps that are described here. */
+const ENV = { PATH: `${process.env.PATH}` };
+
+/**
+ * An app of a program, as the API takes it.
+ *
+ * @param {Home} home
+ * @param {string} name
+ */
+function program(home, name) {
+  return { name, mode: /** @type {const} */ ('program'), script: `${name}.js`, cwd: home.folder, env: ENV, minUptime: 1 };
+}
+
+test('a keeper that is killed: what it had started is ended, and started anew once', async () => {
+  const home = new Home();
+  // One that ignores being asked, a daemon of its, and one that was stopped.
+  home.write('stubborn.js', `
+    const { spawn } = require('child_process');
+    process.on('SIGINT', () => {}); process.stdout.on('error', () => {});
+    spawn('setsid', ['sh', '-c', 'trap "" INT; while :; do sleep 1; done'], { stdio: 'ignore' }).unref();
+    setInterval(() => {}, 1e6);`);
+  home.write('sleep.js', SLEEP);
+  await home.manager.ensureDaemon();
+  await home.manager.start([{ ...program(home, 'stubborn'), killTimeout: 100 }, { ...program(home, 'sleep'), instances: 2 }]);
+  const [stubborn, sleep] = await home.manager.list();
+  await home.run('stop', `${sleep.processes[1].id}`);
+  const { processes: [{ pid }] } = stubborn;
+  const child = await waitFor('its daemon', () => childrenOf(pid)[0]);
+  const before = [pid, child, sleep.processes[0].pid];
+  process.kill(/** @type {number} */ (stubborn.keeper), 'SIGKILL');
+  process.kill(/** @type {number} */ (sleep.keeper), 'SIGKILL');
+  const [again, other] = await waitFor('both', async () => {
+    const list = await home.manager.list();
+    return list.every(({ processes: [one] }) => one.state === 'online' && !before.includes(/** @type {number} */ (one.pid))) && list;
+  });
+  await waitForDeath(/** @type {number[]} */ (before));
+  expect(again.processes[0].restarts).toBe(1);
+  expect(other.processes.map((/** @type {any} */ one) => one.state)).toEqual(['online', 'stopped']);
+  expect(isAlive(other.processes[0].pid)).toBe(true);
+}, LONG);
+
+test('a daemon and a keeper that are killed together: the next daemon has it run again', async () => {
+  const home = new Home();
+  home.write('sleep.js', SLEEP);
+  await home.run('start', 'sleep.js');
+  const { keeper, processes: [{ pid }] } = await appOf(home);
+  process.kill(home.daemonPid(), 'SIGKILL');
+  process.kill(/** @type {number} */ (keeper), 'SIGKILL');
+  await waitForDeath([/** @type {number} */ (keeper)]);
+  expect(isAlive(pid)).toBe(true);
+  await home.run('list');
+  await anotherOf(home, pid);
+  await waitForDeath([/** @type {number} */ (pid)]);
+});

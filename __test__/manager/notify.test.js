@@ -1,0 +1,192 @@
+'use strict';
+
+// systemd's protocol, as a program of any language speaks it to its keeper.
+
+const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { isAlive } = require('../helpers/proc');
+const { ROOT, startScript, waitFor: waitForCondition, waitForDeath } = require('../helpers/run');
+const { Home } = require('./home');
+
+const python = spawnSync('python3', ['--version']).status === 0;
+const describeWithPython = python ? describe : describe.skip;
+const waitFor = (/** @type {string | (() => string)} */ message, /** @type {() => any} */ condition) => waitForCondition(condition, { message });
+
+class Teller {
+  /** @param {object} app What it has besides. */
+  static async start(app = {}) {
+    const teller = new Teller();
+    teller.home = new Home();
+    teller.manager = teller.home.manager;
+    await teller.manager.ensureDaemon();
+    fs.copyFileSync(path.join(ROOT, '__test__', 'fixtures', 'teller.py'), path.join(teller.home.folder, 'teller.py'));
+    teller.first = await teller.startMore({ ...app });
+    return teller;
+  }
+
+  async startMore(app) {
+    const described = { name: 'teller', mode: 'program', script: 'teller.py', cwd: this.home.folder, env: { PATH: process.env.PATH, PYTHONUNBUFFERED: '1' }, minUptime: 1, killTimeout: 300, ...app };
+    const started = this.manager.start([described]);
+    started.catch(() => {});
+    return started;
+  }
+
+  log() {
+    try {
+      return this.home.log('teller-out.log');
+    } catch {
+      return '';
+    }
+  }
+
+  /** Has it do something. @param {string} order */
+  async tell(order) {
+    const line = `done ${order.replace(/ FDPOLL=0$/, '')}`;
+    const count = () => this.log().split('\n').filter((one) => one.startsWith(line)).length;
+    const before = count();
+    await this.manager.act('teller', 'stdin', { text: `${order}\n`, instances: [0] });
+    await waitFor(() => `${line} in ${this.log()}`, () => count() > before);
+    return this.log().split('\n').findLast((one) => one.startsWith(line));
+  }
+
+  async status() {
+    return (await this.manager.list())[0].processes[0];
+  }
+
+  /** Waits until its process has told what it was given. */
+  async given(number = 1) {
+    const lines = () => this.log().split('\n').filter((line) => line.startsWith('given'));
+    await waitFor(() => `given ${number} times: ${this.log()}`, () => lines().length >= number);
+    return lines()[number - 1];
+  }
+
+  until(what, condition) {
+    let last;
+    return waitFor(() => `${what}: ${JSON.stringify(last)}`, async () => condition((last = await this.status())) && last);
+  }
+}
+
+describeWithPython('what a program tells (without python3 there is none)', () => {
+  test('STATUS, RELOADING and READY are what is listed', async () => {
+    const teller = await Teller.start();
+    await teller.given();
+    await teller.tell('tell STATUS=warming up|RELOADING=1');
+    expect(await teller.until('told', ({ reloading }) => reloading)).toMatchObject({ statusText: 'warming up', state: 'online' });
+    await teller.tell('tell READY=1|STATUS=');
+    await teller.until('ready', ({ reloading, statusText }) => !reloading && statusText === null);
+  });
+
+  test('READY, and more time until then', async () => {
+    const home = new Home();
+    home.write('slow.py', `
+import os, socket, sys, time
+def tell(text):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    s.connect('\\0' + os.environ['NOTIFY_SOCKET'][1:])
+    s.send(text)
+tell(b'EXTEND_TIMEOUT_USEC=20000000')
+time.sleep(0.8)
+tell(b'READY=1')
+time.sleep(1e6)`);
+    await home.manager.ensureDaemon();
+    const [{ processes: [one] }] = await home.manager.start([{ name: 'slow', mode: 'program', script: 'slow.py', cwd: home.folder, env: { PATH: process.env.PATH }, waitReady: true, listenTimeout: 600 }]);
+    expect([one.state, one.restarts]).toEqual(['online', 0]);
+  });
+
+  test('STOPPING: it has the time that it needs, and its end decides', async () => {
+    const teller = await Teller.start({ killTimeout: 100 });
+    await teller.given();
+    const { pid } = await teller.until('online', ({ state }) => state === 'online');
+    await teller.tell('tell STOPPING=1');
+    await teller.until('stopping', ({ state }) => state === 'stopping');
+    // Longer than it would have if it had been asked to.
+    await teller.tell('barrier');
+    await new Promise((resolve) => { setTimeout(resolve, 400); });
+    expect((await teller.status()).pid).toBe(pid);
+    process.kill(pid, 'SIGTERM');
+    await teller.until('another', (one) => one.pid !== pid && one.state === 'online');
+  });
+
+  test('a watchdog that is not fed ends the process, and another one starts', async () => {
+    const teller = await Teller.start({ watchdog: 400 });
+    expect(await teller.given()).toMatch(/ 400000 True$/);
+    await teller.tell('watchdog 0.1');
+    const { pid } = await teller.status();
+    await new Promise((resolve) => { setTimeout(resolve, 900); });
+    expect((await teller.status()).pid).toBe(pid);
+    await teller.tell('quiet');
+    expect(await teller.until('another', (one) => one.pid !== pid && one.pid !== null)).toMatchObject({ signal: 'SIGABRT' });
+  });
+
+  test('WATCHDOG=trigger does the same at once', async () => {
+    const teller = await Teller.start();
+    await teller.given();
+    const { pid } = await teller.until('online', ({ state }) => state === 'online');
+    await teller.tell('tell WATCHDOG=trigger').catch(() => {});
+    expect(await teller.until('another', (one) => one.pid !== pid && one.pid !== null)).toMatchObject({ signal: 'SIGABRT', restarts: 1 });
+  });
+
+  test('MAINPID: another process is the main one, until it ends', async () => {
+    const teller = await Teller.start();
+    await teller.given();
+    const { pid } = await teller.status();
+    await teller.manager.act('teller', 'stdin', { text: 'main\n', instances: [0] });
+    const main = Number(await waitFor('its number', () => /main (\d+)/.exec(teller.log())?.[1]));
+    await teller.until('the other', (one) => one.pid === main);
+    await waitForDeath([pid]);
+    expect(await teller.status()).toMatchObject({ pid: main, restarts: 0 });
+    process.kill(main, 'SIGKILL');
+    expect(await teller.until('another', (one) => one.pid !== main && one.pid !== null)).toMatchObject({ signal: 'SIGKILL', restarts: 1 });
+    // One that is none of its own cannot be it.
+    await teller.given(2);
+    await teller.tell(`tell MAINPID=${process.pid}`);
+    await teller.tell('barrier');
+    expect((await teller.status()).pid).not.toBe(process.pid);
+  });
+
+  test('descriptors are kept over a crash and a restart, and given up with a stop', async () => {
+    const teller = await Teller.start();
+    await teller.given();
+    const port = (/** @type {string} */ line) => Number(/(\d+)$/.exec(line)?.[1]);
+    const a = port(await teller.tell('keep a'));
+    await teller.tell('keep b');
+    const c = port(await teller.tell('keep c FDPOLL=0'));
+    await teller.tell('keep d');
+    await teller.tell('tell FDSTOREREMOVE=1|FDNAME=b');
+    // One that listens no longer is forgotten, unless it says not to look.
+    await teller.tell('shut c');
+    await teller.tell('shut d');
+    await teller.tell('barrier');
+    process.kill((await teller.status()).pid, 'SIGKILL');
+    expect(await teller.given(2)).toContain(`[('a', ${a}), ('c', ${c})]`);
+    await teller.home.run('restart', 'teller');
+    expect(await teller.given(3)).toContain(`[('a', ${a}), ('c', ${c})]`);
+    await teller.home.run('stop', 'teller');
+    await teller.home.run('start', 'teller');
+    expect(await teller.given(4)).toContain(' [] ');
+  });
+
+  test('a name that is none is replaced', async () => {
+    const teller = await Teller.start();
+    await teller.given();
+    await teller.tell('keep a:b');
+    await teller.tell('barrier');
+    process.kill((await teller.status()).pid, 'SIGKILL');
+    expect(await teller.given(2)).toContain("[('stored', ");
+  });
+
+  test('what comes from a process that is none of its own is not heard', async () => {
+    const teller = await Teller.start();
+    await teller.given();
+    const { pid } = await teller.status();
+    const address = /NOTIFY_SOCKET=([^\0]+)/.exec(fs.readFileSync(`/proc/${pid}/environ`, 'utf8'))[1];
+    const script = `import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect('\\0' + '${address.slice(1)}'); s.send(b'STATUS=forged'); s.send(b'WATCHDOG=trigger'); print('sent', flush=True)`;
+    const stranger = startScript('-c', { node: 'python3', args: [script] });
+    await stranger.waitForLine(/^sent$/);
+    await teller.tell('tell STATUS=own');
+    await teller.tell('barrier');
+    expect(await teller.until('its own', ({ statusText }) => statusText !== null)).toMatchObject({ statusText: 'own', pid, restarts: 0 });
+    expect(isAlive(pid)).toBe(true);
+  });
+});
