@@ -7,7 +7,7 @@ const { bindPipe } = require('./node/net.js');
 const { POLICIES } = require('./policies.js');
 const { Guarded } = require('./primary/guarded.js');
 const { Shares } = require('./primary/heirs.js');
-const { addressOnly, bindings, isPipe, isTooMuch, isUdp, nameOf, sameAddress, shortest, typed } = require('./primary/question.js');
+const { addressOnly, bindings, isPipe, isTooMuch, isUdp, nameOf, shortest, typed } = require('./primary/question.js');
 const { takeFile } = require('./primary/socket_file.js');
 
 /** @typedef {import('./primary/question.js').Question} Question */
