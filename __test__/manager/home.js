@@ -35,14 +35,34 @@ class Home {
   }
 
   /**
+   * Starts the command.
+   *
+   * @param {string[]} words
+   * @param {NodeJS.ProcessEnv} [env] Besides ours.
+   * @param {string} [node]
+   */
+  spawn(words, env = {}, node = process.execPath) {
+    return spawn(node, [COMMAND, ...words], { cwd: this.folder, env: { ...process.env, RCLUSTER_HOME: this.path, ...env } });
+  }
+
+  /**
    * Runs the command to its end.
    *
    * @param {...string} words
-   * @returns {Promise<{ code: number | null, stdout: string, stderr: string }>}
    */
   run(...words) {
+    return this.runWith({}, ...words);
+  }
+
+  /**
+   * @param {{ env?: NodeJS.ProcessEnv, input?: string, node?: string }} options
+   * @param {...string} words
+   * @returns {Promise<{ code: number | null, stdout: string, stderr: string }>}
+   */
+  runWith({ env, input, node }, ...words) {
     return new Promise((resolve) => {
-      const child = spawn(process.execPath, [COMMAND, ...words], { cwd: this.folder, env: { ...process.env, RCLUSTER_HOME: this.path } });
+      const child = this.spawn(words, env, node);
+      child.stdin.end(input);
       const result = { stdout: '', stderr: '' };
       child.stdout.on('data', (chunk) => (result.stdout += chunk));
       child.stderr.on('data', (chunk) => (result.stderr += chunk));

@@ -3,8 +3,11 @@
 // Every key of an app in a configuration file: what it is called, what it may be, and what the manager makes of it. docs/config.md
 // is held against this table by a test.
 
+const fs = require('node:fs');
 const { availableParallelism } = require('node:os');
 const path = require('node:path');
+
+const { nearest } = require('./nearest.js');
 
 /**
  * A key.
@@ -70,7 +73,7 @@ const READ = {
   },
   /** @param {unknown} value */
   numbers(value) {
-    const list = Array.isArray(value) ? value : [value];
+    const list = Array.isArray(value) ? value : typeof value === 'string' ? value.split(/[\s,]+/) : [value];
     return list.map((one) => (Number.isInteger(Number(one)) && one !== '' ? Number(one) : fail('a number, or a list of numbers', value)));
   },
   /** @param {unknown} value */
@@ -167,34 +170,6 @@ const BY_NAME = new Map(
 );
 
 /**
- * The known name that is nearest to a wrong one.
- *
- * @param {string} wrong
- */
-function nearest(wrong) {
-  const all = [...BY_NAME.keys()].map((name) => ({ name, distance: distance(wrong.toLowerCase(), name.toLowerCase()) }));
-  return all.sort((one, other) => one.distance - other.distance)[0].name;
-}
-
-/**
- * How many letters have to be changed (Levenshtein).
- *
- * @param {string} one
- * @param {string} other
- */
-function distance(one, other) {
-  let row = Array.from({ length: other.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= one.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= other.length; j++) {
-      next[j] = Math.min(next[j - 1] + 1, row[j] + 1, row[j - 1] + (one[i - 1] === other[j - 1] ? 0 : 1));
-    }
-    row = next;
-  }
-  return row[other.length];
-}
-
-/**
  * Reads an app of a configuration file. Throws what is wrong with it, with the key's name.
  *
  * @param {any} given
@@ -212,14 +187,32 @@ function readApp(given, { folder, notices }) {
     else if (name.startsWith('env_')) app.environments[name.slice('env_'.length)] = read(name, KEYS.env, value);
     else if (NOTHING.includes(name)) notices.add(`"${name}" does nothing here`);
     else if (LATER.includes(name)) notices.add(`"${name}" does nothing yet`);
-    else throw new TypeError(`there is no key "${name}": did you mean "${nearest(name)}"?`);
+    else throw new TypeError(`there is no key "${name}": did you mean "${nearest(name, [...BY_NAME.keys()])}"?`);
   }
   if (app.script === undefined) throw new TypeError('"script" is missing');
   app.cwd = path.resolve(folder, app.cwd ?? '.');
   app.name ??= path.basename(app.script).replace(/\.[^.]+$/, '');
-  // As PM2: several instances of a Node script without a word about the mode are a program, several times.
-  app.mode ??= 'program';
+  // As PM2: several instances of a Node script are a cluster unless something else is said, of anything else several processes.
+  app.mode ??= app.instances !== undefined && isForNode(app) ? 'cluster' : 'program';
+  if (app.time === true) app.logFormat ??= 'time';
+  delete app.time;
   return app;
+}
+
+/** Scripts of Node by their names. */
+const OF_NODE = /\.[cm]?[jt]s$/;
+/** Those of other interpreters. */
+const OF_OTHERS = /\.(py|sh|rb|pl|php|lua)$/;
+
+/** @param {{ script: string, cwd: string, interpreter?: string }} app */
+function isForNode({ script, cwd, interpreter }) {
+  if (interpreter !== undefined) return /^node(js)?$/.test(path.basename(interpreter));
+  if (OF_NODE.test(script)) return true;
+  const file = path.resolve(cwd, script);
+  if (OF_OTHERS.test(script) || !fs.existsSync(file) || !fs.statSync(file).isFile()) return false;
+  // One that is neither executable nor says what it is.
+  const start = fs.readFileSync(file).subarray(0, 4);
+  return (fs.statSync(file).mode & 0o111) === 0 && !/^(#!|\u007fELF)/.test(start.toString('latin1'));
 }
 
 /**
@@ -235,4 +228,21 @@ function read(name, key, value) {
   }
 }
 
-module.exports = { KEYS, LATER, NOTHING, nearest, readApp };
+/**
+ * The value of a key that was typed as an option.
+ *
+ * @param {string} name
+ * @param {unknown} value
+ * @param {string} [option] What it is called in the error.
+ * @returns {any}
+ */
+function readKey(name, value, option = name) {
+  const known = /** @type {{ key: Key }} */ (BY_NAME.get(name));
+  try {
+    return READ[known.key.type](value);
+  } catch (error) {
+    throw new TypeError(`${option} ${/** @type {Error} */ (error).message}`, { cause: error });
+  }
+}
+
+module.exports = { KEYS, LATER, NOTHING, readKey, readApp };

@@ -274,6 +274,7 @@ impl Instance {
             reloading: self.told.reloading && self.is_running(),
             memory: 0,
             cpu_time: 0,
+            cpu: 0.0,
         }
     }
 }

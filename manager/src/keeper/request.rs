@@ -159,7 +159,7 @@ impl Keeper {
         if self.app.mode != Mode::Cluster {
             return self.tell_instances(request, Event::Restart);
         }
-        self.ask(client, request, json!({ "rcluster": "reload" }))
+        self.ask(client, request, json!({ "rcluster": "reload", "env": request.get("env") }))
     }
 
     /// Changes the number of workers of a cluster. That of a program is changed by `configure`.
