@@ -28,6 +28,9 @@ class ManagerError extends Error {
 const UPDATE_TIME = 10_000;
 const UPDATE_LOOK = 20;
 
+/** How a stream ends whose other side has gone. */
+const ENDS = Object.freeze(['ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE']);
+
 class Manager {
   #home;
   #autostart;
@@ -230,7 +233,7 @@ class Manager {
       }
     } catch (error) {
       // The daemon has gone, or we are closed.
-      if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'ECONNRESET') throw error;
+      if (!ENDS.includes(String(/** @type {NodeJS.ErrnoException} */ (error).code))) throw error;
     } finally {
       this.#streams.delete(response);
       response.destroy();

@@ -19,6 +19,8 @@ class Home {
     this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rc-'));
     this.path = path.join(this.folder, 'home');
     this.manager = new Manager({ home: this.path });
+    /** Commands that run. @type {Set<import('node:child_process').ChildProcess>} */
+    this.children = new Set();
     homes.push(this);
   }
 
@@ -42,7 +44,10 @@ class Home {
    * @param {string} [node]
    */
   spawn(words, env = {}, node = process.execPath) {
-    return spawn(node, [COMMAND, ...words], { cwd: this.folder, env: { ...process.env, RCLUSTER_HOME: this.path, ...env } });
+    const child = spawn(node, [COMMAND, ...words], { cwd: this.folder, env: { ...process.env, RCLUSTER_HOME: this.path, ...env } });
+    this.children.add(child);
+    child.on('close', () => this.children.delete(child));
+    return child;
   }
 
   /**
@@ -85,6 +90,7 @@ class Home {
   }
 
   async close() {
+    for (const child of this.children) child.kill('SIGKILL');
     if (fs.existsSync(this.path)) {
       // A daemon that a test has killed may have left keepers: the next one finds them.
       await this.manager.ensureDaemon();

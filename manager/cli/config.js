@@ -59,10 +59,12 @@ async function readConfig(file, { env: wanted, only, keys = {} } = {}) {
   const notices = new Set();
   const folder = isInput ? process.cwd() : path.dirname(file);
   const names = only?.split(',').map((name) => name.trim());
+  const { node_args: nodeArgs, user, ...rest } = keys;
+  const more = { ...(nodeArgs !== undefined && { interpreter_args: nodeArgs }), ...(user !== undefined && { uid: user }), ...rest };
   const apps = list.map((app, index) => {
     try {
-      const { node_args: nodeArgs, user, ...rest } = keys;
-      const read = readApp({ ...app, ...(nodeArgs !== undefined && { interpreter_args: nodeArgs }), ...(user !== undefined && { uid: user }), ...rest }, { folder, notices });
+      const isObject = typeof app === 'object' && app !== null && !Array.isArray(app);
+      const read = readApp(isObject ? { ...app, ...more } : app, { folder, notices });
       const isChosen = names === undefined || names.includes(read.name);
       if (isChosen && wanted !== undefined && !Object.hasOwn(read.environments, wanted)) notices.add(`app "${read.name}" has no "env_${wanted}"`);
       return isChosen ? withEnvironment(read, wanted) : undefined;

@@ -12,12 +12,13 @@ const { asPm2 } = require('./pm2_shape.js');
 const LOOK = 200;
 
 /**
- * Copies what apps write to standard output and error until `signal` says that it is enough.
+ * Copies what apps write to standard output and error until `signal` says that it is enough. Resolves when nothing is missed any more.
  *
  * @param {import('../client.js').Manager} manager
  * @param {string[]} targets
  * @param {AbortSignal} [signal] Never, when there is none.
  * @param {(file: string) => number} [from] Where in a file to begin: at its end by default.
+ * @returns {Promise<{ ended: Promise<unknown> }>}
  */
 async function follow(manager, targets, signal = new AbortController().signal, from = lengthOf) {
   const meant = new Set();
@@ -25,7 +26,7 @@ async function follow(manager, targets, signal = new AbortController().signal, f
   const processes = (await asPm2(manager)).filter(({ pm2_env: { name, namespace } }) => meant.has(`${namespace}:${name}`));
   const out = new Set(processes.map(({ pm2_env: env }) => env.pm_out_log_path));
   const error = new Set(processes.map(({ pm2_env: env }) => env.pm_err_log_path));
-  await Promise.all([...[...out].map((file) => tail(file, process.stdout, signal, from(file))), ...[...error].map((file) => tail(file, process.stderr, signal, from(file)))]);
+  return { ended: Promise.all([...[...out].map((file) => tail(file, process.stdout, signal, from(file))), ...[...error].map((file) => tail(file, process.stderr, signal, from(file)))]) };
 }
 
 /** @param {string} file */

@@ -16,7 +16,7 @@ module.exports = {
     // An unknown one is refused before anything is shown.
     await manager.describe(target);
     const ended = new AbortController();
-    const shown = follow(manager, [target], ended.signal);
+    const { ended: shown } = await follow(manager, [target], ended.signal);
     try {
       for await (const line of createInterface({ input: process.stdin })) await manager.write(target, `${line}\n`);
       // What it answers to the last line is still to be seen.

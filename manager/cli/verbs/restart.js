@@ -27,6 +27,6 @@ module.exports = {
       if (Object.keys(keys).length === 0 && rest === undefined) return manager.restart(target, { env });
       return manager.start(await appWith(manager, target, keys, rest, env), { known: 'restart', updateEnv: true });
     }), options);
-    if (options.attach) await require('../follow.js').follow(manager, targets);
+    if (options.attach) await (await require('../follow.js').follow(manager, targets)).ended;
   },
 };

@@ -45,7 +45,7 @@ module.exports = {
       await events.next();
       const before = lengths(manager.home, apps);
       await manager.start(apps, { prune: true });
-      const shown = follow(manager, ['all'], ended.signal, (file) => before.get(file) ?? 0);
+      const { ended: shown } = await follow(manager, ['all'], ended.signal, (file) => before.get(file) ?? 0);
       if (asked) stop();
       process.exitCode = await outcome(manager, events, () => asked);
       ended.abort();

@@ -27,7 +27,7 @@ module.exports = {
     const wanted = words.length > 0 && others.length === 0 ? [] : await appsFrom('start', others, options, rest);
     if (wanted.length > 0) await bringAbout(manager, wanted, options, 'apply');
     const names = [...apps, ...wanted].map(({ name, namespace = 'default' }) => `${namespace}:${name}`);
-    if (options.attach) await require('../follow.js').follow(manager, names);
+    if (options.attach) await (await require('../follow.js').follow(manager, names)).ended;
     return undefined;
   },
 };

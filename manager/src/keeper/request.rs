@@ -99,7 +99,7 @@ impl Keeper {
                     instance.life.restarts = 0;
                     instance.life.unstable = 0;
                 }
-                Ok(Answer::Now(Value::Null))
+                Ok(Answer::Now(json!(self.status())))
             }
             "reopen-logs" => {
                 self.reopen_logs();
