@@ -32,6 +32,7 @@ export interface App {
   killTimeout: number;
   treekill: boolean;
   shutdownWithMessage: boolean;
+  watchdog: number;
   waitReady: boolean;
   listenTimeout: number;
   outFile: string | null;
@@ -103,6 +104,10 @@ export interface ProcessStatus {
   exitCode: number | null;
   signal: string | null;
   lastError: string | null;
+  /** What it says of itself (`STATUS=`). */
+  statusText: string | null;
+  /** Whether it says that it takes a new configuration. */
+  reloading: boolean;
   /** Bytes, with all that it has started. */
   memory: number;
   /** Milliseconds of processor time, with all that it has started. */

@@ -42,6 +42,16 @@ test('standard input, in JSON and YAML', async () => {
   }
 });
 
+test('scripts are found beside the file, or where the command is typed', async () => {
+  const home = new Home();
+  home.write('here.js', SLEEP);
+  fs.mkdirSync(path.join(home.folder, 'config'));
+  home.write('config/there.js', SLEEP);
+  home.write('config/ecosystem.config.js', 'module.exports = [{ script: "here.js" }, { script: "there.js" }]');
+  await home.run('start', 'config/ecosystem.config.js');
+  expect((await home.json('list')).map((/** @type {any} */ { cwd }) => path.relative(home.folder, cwd))).toEqual(['', 'config']);
+});
+
 test('the file of the folder is found', async () => {
   const home = new Home();
   home.write('a.js', SLEEP);

@@ -116,7 +116,7 @@ const KEYS = {
   namespace: { type: 'text', about: 'A group of apps that verbs can be given.' },
   script: { aliases: ['exec', 'path'], type: 'text', about: 'The file to run.' },
   args: { type: 'words', about: 'Its arguments.' },
-  cwd: { type: 'text', about: "The folder that it runs in; the configuration file's by default." },
+  cwd: { type: 'text', about: "The folder that it runs in. By default the configuration file's, or the command's where the script is only there." },
   interpreter: { aliases: ['exec_interpreter'], type: 'text', about: "What runs the script; 'none' for the script itself. By its extension by default." },
   interpreter_args: { aliases: ['node_args', 'interpreterArgs', 'nodeArgs'], type: 'words', about: 'Options of the interpreter.' },
   exec_mode: { aliases: ['execMode'], type: 'mode', to: 'mode', about: "'fork' for any program, 'cluster' for a Node server." },
@@ -156,6 +156,7 @@ const KEYS = {
 const NOTHING = Object.freeze([
   'vizion', 'pmx', 'automation', 'autostart', 'increment_var', 'trace', 'deep_monitoring', 'disable_trace', 'source_map_support', 'disable_source_map_support', 'post_update',
   'windowsHide', 'force', 'append_env_to_name', 'kill_retry_time', 'pid_file', 'pid', 'io', 'disable_logs', 'instance_id', 'node_version', 'port', 'tracing', 'container',
+  'v8', 'event_loop_inspector', 'username', 'write', 'execute_command', 'name_prefix', 'install_url',
 ]);
 
 /** Those that will do something in a later version. */
@@ -190,7 +191,9 @@ function readApp(given, { folder, notices }) {
     else throw new TypeError(`there is no key "${name}": did you mean "${nearest(name, [...BY_NAME.keys()])}"?`);
   }
   if (app.script === undefined) throw new TypeError('"script" is missing');
-  app.cwd = path.resolve(folder, app.cwd ?? '.');
+  const isThere = (/** @type {string} */ where) => fs.existsSync(path.resolve(where, app.script));
+  // PM2 takes the folder of whoever types the command: what is only there is meant like that.
+  app.cwd = path.resolve(folder, app.cwd ?? (!isThere(folder) && isThere(process.cwd()) ? process.cwd() : '.'));
   app.name ??= path.basename(app.script).replace(/\.[^.]+$/, '');
   // As PM2: several instances of a Node script are a cluster unless something else is said, of anything else several processes.
   app.mode ??= app.instances !== undefined && isForNode(app) ? 'cluster' : 'program';

@@ -333,4 +333,29 @@ mod tests {
         known.sort();
         assert_eq!(described, known);
     }
+
+    #[test]
+    fn the_description_has_every_member_of_an_app_and_of_a_process() {
+        let description: Value = serde_json::from_str(OPENAPI).unwrap();
+        let described = |name: &str| -> Vec<String> {
+            let members = description["components"]["schemas"][name]["properties"].as_object().unwrap();
+            let mut names: Vec<String> = members.keys().cloned().collect();
+            names.sort();
+            names
+        };
+        let members = |value: &Value| -> Vec<String> {
+            let mut names: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
+            names.sort();
+            names
+        };
+        let app = json!({ "name": "a", "mode": "program", "script": "a", "cwd": "/" });
+        let app: crate::model::App = serde_json::from_value(app).unwrap();
+        assert_eq!(described("App"), members(&json!(app)));
+        let process = json!({ "instance": 0, "state": "online", "restarts": 0, "unstableRestarts": 0 });
+        let process: crate::model::Process = serde_json::from_value(process).unwrap();
+        assert_eq!(described("Process"), members(&json!(process)));
+        let worker: crate::model::Worker =
+            serde_json::from_value(json!({ "seat": 0, "state": "ready", "restarts": 0 })).unwrap();
+        assert_eq!(described("Worker"), members(&json!(worker)));
+    }
 }
