@@ -63,7 +63,8 @@ test('a daemon of another version is said to be one', async () => {
   const { code, stderr } = await home.run('list');
   expect([code, stderr]).toEqual([0, expect.stringContaining('the daemon is version 0.0.9')]);
   old.closeAllConnections();
-  await new Promise((resolve) => void old.close(resolve));
+  old.close();
+  await once(old, 'close');
 });
 
 test('in the foreground: what programs write, SIGTERM, and their exit code', async () => {

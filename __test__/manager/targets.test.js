@@ -8,7 +8,7 @@ const SLEEP = 'setInterval(() => {}, 1e6)';
 
 /** @param {Home} home @returns {Promise<Record<string, string>>} */
 async function states(home) {
-  const apps = await home.json('list');
+  const apps = await home.manager.list();
   return Object.fromEntries(apps.map((/** @type {any} */ { namespace, name, processes }) => [`${namespace}:${name}`, processes[0].state]));
 }
 
@@ -38,9 +38,9 @@ test('names, numbers, namespaces, patterns, scripts, files, standard input, and 
     expect((await home.runWith({ input }, 'stop', ...words)).code).toBe(0);
     const after = await states(home);
     expect([words, all.filter((name) => after[name] === 'stopped')]).toEqual([words, meant]);
-    await home.run('start', 'all');
+    await home.manager.resume('all');
   }
-});
+}, 60_000);
 
 test('what is not there is said, the others are done all the same, and the exit code is 1', async () => {
   const home = new Home();

@@ -228,7 +228,10 @@ impl Apps {
     pub async fn ask(&self, targets: &[Target], op: &str, request: Value) -> Result<Value, Failure> {
         let one = async |target: &Target| -> Result<(), Failure> {
             let mut request = request.clone();
-            request["instances"] = json!(target.instances);
+            // A number names one; else the request itself may.
+            if let Some(instances) = &target.instances {
+                request["instances"] = json!(instances);
+            }
             self.link(&target.key).await?.ask(op, request).await.map(drop)
         };
         let stopped = match op {

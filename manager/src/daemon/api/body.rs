@@ -42,6 +42,7 @@ struct Count {
 #[serde(deny_unknown_fields)]
 struct Signal {
     signal: String,
+    instances: Option<Vec<u32>>,
 }
 
 #[derive(Deserialize)]
@@ -49,12 +50,14 @@ struct Signal {
 struct Message {
     #[serde(deserialize_with = "anything")]
     message: Value,
+    instances: Option<Vec<u32>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Text {
     text: String,
+    instances: Option<Vec<u32>>,
 }
 
 #[derive(Deserialize)]
@@ -96,17 +99,17 @@ pub fn count(body: Value) -> Result<u32, Failure> {
 
 /// The request to send a signal.
 pub fn signal(body: Value) -> Result<Value, Failure> {
-    parse(body).map(|Signal { signal }| json!({ "signal": signal }))
+    parse(body).map(|Signal { signal, instances }| json!({ "signal": signal, "instances": instances }))
 }
 
 /// The request to send a message.
 pub fn message(body: Value) -> Result<Value, Failure> {
-    parse(body).map(|Message { message }| json!({ "message": message }))
+    parse(body).map(|Message { message, instances }| json!({ "message": message, "instances": instances }))
 }
 
 /// The request to write to the standard input.
 pub fn text(body: Value) -> Result<Value, Failure> {
-    parse(body).map(|Text { text }| json!({ "text": text }))
+    parse(body).map(|Text { text, instances }| json!({ "text": text, "instances": instances }))
 }
 
 /// The executable that takes our place.
