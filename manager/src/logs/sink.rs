@@ -265,13 +265,11 @@ impl Sink {
         temporary.push(format!(".new-{}", std::process::id()));
         let file = options.create(true).open(&temporary)?;
         drop(Margin::open(margin::path_of(path, &self.plan.home), file.metadata()?.ino(), self.position));
-        let linked = fs::hard_link(&temporary, path);
+        // Somebody else may have been faster, and a file system may have one name for each file.
+        let _ = fs::hard_link(&temporary, path);
         let _ = fs::remove_file(&temporary);
-        match linked {
-            Ok(()) => Ok(file),
-            // Somebody else was faster, or this file system has one name for each file.
-            Err(_) => options.open(path),
-        }
+        // By the name that it has now: whoever watches the folder is told of no other.
+        options.open(path)
     }
 
     /// The file gets another name, and there is a new one.
