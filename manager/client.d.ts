@@ -43,6 +43,8 @@ export interface App {
   logDateFormat: string | null;
   maxSize: number;
   retain: number;
+  maxTotal: number;
+  rotate: 'hourly' | 'daily' | 'weekly' | null;
   compress: boolean;
   /** 0 for no limit. */
   maxMemory: number;

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use super::apps::Apps;
 use super::events::Events;
 use super::link::Failure;
+use super::logs;
 use super::targets::Target;
 use super::update;
 use content::Content;
@@ -27,11 +28,12 @@ const LONGEST: usize = 64 << 20;
 const OPENAPI: &str = include_str!("api/openapi.json");
 
 /// Every route: its methods, and its path with `*` for a target.
-const ROUTES: [(&str, &[&str]); 25] = [
+const ROUTES: [(&str, &[&str]); 26] = [
     ("GET", &["v1", "ping"]),
     ("GET", &["v1", "version"]),
     ("GET", &["v1", "openapi.json"]),
     ("GET", &["v1", "events"]),
+    ("GET", &["v1", "logs"]),
     ("GET", &["v1", "apps"]),
     ("POST", &["v1", "apps"]),
     ("GET", &["v1", "apps", "*"]),
@@ -107,6 +109,7 @@ impl Drop for Busy {
 pub async fn answer(service: Rc<Service>, request: Request<Incoming>) -> Response<Content> {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
+    let query = request.uri().query().unwrap_or_default().to_owned();
     let parts: Vec<String> = path.split('/').skip(1).map(decode).collect();
     if let Err(failure) = known_route(&method, &path, &parts) {
         let allowed = allowed(&parts);
@@ -119,7 +122,11 @@ pub async fn answer(service: Rc<Service>, request: Request<Incoming>) -> Respons
         return response;
     }
     if parts[1] == "events" {
-        return streamed(service.events.listen());
+        return streamed(Content::Lines(service.events.listen()));
+    }
+    if parts[1] == "logs" {
+        return logs::read(&service, &query)
+            .map_or_else(|failure| failed(&failure), |lines| streamed(Content::Logs(lines)));
     }
     let body = match read(request.into_body()).await {
         Ok(body) => body,
@@ -255,7 +262,7 @@ fn describe(apps: &Apps, word: &str, with_env: bool) -> Result<Value, Failure> {
 }
 
 /// A part of a path, with what was escaped.
-fn decode(part: &str) -> String {
+pub fn decode(part: &str) -> String {
     let mut bytes = Vec::with_capacity(part.len());
     let mut rest = part.as_bytes();
     while let Some((first, after)) = rest.split_first() {
@@ -298,8 +305,8 @@ fn reply(status: StatusCode, value: &Value) -> Response<Content> {
 }
 
 /// Lines of JSON, as they come.
-fn streamed(lines: tokio::sync::mpsc::Receiver<Bytes>) -> Response<Content> {
-    let mut response = Response::new(Content::Lines(lines));
+fn streamed(content: Content) -> Response<Content> {
+    let mut response = Response::new(content);
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/x-ndjson"));
     response
 }

@@ -6,6 +6,7 @@ mod events;
 mod figures;
 mod home;
 mod link;
+mod logs;
 mod plan;
 mod store;
 mod targets;

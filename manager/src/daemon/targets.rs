@@ -1,6 +1,6 @@
 //! What a word on the command line means.
 
-use regex_lite::Regex;
+use regex::Regex;
 
 use super::link::Failure;
 use super::store::Known;

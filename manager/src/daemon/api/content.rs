@@ -7,12 +7,16 @@ use std::task::{Context, Poll};
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::sync::mpsc::Receiver;
 
+use crate::daemon::logs::Lines as Logs;
+
 /// The body of an answer.
 pub enum Content {
     /// All of it; `None` when it has been sent.
     Whole(Option<Bytes>),
     /// Until whoever writes them ends.
     Lines(Receiver<Bytes>),
+    /// Logs, until there are no more.
+    Logs(Logs),
 }
 
 impl Content {
@@ -33,6 +37,7 @@ impl Body for Content {
         match &mut *self {
             Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Content::Lines(lines) => lines.poll_recv(context).map(|line| line.map(|line| Ok(Frame::data(line)))),
+            Content::Logs(logs) => Pin::new(logs).poll_frame(context),
         }
     }
 
@@ -43,7 +48,7 @@ impl Body for Content {
     fn size_hint(&self) -> SizeHint {
         match self {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Content::Lines(_) => SizeHint::default(),
+            Content::Lines(_) | Content::Logs(_) => SizeHint::default(),
         }
     }
 }
