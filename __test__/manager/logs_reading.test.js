@@ -181,7 +181,7 @@ test.each([
   [['--lines', 'many'], "--lines must be a whole number, 0 or more. Received 'many'"],
   [['--since', 'soon'], '--since must be a time such as 10m or 2026-03-04T15:06:07Z. Received "soon"'],
   [['--grep', '(a'], '--grep must be a regular expression (unclosed group). Received "(a"'],
-  [['--lnes', '3'], "error: unknown option '--lnes'\n(Did you mean --lines?)"],
+  [['--lnes', '3'], 'there is no option --lnes: did you mean --lines?'],
 ])('logs %j is wrong usage', async (words, message) => {
   const home = new Home();
   const { code, stderr } = await home.run('logs', ...words);

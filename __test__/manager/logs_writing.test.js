@@ -186,7 +186,7 @@ test('a log that is moved away, emptied or deleted with its folder goes on under
 test('instances share files or not, both streams may be in one, and some are not wanted', async () => {
   const home = new Home();
   home.write('app.js', `console.log('out', process.env.NODE_APP_INSTANCE); console.error('error', process.env.NODE_APP_INSTANCE);`);
-  await start(home, { instances: 2, merge_logs: true, log_file: 'all.log', error_file: 'NULL', log_type: 'json' });
+  await start(home, { exec_mode: 'fork', instances: 2, merge_logs: true, log_file: 'all.log', error_file: 'NULL', log_type: 'json' });
   await stopped(home);
   const read = (/** @type {string} */ file) => fs.readFileSync(file, 'utf8').trim().split('\n').map((line) => JSON.parse(line));
   expect(read(path.join(home.path, 'logs', 'app-out.log')).map(({ instance, msg }) => `${instance} ${msg}`).sort()).toEqual(['0 out 0', '1 out 1']);

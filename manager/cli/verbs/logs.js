@@ -26,6 +26,7 @@ module.exports = {
     ['--json', 'an object per line'],
   ],
   async run(manager, targets, options) {
+    await manager.ensureDaemon();
     const query = { ...read(options), follow: options.follow === true || !options.nostream };
     const words = targets.length > 0 ? targets : ['all'];
     const print = printer(options);
