@@ -2,7 +2,10 @@
 
 // What a supervisor needs of the primary, and all that it may know of it.
 
-/** @typedef {import('./listeners.js').ListenedOn} ListenedOn */
+/**
+ * @typedef {import('./listeners.js').ListenedOn} ListenedOn
+ * @typedef {import('./guarded.js').Store} Store
+ */
 
 /**
  * What the primary asks a supervisor.
