@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rcluster::channel::frame::{Header, Kind};
 use rcluster::channel::inbox::{Inbox, Read};
-use rcluster::sys::scm::{self, MAX_FDS};
+use rcluster::sys::descriptors::MAX_FDS;
+use rcluster::sys::scm;
 use rcluster::sys::socket;
 
 use crate::descriptors;

@@ -6,7 +6,8 @@ use std::io::IoSlice;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rcluster::connection_queue::{self, Batch, Connection, MAX_BATCH, Notice};
-use rcluster::sys::scm::{self, MAX_FDS};
+use rcluster::sys::descriptors::MAX_FDS;
+use rcluster::sys::scm;
 use rcluster::sys::socket;
 
 use crate::descriptors;

@@ -18,14 +18,9 @@ use crate::sys::poll::{Interest, Poller, WAKE};
 use super::listener::{Listener, listener_of};
 use super::lookout::{Lookout, crowding};
 use super::sockets::Socket;
+use super::times::{RETRY, RETRY_SOON};
 use super::worker::{Worker, WorkerEnds};
 use super::workers::Workers;
-
-/// When descriptors have run out: how long until the next try.
-const RETRY: Duration = Duration::from_millis(100);
-
-/// The same when the kernel has refused for another reason.
-const RETRY_SOON: Duration = Duration::from_millis(10);
 
 /// Warnings of one kind within this time are one episode. After the same time what waits for one that is gone is given up.
 const EPISODE: Duration = Duration::from_secs(60);

@@ -19,7 +19,7 @@ use nix::sys::socket::{MsgFlags, recv};
 
 use super::WorkerEnds;
 use super::core::Core;
-use super::lookout::STUCK_AFTER;
+use super::times::STUCK_AFTER;
 use crate::board::Board;
 use crate::connection_queue::{self, Batch, Connection, MAX_BATCH, Notice};
 use crate::policy;

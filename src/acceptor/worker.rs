@@ -12,7 +12,7 @@ use crate::sys::foreign::ForeignFd;
 use crate::sys::{clock, descriptors};
 
 use super::account::Account;
-use super::lookout::STUCK_AFTER;
+use super::times::STUCK_AFTER;
 
 /// The most connections that wait in one worker's queue. With half as many, 64 clients and two workers on a busy machine
 /// fill it so often that the rotation becomes uneven; twice as many gain nothing. How long they wait behind a slow one is

@@ -7,8 +7,8 @@ use std::mem;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use super::frame::{HEADER, Header, Kind};
-use crate::sys::scm::{self, MAX_FDS};
-use crate::sys::{descriptors, foreign};
+use crate::sys::descriptors::{self, MAX_FDS};
+use crate::sys::{foreign, scm};
 
 /// Bytes asked for in one read, unless a frame is known to be longer.
 const CHUNK: usize = 64 * 1024;

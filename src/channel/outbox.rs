@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use super::frame::{BATCH_OFFSET, HEADER, Header, Kind};
-use crate::sys::scm::MAX_FDS;
+use crate::sys::descriptors::MAX_FDS;
 
 /// Small frames are gathered into pieces of about this size.
 const GATHER: usize = 64 * 1024;

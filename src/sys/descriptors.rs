@@ -13,7 +13,10 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::resource::{Resource, getrlimit};
 
 use super::fault::may_fail;
-use super::{clock, libc, scm};
+use super::{clock, libc};
+
+/// The most descriptors that one message carries.
+pub const MAX_FDS: usize = 16;
 
 /// From this limit on, a table whose upper half was never used is taken to have room.
 const HIGH_LIMIT: i32 = 4096;
@@ -74,7 +77,7 @@ fn limit() -> i32 {
 
 /// Whether none of the `count` highest numbers is in use: poll(2) tells without opening anything.
 fn top_is_free(limit: i32, count: usize) -> bool {
-    let mut tops = [libc::pollfd { fd: -1, events: 0, revents: 0 }; scm::MAX_FDS];
+    let mut tops = [libc::pollfd { fd: -1, events: 0, revents: 0 }; MAX_FDS];
     let Some(tops) = tops.get_mut(..count) else { return false };
     for (top, fd) in tops.iter_mut().zip((0..limit).rev()) {
         top.fd = fd;

@@ -4,11 +4,9 @@ use std::io;
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use super::descriptors::MAX_FDS;
 use super::fault::may_fail;
 use super::{check_size, descriptors, libc};
-
-/// The most descriptors that one message carries.
-pub const MAX_FDS: usize = 16;
 
 const CONTROL_BYTES: usize = {
     // SAFETY: CMSG_SPACE only computes.

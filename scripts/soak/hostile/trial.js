@@ -26,7 +26,7 @@ const THOROUGH = Object.freeze({ before: 700, shortest: 2500, longest: 9000, aft
 const QUICK = Object.freeze({ before: 500, shortest: 1700, longest: 8000, after: 700, settle: 800, idle: 500, peace: 300 });
 
 const CLIENTS = 16;
-/** How long (ms) listeners outlive a worker that crashed (lib/listeners.js), and some more. */
+/** How long (ms) listeners outlive a worker that crashed (lib/primary/listeners.js), and some more. */
 const LINGER = 6000;
 /** Descriptors that a dead worker may have left: what the primary has opened for the first time. */
 const FDS_LEFT = 4;
