@@ -23,7 +23,7 @@ const rate = ({ answered, ms }) => answered / ms;
  * @returns {string[]} what is wrong
  */
 function judge(figures, { limits, noticed, stays }) {
-  const { before, during, after, costBefore, costMost, costAfter, siblings, cpuBeside, delay, gone, pong, joined, ended } = figures;
+  const { before, during, after, costBefore, costMost, costAfter, siblings, cpuBeside, delay, gone, pong, joined, ended, removed } = figures;
   if (!costAfter) return [`the primary ended: ${ended[0]}`];
   const part = during.failed / Math.max(1, during.failed + during.answered);
   /** @type {[boolean, string][]} */
@@ -45,6 +45,7 @@ function judge(figures, { limits, noticed, stays }) {
     [siblings.after - siblings.before > SIBLING_FDS_LEFT, `${siblings.after - siblings.before} descriptors left in the siblings`],
     [cpuBeside > BESIDE_CPU, `${cpuBeside} % of a processor beside it with nothing to do`],
     [!gone && !stays, 'the dead worker is still in the list'],
+    [removed.length > 0, `${removed} has been removed`],
     [!pong, 'messages do not pass any more'],
     [!joined, 'a new worker does not come to serve'],
     [noticed && figures.noticed.length === 0, 'nobody was told'],
