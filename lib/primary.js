@@ -12,6 +12,7 @@ const { Listeners } = require('./listeners.js');
 const { load } = require('./native.js');
 const { debugProcess } = require('./node/process.js');
 const { POLICIES, assertPolicy, definePolicy } = require('./policies.js');
+const { captureAsToldLater } = require('./primary/capture.js');
 const { EVENTS: LIFE_EVENTS } = require('./primary/life.js');
 const { Ties } = require('./primary/ties.js');
 // When descriptors have run out nothing can be loaded any more.
@@ -98,6 +99,7 @@ function takeOver(cluster) {
 
   Object.assign(cluster, POLICIES);
   definePolicy(cluster);
+  captureAsToldLater(cluster);
 
   cluster.setupPrimary = function setupPrimary(/** @type {any} */ options) {
     const merged = settings.merge(cluster.settings, options);
