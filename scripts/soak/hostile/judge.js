@@ -4,10 +4,11 @@
 
 const { FDS_LEFT } = require('./trial.js');
 
-/** Descriptors that it may cost the siblings, and that may be left there after some seconds. */
+/** Descriptors that it may cost the siblings (as much as it may give back), and that may be left there after some seconds: connections. */
 const SIBLING_FDS = 1500;
 const SIBLING_FDS_LEFT = 40;
-/** Percent of a processor that a primary with nothing to do may need. */
+/** Percent of a processor that a primary with nothing to do may need: Node's own timers and collections, over a second. One that spins
+ * has half a processor at least. */
 const IDLE_CPU = 8;
 /** The same beside a worker that has done what it does, but lives; noise of a busy machine included. */
 const BESIDE_CPU = 30;
