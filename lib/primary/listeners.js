@@ -444,7 +444,9 @@ class Listeners {
     if (entry.accepted && worker.number !== undefined) this.acceptor.removeMember(entry.id, worker.number);
     if (entry.workers.size > 0) return;
     entry.last = worker;
-    if (died && entry.accepted) this.#linger(entry);
+    // Who hears of the end may look for the file: with the built-in module it has gone by then. A supervisor takes care of it.
+    const isLookedFor = entry.removeFile !== undefined && !worker.supervised;
+    if (died && entry.accepted && !isLookedFor) this.#linger(entry);
     else this.#close(entry);
   }
 

@@ -4,6 +4,7 @@
 
 const { coded } = require('../errors.js');
 const { debugProcess } = require('../node/process.js');
+const { captureAsToldLater } = require('./capture.js');
 const { POLICIES, assertPolicy, definePolicy } = require('./policies.js');
 const { makePort } = require('./port.js');
 const settings = require('./settings.js');
@@ -22,6 +23,7 @@ function takeOver(cluster) {
 
   Object.assign(cluster, POLICIES);
   definePolicy(cluster);
+  captureAsToldLater(cluster);
 
   cluster.setupPrimary = function setupPrimary(/** @type {any} */ options) {
     const merged = settings.merge(cluster.settings, options);
