@@ -23,6 +23,8 @@ pub mod process;
 pub mod scm;
 pub mod socket;
 pub mod uv;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod wires;
 
 /// How often a call is made whose failure nobody would notice, or could make good.
 const TRIES: usize = 4;
