@@ -81,7 +81,9 @@ impl Listener {
 
     /// Looks after the sockets that workers have as their own. Returns when (ns) the next look is due.
     pub fn look_at_sockets(&mut self, workers: &mut Workers, now: u64) -> Option<u64> {
-        self.sockets.iter_mut().filter_map(|socket| socket.look(workers, now)).min()
+        let next =
+            |socket: &mut Socket| [socket.look(workers, now), socket.rests_until(now)].into_iter().flatten().min();
+        self.sockets.iter_mut().filter_map(next).min()
     }
 
     /// What has been accepted from sockets that workers have or have had, and what is left to be. Returns how that ended.
@@ -134,11 +136,11 @@ impl Listener {
     }
 
     /// Brings the poller up to date. Returns whether that was possible.
-    pub fn sync(&mut self, poller: &Poller) -> bool {
+    pub fn sync(&mut self, poller: &Poller, now: u64) -> bool {
         let accepting = self.accepts();
         let id = self.id;
         let sockets = self.sockets.iter_mut().enumerate();
-        sockets.fold(true, |done, (index, socket)| socket.sync(poller, token(id, index), accepting) && done)
+        sockets.fold(true, |done, (index, socket)| socket.sync(poller, token(id, index), accepting, now) && done)
     }
 
     /// Forgets the sockets before they are closed.
