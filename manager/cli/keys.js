@@ -79,6 +79,11 @@ const READ = {
     return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined).map(([name, one]) => [name, typeof one === 'object' ? JSON.stringify(one) : String(one)]));
   },
   /** @param {unknown} value */
+  period(value) {
+    if (value !== 'hourly' && value !== 'daily' && value !== 'weekly') throw bad("'hourly', 'daily' or 'weekly'", value);
+    return value;
+  },
+  /** @param {unknown} value */
   mode(value) {
     if (value === 'fork' || value === 'fork_mode') return 'program';
     if (value === 'cluster' || value === 'cluster_mode') return 'cluster';
@@ -138,12 +143,16 @@ const KEYS = {
   max_memory_restart: { type: 'bytes', to: 'maxMemory', about: 'It is started anew when it uses more, with all that it has started.' },
   out_file: { aliases: ['output', 'out', 'out_log'], type: 'text', about: 'Where its output goes.' },
   error_file: { aliases: ['error', 'err', 'err_file', 'err_log'], type: 'text', about: 'Where its errors go.' },
+  log_file: { aliases: ['log'], type: 'text', about: 'Where both go besides.' },
   merge_logs: { aliases: ['combine_logs'], type: 'flag', about: 'Instances share the log files.' },
   time: { type: 'flag', about: 'Each line of the log behind its time.' },
   log_date_format: { type: 'text', about: 'How that is written, in the signs of moment.js.' },
   log_type: { type: 'format', to: 'logFormat', about: "'json' for an object per line." },
   max_size: { type: 'bytes', about: 'A log file of so many bytes is set aside.' },
   retain: { type: 'count', about: 'So many of those are kept for each stream.' },
+  max_total: { type: 'bytes', about: 'All log files of the app together use no more: the oldest that were set aside go.' },
+  rotate: { type: 'period', about: "'hourly', 'daily' or 'weekly': when a log file is set aside whatever its size." },
+  compress: { type: 'flag', about: 'Whether what was set aside is compressed.' },
   uid: { aliases: ['user'], type: 'user', about: 'The user that it runs as.' },
   gid: { type: 'user', about: 'The group that it runs as.' },
   sockets: { type: 'words', about: "Listening sockets that it is given and that outlive it: 'tcp:3000', 'unix:app.sock'." },
@@ -156,7 +165,7 @@ const NOTHING = Object.freeze([
 ]);
 
 /** Those that will do something in a later version. */
-const LATER = Object.freeze(['log_file', 'log', 'compress', 'watch', 'ignore_watch', 'watch_delay', 'watch_options', 'cron_restart', 'cron', 'health']);
+const LATER = Object.freeze(['watch', 'ignore_watch', 'watch_delay', 'watch_options', 'cron_restart', 'cron', 'health']);
 
 /** @param {string} name */
 const camelCase = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase());

@@ -6,7 +6,7 @@
 const VERBS = {
   start: 'start', stop: 'stop', restart: 'restart', reload: 'reload', scale: 'scale', delete: 'delete', del: 'delete', list: 'list', ls: 'list', l: 'list', ps: 'list', status: 'list',
   jlist: 'jlist', prettylist: 'prettylist', describe: 'describe', show: 'describe', info: 'describe', env: 'env', id: 'id', pid: 'pid',
-  reset: 'reset', flush: 'flush', reloadLogs: 'reloadLogs', sendSignal: 'sendSignal', save: 'save', dump: 'save', resurrect: 'resurrect', kill: 'kill', ping: 'ping',
+  logs: 'logs', log: 'logs', reset: 'reset', flush: 'flush', reloadLogs: 'reloadLogs', sendSignal: 'sendSignal', save: 'save', dump: 'save', resurrect: 'resurrect', kill: 'kill', ping: 'ping',
 };
 
 /** @param {string | undefined} word */

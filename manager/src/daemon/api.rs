@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
@@ -10,10 +10,14 @@ use tokio::sync::Notify;
 
 use super::apps::{Apps, Target};
 use super::link::Failure;
+use super::logs;
 use crate::model::App;
 
 /// The longest request: a thousand apps with large environments.
 const LONGEST: usize = 64 << 20;
+
+/// What is answered: all at once, or line by line.
+pub type Answer = Either<Full<Bytes>, logs::Lines>;
 
 /// What requests are answered from.
 pub struct Service {
@@ -24,9 +28,15 @@ pub struct Service {
 }
 
 /// Answers one request. Never fails: what goes wrong is an answer as well.
-pub async fn answer(service: Rc<Service>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+pub async fn answer(service: Rc<Service>, request: Request<Incoming>) -> Response<Answer> {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
+    if method == Method::GET && path == "/v1/logs" {
+        return match logs::read(&service, request.uri().query().unwrap_or_default()) {
+            Ok(lines) => stream(lines),
+            Err(failure) => failed(&failure),
+        };
+    }
     let body = match Limited::new(request.into_body(), LONGEST).collect().await {
         Ok(body) => body.to_bytes(),
         Err(_) => {
@@ -114,7 +124,7 @@ fn describe(apps: &Apps, word: &str, with_env: bool) -> Result<Value, Failure> {
 }
 
 /// A part of a path, with what was escaped.
-fn decode(part: &str) -> String {
+pub fn decode(part: &str) -> String {
     let mut bytes = Vec::with_capacity(part.len());
     let mut rest = part.as_bytes();
     while let Some((first, after)) = rest.split_first() {
@@ -133,7 +143,7 @@ fn decode(part: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn failed(failure: &Failure) -> Response<Full<Bytes>> {
+fn failed(failure: &Failure) -> Response<Answer> {
     let status = match failure.code.as_str() {
         "ERR_RCLUSTER_NO_SUCH_TARGET" | "ERR_RCLUSTER_NO_SUCH_ROUTE" => StatusCode::NOT_FOUND,
         "ERR_RCLUSTER_BAD_REQUEST" | "ERR_RCLUSTER_BAD_APP" => StatusCode::BAD_REQUEST,
@@ -143,8 +153,14 @@ fn failed(failure: &Failure) -> Response<Full<Bytes>> {
     reply(status, &json!({ "error": { "code": failure.code, "message": failure.message } }))
 }
 
-fn reply(status: StatusCode, value: &Value) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(value.to_string())));
+fn stream(lines: logs::Lines) -> Response<Answer> {
+    let mut response = Response::new(Answer::Right(lines));
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/x-ndjson"));
+    response
+}
+
+fn reply(status: StatusCode, value: &Value) -> Response<Answer> {
+    let mut response = Response::new(Answer::Left(Full::new(Bytes::from(value.to_string()))));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     response

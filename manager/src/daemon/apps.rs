@@ -56,6 +56,11 @@ impl Apps {
         )
     }
 
+    /// The folder that holds everything.
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
     /// Finds the keepers that are there, and starts those that are missing.
     pub async fn adopt(&self) {
         let keys: Vec<String> = self.remembered.borrow().apps.iter().map(|known| known.app.key()).collect();

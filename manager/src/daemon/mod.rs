@@ -5,6 +5,7 @@ mod apps;
 mod figures;
 mod home;
 mod link;
+mod logs;
 mod store;
 
 use std::fs::File;

@@ -29,6 +29,18 @@ pub enum LogFormat {
     Json,
 }
 
+/// How often a log file is set aside, whatever its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Rotate {
+    /// At each full hour.
+    Hourly,
+    /// At midnight.
+    Daily,
+    /// At the midnight before Monday.
+    Weekly,
+}
+
 /// What is to run, as the client has read it from its arguments or a configuration file. Paths and the interpreter stay as
 /// they were written and are resolved at each start. Times are milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -126,6 +138,12 @@ pub struct App {
     /// So many files that were set aside are kept for each stream.
     #[serde(default = "App::default_retain")]
     pub retain: u32,
+    /// Bytes of all its log files together, those that were set aside included.
+    #[serde(default = "App::default_max_total")]
+    pub max_total: u64,
+    /// How often a log file is set aside, whatever its size; nothing for by size alone.
+    #[serde(default)]
+    pub rotate: Option<Rotate>,
     /// Whether they are compressed.
     #[serde(default = "yes")]
     pub compress: bool,
@@ -195,6 +213,10 @@ impl App {
 
     const fn default_retain() -> u32 {
         10
+    }
+
+    const fn default_max_total() -> u64 {
+        1 << 30
     }
 
     /// Whether it makes sense, as far as that can be seen without running it. The error names the member, the rule and the value.
