@@ -26,6 +26,7 @@ const attacks = [
   'answers-unread-and-long',
   'listen-unaccepted-and-death',
   'listen-by-number-udp',
+  'control-unlinks',
   'handle-udp-with-an-error',
   'handles-raw-unwanted',
   'own-blocking',

@@ -3,6 +3,7 @@
 // `rcluster logs`: several logs merged by time, and followed through whatever becomes of their files, programs and daemon.
 
 const { spawn } = require('node:child_process');
+const { once } = require('node:events');
 const fs = require('node:fs');
 const http = require('node:http');
 const path = require('node:path');
@@ -168,7 +169,7 @@ test('a reader that does not read makes nothing grow', async () => {
     request.on('error', () => undefined);
     readers.push(request);
     request.on('response', (response) => response.pause());
-    await new Promise((resolve) => request.on('response', resolve));
+    await once(request, 'response');
   }
   await sleep(500);
   expect(memory() - before).toBeLessThan(20_000);

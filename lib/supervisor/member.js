@@ -95,7 +95,7 @@ class Member extends EventEmitter {
   #prospects;
 
   /**
-   * @param {import('../primary.js').Core} core
+   * @param {import('../primary/port.js').Port} core
    * @param {Readonly<import('./options.js').Options>} options
    * @param {Prospects} prospects
    */

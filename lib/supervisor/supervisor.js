@@ -55,7 +55,7 @@ class Supervisor extends EventEmitter {
   #service;
 
   /**
-   * @param {import('../primary.js').Core} core
+   * @param {import('../primary/port.js').Port} core
    * @param {unknown} given
    */
   constructor(core, given) {

@@ -2,7 +2,7 @@
 
 // `cluster.settings`, and what follows from them for a worker's process.
 
-const errors = require('./errors.js');
+const errors = require('../errors.js');
 
 const MIN_PORT = 1024;
 const MAX_PORT = 65535;

@@ -5,10 +5,11 @@
 
 const childProcess = require('node:child_process');
 
-const environment = require('./environment.js');
-const errors = require('./errors.js');
-const { binaryFile, load } = require('./native.js');
-const { evalScript } = require('./node/process.js');
+const { workersFolder } = require('../bundle.js');
+const environment = require('../environment.js');
+const errors = require('../errors.js');
+const { binaryFile, load } = require('../native.js');
+const { evalScript } = require('../node/process.js');
 const { workerExecArgv } = require('./settings.js');
 
 /** As Node's own module takes it when it is loaded. */
@@ -22,7 +23,7 @@ const isPreload = process.mainModule === undefined;
  * @template T
  * @typedef {object} Started
  * @property {import('node:child_process').ChildProcess} process As `fork` has returned it.
- * @property {import('./native-types').Link} link
+ * @property {import('../native-types').Link} link
  * @property {T} opened What `open` has returned.
  */
 
@@ -33,7 +34,7 @@ const isPreload = process.mainModule === undefined;
  * @param {any} settings
  * @param {NodeJS.ProcessEnv | undefined} env
  * @param {number} id
- * @param {(child: any, link: import('./native-types').Link, advanced: boolean) => T} open Makes the channel: before
+ * @param {(child: any, link: import('../native-types').Link, advanced: boolean) => T} open Makes the channel: before
  *   `fork` returns, so that a function in its place finds `send` and the events, as it would with Node's.
  * @returns {Started<T>}
  */
@@ -48,7 +49,7 @@ function spawnWorker(settings, env, id, open) {
   const workerEnv = { ...process.env, ...env, NODE_UNIQUE_ID: `${id}` };
   const allowance = environment.allowance(execArgv, workerEnv.NODE_OPTIONS);
   if (allowance) execArgv.push(...allowance);
-  /** @type {Map<any, { link: import('./native-types').Link, opened: T }>} */
+  /** @type {Map<any, { link: import('../native-types').Link, opened: T }>} */
   const started = new Map();
   const restore = replaceSpawn(`NODE_UNIQUE_ID=${id}`, allowance !== undefined, (child, link, advanced) => {
     started.set(child, { link, opened: open(child, link, advanced) });
@@ -83,7 +84,7 @@ function spawnWorker(settings, env, id, open) {
 /**
  * Nobody else will close what belongs to processes that are not the worker.
  *
- * @param {Map<any, { link: import('./native-types').Link }>} started
+ * @param {Map<any, { link: import('../native-types').Link }>} started
  * @param {object} [one] That is.
  */
 function forget(started, one) {
@@ -107,7 +108,7 @@ function newLink() {
  *
  * @param {string} mark
  * @param {boolean} alone
- * @param {(child: any, link: import('./native-types').Link, advanced: boolean) => void} onStarted
+ * @param {(child: any, link: import('../native-types').Link, advanced: boolean) => void} onStarted
  * @returns {() => void}
  */
 function replaceSpawn(mark, alone, onStarted) {
@@ -166,7 +167,7 @@ function spawnWith(before, child, options, alone, workerFd) {
     stdio[place] = workerFd;
   }
   const fd = isStandard ? stdio.length - 1 : place;
-  const changes = environment.forWorker(options, fd, binaryFile(), alone);
+  const changes = environment.forWorker(options, fd, binaryFile(), alone, workersFolder());
   const result = before.call(child, { ...options, ...changes, stdio });
   // What can be seen of it afterwards is what was asked for.
   child.spawnargs = options.args;

@@ -2,15 +2,15 @@
 
 // What the workers listen on: one entry per address, shared by all workers that ask for it.
 
-const { load } = require('./native.js');
-const { bindPipe } = require('./node/net.js');
+const { load } = require('../native.js');
+const { bindPipe } = require('../node/net.js');
 const { POLICIES } = require('./policies.js');
-const { Guarded } = require('./primary/guarded.js');
-const { Shares } = require('./primary/heirs.js');
-const { addressOnly, bindings, isPipe, isTooMuch, isUdp, nameOf, shortest, typed } = require('./primary/question.js');
-const { takeFile } = require('./primary/socket_file.js');
+const { Guarded } = require('./guarded.js');
+const { Shares } = require('./heirs.js');
+const { addressOnly, bindings, isPipe, isTooMuch, isUdp, nameOf, shortest, typed } = require('./question.js');
+const { takeFile } = require('./socket_file.js');
 
-/** @typedef {import('./primary/question.js').Question} Question */
+/** @typedef {import('./question.js').Question} Question */
 
 /** The system's numbers of errors; the module is loaded when there is one. */
 const errno = () => require('node:os').constants.errno;
@@ -48,8 +48,8 @@ const LINGER = 5000;
  * @property {boolean} ours Whether we have bound it, rather than got the socket from somebody.
  * @property {string} [path] The name of a Unix socket.
  * @property {() => void} [removeFile] Removes the file of a Unix socket.
- * @property {import('./primary/guarded.js').Guard[]} guards What of it the manager that started us keeps as well.
- * @property {import('./primary/question.js').Question} question What was asked for first.
+ * @property {import('./guarded.js').Guard[]} guards What of it the manager that started us keeps as well.
+ * @property {import('./question.js').Question} question What was asked for first.
  * @property {Set<any>} workers
  * @property {Set<any>} accepting Those whose servers have the answer, and take connections.
  * @property {any} [last] The worker that was the last to leave.
@@ -77,14 +77,14 @@ function heirOf({ heir }) {
 class Listeners {
   /** @type {Map<string, Entry>} */
   #entries = new Map();
-  /** @type {import('./native-types').Acceptor | undefined} */
+  /** @type {import('../native-types').Acceptor | undefined} */
   #acceptor;
   #host;
   #native;
   /** What others keep for us. */
   #guarded;
   #isLeaving = false;
-  /** Of listeners that are closed as soon as what has come has been accepted. @type {import('./primary/guarded.js').Guard[]} */
+  /** Of listeners that are closed as soon as what has come has been accepted. @type {import('./guarded.js').Guard[]} */
   #finishing = [];
 
   /**
@@ -96,7 +96,7 @@ class Listeners {
 
   /**
    * @param {Host} host
-   * @param {() => Pick<import('./native-types').Native, 'Acceptor' | 'bindShared' | 'closeFd' | 'duplicateFd' | 'isConnection' | 'isListening' | 'retireSocket' | 'socketKind' | 'socketName'>} [native]
+   * @param {() => Pick<import('../native-types').Native, 'Acceptor' | 'bindShared' | 'closeFd' | 'duplicateFd' | 'isConnection' | 'isListening' | 'retireSocket' | 'socketKind' | 'socketName'>} [native]
    */
   constructor(host, native = load) {
     this.#host = host;
@@ -106,7 +106,7 @@ class Listeners {
 
   /**
    * @param {{ fd: number, name: string }[]} sockets Listening sockets to use instead of binding their addresses.
-   * @param {import('./primary/guarded.js').Store} [store] Whom our listeners are given to.
+   * @param {import('./guarded.js').Store} [store] Whom our listeners are given to.
    */
   useSockets(sockets, store) {
     this.#guarded.use(sockets, store);
@@ -140,7 +140,7 @@ class Listeners {
       return this.#join(worker, typed(asked), policy);
     } catch (error) {
       // The acceptor could not be started, or the worker could not be added to it: the next who asks may have more luck.
-      return { errno: require('./errors.js').errnoOf(error) };
+      return { errno: require('../errors.js').errnoOf(error) };
     }
   }
 
@@ -299,7 +299,7 @@ class Listeners {
 
   /**
    * @param {Question} question
-   * @param {import('./primary/guarded.js').Found} given
+   * @param {import('./guarded.js').Found} given
    * @param {boolean} accepted
    * @param {number} policy
    * @returns {Opened}
@@ -444,7 +444,9 @@ class Listeners {
     if (entry.accepted && worker.number !== undefined) this.acceptor.removeMember(entry.id, worker.number);
     if (entry.workers.size > 0) return;
     entry.last = worker;
-    if (died && entry.accepted) this.#linger(entry);
+    // Who hears of the end may look for the file: with the built-in module it has gone by then. A supervisor takes care of it.
+    const isLookedFor = entry.removeFile !== undefined && !worker.supervised;
+    if (died && entry.accepted && !isLookedFor) this.#linger(entry);
     else this.#close(entry);
   }
 
@@ -488,7 +490,7 @@ class Listeners {
 
   /**
    * @param {Entry} entry
-   * @returns {import('./native-types').Address | null} `null` for Unix sockets and shared ones.
+   * @returns {import('../native-types').Address | null} `null` for Unix sockets and shared ones.
    */
   address(entry) {
     return entry.accepted ? this.acceptor.address(entry.id) : null;

@@ -2,7 +2,7 @@
 
 // The scheduling policies, by their constants and by the names that the environment uses. src/policy/ has their logic.
 
-const errors = require('./errors.js');
+const errors = require('../errors.js');
 
 const POLICIES = Object.freeze({ SCHED_NONE: 1, SCHED_RR: 2, SCHED_LEAST: 3, SCHED_STICKY: 4, SCHED_REUSEPORT: 5 });
 
