@@ -5,6 +5,7 @@
 
 const { describe: attackOf } = require('../scripts/soak/hostile/attacks');
 const { buildHostile } = require('../scripts/soak/hostile/build');
+const { clients } = require('../scripts/soak/hostile/clients');
 const { judge } = require('../scripts/soak/hostile/judge');
 const { QUICK, tryOut } = require('../scripts/soak/hostile/trial');
 
@@ -31,6 +32,7 @@ const attacks = [
   'handles-raw-unwanted',
   'own-blocking',
   'own-filter-drops',
+  'own-never-accepted',
 ];
 
 let binary = '';
@@ -43,3 +45,9 @@ for (const name of attacks) {
     expect([judge(figures, attack), figures.ended]).toEqual([[], []]);
   }, LONG);
 }
+
+test('a client that has many connections to its worker keeps nobody else waiting', async () => {
+  const client = clients.find(({ name }) => name === 'client-sticky-at-max-connections');
+  const { reasons } = await client.run(binary);
+  expect(reasons).toEqual([]);
+}, LONG);

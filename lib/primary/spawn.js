@@ -190,8 +190,7 @@ function theOneOf(started, returned) {
   if (one) return one;
   // It is not a worker, and would be a primary that forks in its turn.
   if (returned instanceof childProcess.ChildProcess && started.size === 0) returned.kill('SIGKILL');
-  throw errors.coded(
-    Error,
+  throw errors.ours(
     'ERR_RCLUSTER_FORK',
     'What is in the place of child_process.fork must start the process with the environment and the "ipc" that it is given, ' +
       `and return it. ${errors.received(returned)}`,

@@ -2,7 +2,7 @@
 
 // The primary: `cluster` as the process that forks sees it.
 
-const { coded } = require('../errors.js');
+const { ours } = require('../errors.js');
 const { debugProcess } = require('../node/process.js');
 const { captureAsToldLater } = require('./capture.js');
 const { POLICIES, assertPolicy, definePolicy } = require('./policies.js');
@@ -56,7 +56,7 @@ function takeOver(cluster) {
 
   const port = makePort(cluster, workers);
   cluster.supervise = function supervise(/** @type {unknown} */ options) {
-    if (workers.supervision) throw coded(Error, 'ERR_RCLUSTER_SUPERVISED', 'There is a supervisor already: stop it first');
+    if (workers.supervision) throw ours('ERR_RCLUSTER_SUPERVISED', 'There is a supervisor already: stop it first');
     const { Supervisor } = require('../supervisor/supervisor.js');
     return new Supervisor(port, options);
   };

@@ -444,3 +444,76 @@ fn plans(app: &App, home: &Path) -> Vec<Arc<Plan>> {
     };
     family.iter().map(plan).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn app(folder: &Path) -> App {
+        let text = format!(r#"{{"name":"a","mode":"program","script":"a.js","cwd":"{}"}}"#, folder.display());
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn all_that_an_ended_process_wrote_is_in_the_file_when_the_order_is_carried_out() {
+        let folder = std::env::temp_dir().join(format!("rclusterd-output-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (app, poller) = (app(&folder), Poller::new().unwrap());
+        let mut outputs = Outputs::new().unwrap();
+        poller.add(&outputs.writer, 1).unwrap();
+        let mut wires = outputs.wires(&app, &folder, 0).unwrap();
+        assert!(wires.ours.iter().flatten().all(|(pipe, _)| pipe::grow(pipe, LARGE_PIPE)));
+        let mut out = std::fs::File::from(std::mem::replace(
+            &mut wires.theirs[0],
+            std::fs::File::open("/dev/null").unwrap().into(),
+        ));
+        outputs.connect(wires, &app, 0, 77, &poller, 2 << 32).unwrap();
+        // More than one read takes: a second part comes while the first is being read.
+        let text = format!("{}\nthe end", "x".repeat(LARGE_PIPE - 100));
+        out.write_all(text.as_bytes()).unwrap();
+        drop(out);
+        assert!(outputs.drain(77, 0, &poller, 2 << 32));
+        let order = outputs.writer.order(Order::Written).unwrap();
+        let mut ready = Vec::new();
+        while !outputs.writer.done().iter().any(|(number, _)| *number == order) {
+            poller.wait(Some(1000), &mut ready).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(folder.join("logs/a-out.log")).unwrap(), text + "\n");
+        // Nothing more comes of it.
+        assert!(outputs.open.is_empty() && !outputs.drain(77, 0, &poller, 2 << 32));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn lines_that_are_dropped_are_counted_once_wherever_they_are_cut() {
+        let (pipe, write) = spawn::output_pipe().unwrap();
+        let source = Source { pid: 1, instance: 0, stream: Stream::Out };
+        let stamp = Stamp { format: crate::model::LogFormat::Raw, date: None, app: "a".into(), source };
+        let mut output = Output {
+            pipe,
+            feed: Arc::new(Feed::new(stamp, Vec::new())),
+            pace: Pace::Told,
+            last_read: 0,
+            in_a_row: 0,
+            capacity: 0,
+            dropped: 0,
+            within_dropped: false,
+        };
+        let (writer, mut scratch, mut write) = (Writer::new().unwrap(), Vec::new(), std::fs::File::from(write));
+        let mut put = |text: &str| write.write_all(text.as_bytes()).unwrap();
+        put("kept\ncut ");
+        assert!(output.read(0, &writer, &mut scratch));
+        output.begin_dropping();
+        for part in ["off\ntwo\nthr", "ee", "\n", "four ", "goes on"] {
+            put(part);
+            assert!(output.discard(&writer, &mut scratch));
+        }
+        put(" and ends\nagain\n");
+        output.end_dropping(&writer);
+        assert!(output.read(0, &writer, &mut scratch));
+        let text = output.feed.lock().take(Vec::new()).bytes;
+        let note = "[rcluster] 4 lines were dropped: the disk was too slow";
+        assert_eq!(String::from_utf8(text).unwrap(), format!("kept\n{note}\nagain\n"));
+    }
+}

@@ -89,6 +89,9 @@ const SETTINGS = {
   'control-move': { limits: TAKES_PART },
   'handle-own': { limits: TAKES_PART },
   'own-': { policy: POLICY.reuseport, limits: TAKES_PART },
+  // What it does not accept is accepted for it.
+  'own-never': { policy: POLICY.reuseport },
+  'own-steers': { policy: POLICY.reuseport },
   'board-': { limits: TAKES_PART },
   'board-least': { policy: POLICY.least, limits: TAKES_PART },
 };
