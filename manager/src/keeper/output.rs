@@ -469,7 +469,7 @@ mod tests {
             std::fs::File::open("/dev/null").unwrap().into(),
         ));
         outputs.connect(wires, &app, 0, 77, &poller, 2 << 32).unwrap();
-        // More than one read takes: a second part comes while the first is being read.
+        // As much as its pipe holds, and a last line without an end.
         let text = format!("{}\nthe end", "x".repeat(LARGE_PIPE - 100));
         out.write_all(text.as_bytes()).unwrap();
         drop(out);
