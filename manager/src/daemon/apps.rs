@@ -61,6 +61,31 @@ impl Apps {
         let keys: Vec<String> = self.remembered.borrow().apps.iter().map(|known| known.app.key()).collect();
         // What becomes of each is in the list.
         join_all(keys.iter().map(|key| self.link(key)).collect()).await;
+        self.find_unknown(&keys).await;
+    }
+
+    /// Keepers that run and are not in the list: what was written down last could not be read, or a daemon has died while it had them end.
+    /// What runs is listed.
+    async fn find_unknown(&self, known: &[String]) {
+        let folders = fs::read_dir(self.home.run()).into_iter().flatten().flatten();
+        for key in folders.filter_map(|entry| entry.file_name().into_string().ok()) {
+            if known.contains(&key) {
+                continue;
+            }
+            let Ok(link) = Link::connect(&self.folder(&key)).await else { continue };
+            let app = link.ask("app", json!({})).await.ok().and_then(|app| serde_json::from_value::<App>(app).ok());
+            let Some(app) = app.filter(|app| app.key() == key) else { continue };
+            let stopped =
+                link.status().is_some_and(|status| status.processes.iter().all(|one| one.state == State::Stopped));
+            let added = self.change(|remembered| {
+                remembered.next_id = app.ids.iter().map(|id| id + 1).chain([remembered.next_id]).max().unwrap_or(0);
+                remembered.apps.push(Known { app, stopped });
+            });
+            // On a full disk it is found again by the next daemon.
+            if added.is_ok() {
+                self.links.borrow_mut().insert(key, link);
+            }
+        }
     }
 
     /// Starts keepers anew that have gone, though their apps have not. Returns whether all are there.
@@ -80,7 +105,11 @@ impl Apps {
             Failure::new("ERR_RCLUSTER_NOT_SAVED", format!("\"{}\" could not be kept: {error}", app.name))
         };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed)?;
-        write_durably(&folder.join("app.json"), json!(app).to_string().as_bytes()).map_err(failed)?;
+        let (file, text) = (folder.join("app.json"), json!(app).to_string());
+        // A keeper that has been killed can be replaced on a full disk, too.
+        if fs::read(&file).ok().as_deref() != Some(text.as_bytes()) {
+            write_durably(&file, text.as_bytes()).map_err(failed)?;
+        }
         Link::open(&folder).await
     }
 

@@ -42,6 +42,7 @@ pub fn run(path: &Path, foreground: bool) -> io::Result<()> {
     let home = Home::open(path)?;
     let lock = File::options().write(true).create(true).truncate(false).mode(0o600).open(home.file("daemon.lock"))?;
     let lock = only_one(lock, path)?;
+    store::Store::new(home.file("state.json")).check()?;
     let listener = socket::listen_private(&home.file("daemon.sock"))?;
     if !foreground {
         // From here on requests can be made: they wait until we answer.
@@ -51,7 +52,10 @@ pub fn run(path: &Path, foreground: bool) -> io::Result<()> {
         }
         process::redirect_output(&home.file("daemon.log"))?;
     }
-    write_durably(&home.file("daemon.pid"), format!("{}\n", std::process::id()).as_bytes())?;
+    if let Err(error) = write_durably(&home.file("daemon.pid"), format!("{}\n", std::process::id()).as_bytes()) {
+        // On a full disk there is the more to be told of.
+        eprintln!("rclusterd: daemon.pid could not be written: {error}");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let ended = LocalSet::new().block_on(&runtime, serve(home.clone(), listener));
     // Whoever looks for a daemon finds none.

@@ -314,7 +314,7 @@ impl Life {
     fn stop(&mut self, then: Then, rules: &Rules, now: u64) -> Vec<Action> {
         self.phase = Phase::Stopping { then, main_gone: false };
         self.deadline = Some(now.saturating_add(rules.kill_timeout));
-        vec![if then == Then::Again { Action::AskToMakeRoom } else { Action::AskToEnd }]
+        vec![if then == Then::Stay { Action::AskToEnd } else { Action::AskToMakeRoom }]
     }
 
     /// One that has been ending by itself is asked to; others have been.
@@ -434,7 +434,7 @@ mod tests {
         let rules = Rules { ready_within: Some(3000), ..rules() };
         let (life, actions) = lived(&rules, &[(0, Event::Start), (3000, Event::Timeout)]);
         assert_eq!((life.state(), life.trouble), (State::Stopping, Some(Trouble::NotReady)));
-        assert_eq!(actions, [Action::AskToEnd]);
+        assert_eq!(actions, [Action::AskToMakeRoom]);
         let end = Event::Exited(End::Signal(2));
         let events = [(0, Event::Start), (3000, Event::Timeout), (3001, end), (3002, Event::TreeGone)];
         let (life, actions) = lived(&rules, &events);

@@ -173,17 +173,17 @@ impl Keeper {
         }
         keeper.open_sockets()?;
         keeper.set_count(keeper.app.processes())?;
-        keeper.introduce()?;
+        keeper.introduce();
         Ok(keeper)
     }
 
-    /// Tells who we are: a number alone may be another process's tomorrow.
-    fn introduce(&self) -> io::Result<()> {
+    /// Tells who we are: a number alone may be another process's tomorrow. Nobody needs it who can ask; a full disk may be without.
+    fn introduce(&self) {
         let pid = std::process::id();
         let start = i32::try_from(pid).ok().and_then(procfs::stat).map(|stat| stat.start);
         let about =
             json!({ "pid": pid, "startTime": start, "version": env!("CARGO_PKG_VERSION"), "protocol": PROTOCOL });
-        write_durably(&self.folder.join("keeper.json"), about.to_string().as_bytes())
+        let _ = write_durably(&self.folder.join("keeper.json"), about.to_string().as_bytes());
     }
 
     fn open_sockets(&mut self) -> io::Result<()> {

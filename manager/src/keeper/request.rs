@@ -77,6 +77,7 @@ impl Keeper {
                 "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"), "protocol": PROTOCOL
             }))),
             "status" => Ok(Answer::Now(json!(self.status()))),
+            "app" if self.quitting => Err(("ERR_RCLUSTER_NOT_RUNNING", format!("\"{}\" is ending", self.app.name))),
             "app" => Ok(Answer::Now(json!(self.app))),
             "subscribe" => {
                 if let Some(client) = self.clients.get_mut(&client) {
