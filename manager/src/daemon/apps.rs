@@ -10,6 +10,7 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
+use super::copies::Copies;
 use super::figures;
 use super::home::Home;
 use super::link::{Failure, Link};
@@ -24,6 +25,7 @@ pub struct Apps {
     dump: Store,
     remembered: RefCell<Remembered>,
     links: RefCell<BTreeMap<String, Rc<Link>>>,
+    copies: Copies,
     /// Held while a keeper is being started: there is one for each app.
     starting: RefCell<BTreeMap<String, Rc<Mutex<()>>>>,
 }
@@ -50,6 +52,7 @@ impl Apps {
                 dump,
                 remembered: RefCell::new(remembered),
                 links: RefCell::default(),
+                copies: Copies::default(),
                 starting: RefCell::default(),
             },
             troubles,
@@ -83,7 +86,7 @@ impl Apps {
             });
             // On a full disk it is found again by the next daemon.
             if added.is_ok() {
-                self.links.borrow_mut().insert(key, link);
+                self.know(&key, &link);
             }
         }
     }
@@ -110,7 +113,7 @@ impl Apps {
         if fs::read(&file).ok().as_deref() != Some(text.as_bytes()) {
             write_durably(&file, text.as_bytes()).map_err(failed)?;
         }
-        Link::open(&folder).await
+        Link::open(&folder, &self.copies.of(&app.key())).await
     }
 
     /// The line to an app's keeper, which is started if it is not there. Then what ran before it does again.
@@ -137,8 +140,13 @@ impl Apps {
                 link
             }
         };
-        self.links.borrow_mut().insert(key.to_owned(), Rc::clone(&link));
+        self.know(key, &link);
         Ok(link)
+    }
+
+    fn know(&self, key: &str, link: &Rc<Link>) {
+        self.copies.follow(key, self.folder(key), link);
+        self.links.borrow_mut().insert(key.to_owned(), Rc::clone(link));
     }
 
     fn find(&self, key: &str) -> Option<Known> {
@@ -283,6 +291,7 @@ impl Apps {
         let links: Vec<_> = keys.iter().filter_map(|key| self.links.borrow_mut().remove(key)).collect();
         join_all(links.iter().map(|link| link.ask("quit", json!({}))).collect()).await;
         for key in &keys {
+            self.copies.forget(key);
             // Only what a keeper has left there; a log elsewhere stays.
             let _ = fs::remove_dir_all(self.folder(key));
         }
@@ -292,8 +301,11 @@ impl Apps {
     /// Stops all apps and forgets them, but for what [`Apps::save`] has kept.
     pub async fn quit_all(&self) -> Result<(), Failure> {
         self.change(|remembered| remembered.apps.clear())?;
-        let links: Vec<_> = std::mem::take(&mut *self.links.borrow_mut()).into_values().collect();
-        join_all(links.iter().map(|link| link.ask("quit", json!({}))).collect()).await;
+        let links = std::mem::take(&mut *self.links.borrow_mut());
+        join_all(links.values().map(|link| link.ask("quit", json!({}))).collect()).await;
+        for key in links.keys() {
+            self.copies.forget(key);
+        }
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 mod api;
 mod apps;
+mod copies;
 mod figures;
 mod home;
 mod link;

@@ -3,6 +3,7 @@
 //! One thread, one epoll. When nothing happens nothing is done: no timer runs unless a process is starting, stopping or about to
 //! be started again.
 
+mod guards;
 mod instance;
 mod leftovers;
 pub mod life;
@@ -19,7 +20,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -40,10 +41,14 @@ use instance::{Gifts, Instance, Sinks};
 use leftovers::{Note, Noted};
 use life::{Action, Event, Rules};
 use lines::{Got, Lines};
+pub use store::About;
 use store::Store;
 
 /// The version of what is said between a daemon and its keepers.
 pub const PROTOCOL: u32 = 1;
+
+/// The variable that tells a new keeper what it was given.
+pub const KEPT: &str = "RCLUSTER_KEPT";
 
 /// How often (ms) it is looked how much memory instances use, where that is limited.
 const MEMORY_LOOK: u64 = 1000;
@@ -70,6 +75,8 @@ struct Client {
     lines: Lines,
     /// Whether it wants to hear what happens.
     subscribed: bool,
+    /// Whether it keeps what is in the store, in case that we go.
+    guards: bool,
 }
 
 /// A request that is answered when these instances have come to where they were told to go.
@@ -93,9 +100,7 @@ pub struct Keeper {
     last_client: u32,
     pending: Vec<Pending>,
     instances: Vec<Instance>,
-    /// Listening sockets that the app is given, by name.
-    sockets: Vec<(String, OwnedFd)>,
-    /// What its processes have left for those that come after them.
+    /// Sockets that the app asks for, and what its processes have left for those that come after them.
     store: Store,
     /// The log files, by path: instances may share them.
     sinks: BTreeMap<PathBuf, Rc<RefCell<Sink>>>,
@@ -120,13 +125,13 @@ pub struct Keeper {
     _lock: Flock<File>,
 }
 
-/// Runs the keeper of the app in `folder` until it is told to quit.
-pub fn run(folder: &Path) -> io::Result<()> {
-    Keeper::open(folder)?.run()
+/// Runs the keeper of the app in `folder` until it is told to quit. `kept`: what the one before us had in its store.
+pub fn run(folder: &Path, kept: Vec<(About, OwnedFd)>) -> io::Result<()> {
+    Keeper::open(folder, kept)?.run()
 }
 
 impl Keeper {
-    fn open(folder: &Path) -> io::Result<Keeper> {
+    fn open(folder: &Path, kept: Vec<(About, OwnedFd)>) -> io::Result<Keeper> {
         let app: App = serde_json::from_str(&resolve::read(&folder.join("app.json"))?)?;
         let lock =
             File::options().write(true).create(true).truncate(false).mode(0o600).open(folder.join("keeper.lock"))?;
@@ -152,7 +157,6 @@ impl Keeper {
             last_client: 0,
             pending: Vec::new(),
             instances: Vec::new(),
-            sockets: Vec::new(),
             store: Store::default(),
             sinks: BTreeMap::new(),
             workers: Vec::new(),
@@ -171,7 +175,10 @@ impl Keeper {
         if let Some(before) = &keeper.before {
             leftovers::end(before, &keeper.app);
         }
-        keeper.open_sockets()?;
+        for (about, fd) in kept {
+            keeper.store.keep(about, fd, &keeper.poller);
+        }
+        keeper.store.open(&keeper.app.sockets, Path::new(&keeper.app.cwd), &keeper.poller)?;
         keeper.set_count(keeper.app.processes())?;
         keeper.introduce();
         Ok(keeper)
@@ -184,17 +191,6 @@ impl Keeper {
         let about =
             json!({ "pid": pid, "startTime": start, "version": env!("CARGO_PKG_VERSION"), "protocol": PROTOCOL });
         let _ = write_durably(&self.folder.join("keeper.json"), about.to_string().as_bytes());
-    }
-
-    fn open_sockets(&mut self) -> io::Result<()> {
-        let cwd = PathBuf::from(&self.app.cwd);
-        for name in &self.app.sockets {
-            if self.sockets.iter().all(|(known, _)| known != name) {
-                self.sockets.push((name.clone(), socket::open_for_programs(name, &cwd)?));
-            }
-        }
-        self.sockets.retain(|(name, _)| self.app.sockets.contains(name));
-        Ok(())
     }
 
     /// Milliseconds since this keeper began.
@@ -214,6 +210,7 @@ impl Keeper {
             }
             self.on_deadlines();
             self.answer_pending();
+            self.tell_guards();
             if std::mem::take(&mut self.changed) {
                 self.write_note();
                 self.publish(&json!({ "event": "status", "status": self.status() }));
@@ -419,9 +416,7 @@ impl Keeper {
 
     fn spawn(&mut self, number: usize) {
         self.forget_process(number);
-        let own = self.sockets.iter().map(|(name, fd)| (store::name_for_programs(name), fd.as_fd()));
-        let left = self.store.of(number as u32).map(|(name, fd)| (name.to_owned(), fd));
-        let gifts = Gifts { notify: self.notify.name(), sockets: own.chain(left).collect() };
+        let gifts = Gifts { notify: self.notify.name(), sockets: self.store.of(number as u32).collect() };
         let instance = &mut self.instances[number];
         let spawned = instance.spawn(&self.app, &gifts).and_then(|()| {
             let running = instance.running.as_ref().ok_or("it has gone")?;

@@ -34,7 +34,7 @@ impl Keeper {
             self.last_client += 1;
             let lines = Lines::new(OwnedFd::from(stream));
             if self.poller.add(&lines, token::CLIENT + u64::from(self.last_client)).is_ok() {
-                self.clients.insert(self.last_client, Client { lines, subscribed: false });
+                self.clients.insert(self.last_client, Client { lines, subscribed: false, guards: false });
             }
         }
     }
@@ -84,6 +84,10 @@ impl Keeper {
                     client.subscribed = true;
                 }
                 Ok(Answer::Now(json!(self.status())))
+            }
+            "guard" => {
+                self.add_guard(client);
+                Ok(Answer::Elsewhere)
             }
             "start" => self.tell_instances(request, Event::Start),
             "resume" => Ok(self.resume()),
@@ -241,6 +245,10 @@ impl Keeper {
         Ok(Answer::Later((self.app.processes()..self.instances.len() as u32).collect()))
     }
 
+    fn open_sockets(&mut self) -> std::io::Result<()> {
+        self.store.open(&self.app.sockets, std::path::Path::new(&self.app.cwd), &self.poller)
+    }
+
     /// Writes what the app is, for the keeper that may come after us.
     fn save(&self) -> std::io::Result<()> {
         write_durably(&self.folder.join("app.json"), json!(self.app).to_string().as_bytes())
@@ -294,7 +302,7 @@ impl Keeper {
         }
     }
 
-    fn drop_client(&mut self, number: u32) {
+    pub(super) fn drop_client(&mut self, number: u32) {
         if let Some(client) = self.clients.remove(&number) {
             self.poller.remove(&client.lines);
         }
