@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
+use super::Keeper;
+use super::instance::Instance;
 use crate::durable::write_whole;
 use crate::model::{App, Mode};
 use crate::sys::process;
@@ -60,6 +62,33 @@ impl Note {
     /// Replaces what is written.
     pub fn write(&self, folder: &Path) -> std::io::Result<()> {
         write_whole(&folder.join("state.json"), &serde_json::to_vec(self)?)
+    }
+}
+
+impl Keeper {
+    /// Keeps what is running now where the keeper after us finds it. A full disk is no reason to stop: that one would leave alone what
+    /// it does not know.
+    pub(super) fn write_note(&mut self) {
+        if self.quitting {
+            // What runs now is to run again when the machine has been started anew.
+            return;
+        }
+        let noted = |one: &Instance| {
+            let running = one.running.as_ref().filter(|running| !running.ended);
+            Noted {
+                instance: one.number,
+                pid: running.map(|running| running.pid),
+                start: running.and_then(|running| running.start),
+                session: one.running.as_ref().map(|running| running.session),
+                wanted: one.life.is_wanted(),
+                restarts: one.life.restarts,
+            }
+        };
+        let instances = self.instances.iter().map(noted).collect();
+        let note = Note { boot: self.boot.clone(), notify: self.notify.name().to_owned(), instances };
+        if note != self.note && note.write(&self.folder).is_ok() {
+            self.note = note;
+        }
     }
 }
 

@@ -3,11 +3,13 @@
 //! One thread, one epoll. When nothing happens nothing is done: no timer runs unless a process is starting, stopping or about to
 //! be started again.
 
+mod ends;
 mod guards;
 mod instance;
 mod leftovers;
 pub mod life;
 mod lines;
+mod memory;
 mod notify;
 mod output;
 mod primary;
@@ -38,7 +40,7 @@ use crate::sys::poll::Poller;
 use crate::sys::signals::Signals;
 use crate::sys::{datagram::NotifySocket, process, procfs, socket};
 use instance::{Gifts, Instance, Sinks};
-use leftovers::{Note, Noted};
+use leftovers::Note;
 use life::{Action, Event, Rules};
 use lines::{Got, Lines};
 pub use store::About;
@@ -226,31 +228,6 @@ impl Keeper {
         }
     }
 
-    /// Keeps what is running now where the keeper after us finds it. A full disk is no reason to stop: that one would leave alone what
-    /// it does not know.
-    fn write_note(&mut self) {
-        if self.quitting {
-            // What runs now is to run again when the machine has been started anew.
-            return;
-        }
-        let noted = |one: &Instance| {
-            let running = one.running.as_ref().filter(|running| !running.ended);
-            Noted {
-                instance: one.number,
-                pid: running.map(|running| running.pid),
-                start: running.and_then(|running| running.start),
-                session: one.running.as_ref().map(|running| running.session),
-                wanted: one.life.is_wanted(),
-                restarts: one.life.restarts,
-            }
-        };
-        let instances = self.instances.iter().map(noted).collect();
-        let note = Note { boot: self.boot.clone(), notify: self.notify.name().to_owned(), instances };
-        if note != self.note && note.write(&self.folder).is_ok() {
-            self.note = note;
-        }
-    }
-
     fn on_ready(&mut self, token: u64) {
         match token {
             token::SIGNALS => self.on_signals(),
@@ -360,26 +337,6 @@ impl Keeper {
         }
     }
 
-    /// Only what runs and has a limit is looked at.
-    fn plan_memory_look(&mut self) {
-        let wanted = self.app.max_memory > 0
-            && self.app.mode == Mode::Program
-            && self.instances.iter().any(Instance::is_running);
-        self.memory_look = wanted.then(|| self.memory_look.unwrap_or_else(|| self.now() + MEMORY_LOOK));
-    }
-
-    /// Whoever uses more than it may, with all that it has started, starts anew.
-    fn look_at_memory(&mut self) {
-        self.memory_look = None;
-        for (number, tree) in self.trees().iter().enumerate() {
-            let bytes = procfs::bytes(tree.iter().map(|stat| stat.resident).sum());
-            if bytes > self.app.max_memory && self.instances[number].life.state() == State::Online {
-                self.instances[number].is_too_large();
-                self.event(number, Event::Restart);
-            }
-        }
-    }
-
     /// Something has happened to an instance: does what follows from it.
     fn event(&mut self, number: usize, event: Event) {
         let now = self.now();
@@ -408,10 +365,6 @@ impl Keeper {
                 self.store.abandon(number as u32, Path::new(&self.app.cwd), &self.poller);
             }
         }
-    }
-
-    fn kill_signal(&self) -> Signal {
-        self.app.kill_signal.parse().unwrap_or(Signal::SIGINT)
     }
 
     fn spawn(&mut self, number: usize) {
@@ -443,40 +396,6 @@ impl Keeper {
         }
         if let Some(main) = &running.main {
             self.poller.remove(main);
-        }
-    }
-
-    /// The next one finds the sockets of this one where it can leave them.
-    fn ask_to_make_room(&mut self, number: usize) {
-        let has_heard =
-            self.app.mode == Mode::Cluster && self.instances[number].send_message("{\"rcluster\":\"make-room\"}");
-        if !has_heard {
-            self.ask_to_end(number);
-        }
-    }
-
-    fn signal_main(&self, number: usize, signal: Signal) {
-        if let Some(running) = self.instances[number].running.as_ref().filter(|running| !running.ended) {
-            // One that is not there any more is about to be collected.
-            let _ = process::signal(running.pid, signal as i32);
-        }
-    }
-
-    fn ask_to_end(&mut self, number: usize) {
-        let instance = &mut self.instances[number];
-        if self.app.shutdown_with_message && instance.send_message("\"shutdown\"") {
-            return;
-        }
-        self.signal_main(number, self.kill_signal());
-    }
-
-    fn signal_tree(&mut self, number: usize, signal: Signal) {
-        if !self.app.treekill {
-            self.signal_main(number, signal);
-            return;
-        }
-        for stat in &self.trees()[number] {
-            let _ = process::signal(stat.pid, signal as i32);
         }
     }
 

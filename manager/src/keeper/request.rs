@@ -151,9 +151,10 @@ impl Keeper {
         let chosen: Vec<u32> =
             (0..self.instances.len() as u32).filter(|number| noted(*number).is_none_or(|noted| noted.wanted)).collect();
         for number in &chosen {
+            let (index, noted) = (*number as usize, noted(*number));
             // It is one more time.
-            self.instances[*number as usize].life.restarts = noted(*number).map_or(0, |noted| noted.restarts + 1);
-            self.event(*number as usize, Event::Start);
+            self.instances[index].life.restarts = noted.map_or(0, |noted| noted.restarts + 1);
+            self.event(index, if noted.is_some() { Event::Resume } else { Event::Start });
         }
         Answer::Later(chosen)
     }
