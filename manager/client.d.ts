@@ -28,6 +28,10 @@ export interface ProcessStatus {
   exitCode: number | null;
   signal: string | null;
   lastError: string | null;
+  /** What it says that it is doing (`STATUS` in sd_notify(3)). */
+  statusText: string | null;
+  /** Whether it says that it is taking a new configuration. */
+  reloading: boolean;
   /** Bytes, with all that it has started. */
   memory: number;
   /** Milliseconds of processor time, with all that it has started. */

@@ -5,6 +5,7 @@
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
+const { COMMAND } = require('../helpers/command');
 const { isAlive } = require('../helpers/proc');
 const { waitFor: waitForCondition, waitForDeath } = require('../helpers/run');
 const { Home } = require('./home');
@@ -41,6 +42,25 @@ test('of several instances one is stopped, with the daemons that it has started 
   const [one, other] = [0, 1].map((number) => Number(fs.readFileSync(file(number), 'utf8')));
   await home.manager.act(`${processes[0].id}`, 'stop', {});
   expect([one, other].map(isAlive)).toEqual([false, true]);
+});
+
+test('a daemon that a program has started by a verb goes on without it', async () => {
+  const home = new Home();
+  home.write('sleep.sh', 'while :; do sleep 1; done');
+  const verb = (/** @type {string} */ words) => `"$NODE" "$COMMAND" ${words}`;
+  home.write('deploys.sh', `while [ ! -e go ]; do sleep 0.1; done; ${verb('start sleep.sh -n other')}; echo done; while :; do sleep 1; done`);
+  await home.manager.ensureDaemon();
+  await home.manager.start([app(home, 'deploys', { killTimeout: 100, env: { ...ENV, NODE: process.execPath, COMMAND, RCLUSTER_HOME: home.path } })]);
+  const daemon = home.daemonPid();
+  process.kill(daemon, 'SIGKILL');
+  await waitForDeath([daemon]);
+  home.write('go', '');
+  await waitFor('the verb', () => home.log('deploys-out.log').includes('done'));
+  const started = home.daemonPid();
+  await home.manager.act('deploys', 'stop', {});
+  const list = await home.manager.list();
+  expect(list.map(({ name, processes: [one] }) => [name, one.state])).toEqual([['deploys', 'stopped'], ['other', 'online']]);
+  expect([home.daemonPid(), isAlive(started), isAlive(list[1].processes[0].pid)]).toEqual([started, true, true]);
 });
 
 test('treekill: false leaves what it has started', async () => {

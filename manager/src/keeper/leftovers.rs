@@ -103,15 +103,16 @@ pub fn end(note: &Note, app: &App) {
         kill_until_gone(primaries);
         return;
     }
+    let left = |all: &[Stat]| if app.treekill { left(note, all) } else { mains(note, all) };
     let signal = app.kill_signal.parse().unwrap_or(Signal::SIGINT);
-    for stat in left(note, &procfs::all()) {
+    for stat in left(&procfs::all()) {
         let _ = process::signal(stat.pid, signal as i32);
     }
     let began = Instant::now();
-    while began.elapsed() < Duration::from_millis(app.kill_timeout) && !left(note, &procfs::all()).is_empty() {
+    while began.elapsed() < Duration::from_millis(app.kill_timeout) && !left(&procfs::all()).is_empty() {
         std::thread::sleep(LOOK);
     }
-    kill_until_gone(|| left(note, &procfs::all()));
+    kill_until_gone(|| left(&procfs::all()));
 }
 
 fn kill_until_gone(find: impl Fn() -> Vec<Stat>) {
@@ -151,13 +152,8 @@ fn left(note: &Note, all: &[Stat]) -> Vec<Stat> {
             && (note.instances.iter().any(|one| is_session(one, stat.session)) || procfs::has_variable(stat.pid, &mark))
     };
     let mut left = mains(note, all);
-    left.extend(all.iter().filter(belongs).filter(|stat| !is_manager(stat.pid)));
+    left.extend(all.iter().filter(belongs).filter(|stat| !procfs::is_manager(stat.pid)));
     left
-}
-
-/// Whether it is a daemon or a keeper, which a program may have started for another home.
-fn is_manager(pid: i32) -> bool {
-    fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|path| std::env::current_exe().is_ok_and(|own| own == path))
 }
 
 #[cfg(test)]
