@@ -19,6 +19,8 @@ class Home {
     this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rc-'));
     this.path = path.join(this.folder, 'home');
     this.manager = new Manager({ home: this.path });
+    /** Verbs that have not ended. @type {Set<import('node:child_process').ChildProcess>} */
+    this.verbs = new Set();
     homes.push(this);
   }
 
@@ -43,6 +45,8 @@ class Home {
   run(...words) {
     return new Promise((resolve) => {
       const child = spawn(process.execPath, [COMMAND, ...words], { cwd: this.folder, env: { ...process.env, RCLUSTER_HOME: this.path } });
+      this.verbs.add(child);
+      child.once('exit', () => this.verbs.delete(child));
       const result = { stdout: '', stderr: '' };
       child.stdout.on('data', (chunk) => (result.stdout += chunk));
       child.stderr.on('data', (chunk) => (result.stderr += chunk));
@@ -65,6 +69,11 @@ class Home {
   }
 
   async close() {
+    // One of a test that was given up would start another daemon.
+    await Promise.all([...this.verbs].map((verb) => new Promise((resolve) => {
+      verb.once('exit', resolve);
+      verb.kill('SIGKILL');
+    })));
     if (fs.existsSync(this.path)) {
       // A daemon that a test has killed may have left keepers: the next one finds them.
       await this.manager.ensureDaemon();
