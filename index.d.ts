@@ -60,7 +60,10 @@ declare namespace cluster {
   interface WorkerEventMap {
     /** The message channel has closed. */
     disconnect: [];
-    /** The process could not be started or killed, a message could not be sent, or the channel broke. */
+    /**
+     * The process could not be started or killed, a message could not be sent, or the channel broke:
+     * `ERR_RCLUSTER_MALFORMED_MESSAGE` where what came through it makes no sense or breaks a rule; it is closed then.
+     */
     error: [error: Error];
     /**
      * The process has ended: `code` is its exit code, `signal` the name of the signal that ended it. Exactly one of
@@ -156,7 +159,8 @@ declare namespace cluster {
      * @returns `false` when the channel is closed or its backlog asks to send no more for now; the message is sent
      *   in the second case all the same.
      * @throws TypeError `ERR_MISSING_ARGS` without a message, `ERR_INVALID_ARG_TYPE` for one of an unsupported type,
-     *   `ERR_INVALID_HANDLE_TYPE` for an unsupported handle. `ERR_IPC_CHANNEL_CLOSED` is given to the callback.
+     *   `ERR_INVALID_HANDLE_TYPE` for an unsupported handle, `ERR_RCLUSTER_UNSERIALIZABLE` for a message without a JSON form.
+     *   `ERR_IPC_CHANNEL_CLOSED` is given to the callback.
      */
     send(message: Serializable, callback?: (error: Error | null) => void): boolean;
     send(message: Serializable, sendHandle: SendHandle, callback?: (error: Error | null) => void): boolean;
@@ -562,6 +566,7 @@ declare namespace cluster {
      *
      * @param env Variables to add to the worker's environment, as `{ NAME: value }`.
      * @returns The worker; it is `online` later.
+     * @throws Error `ERR_RCLUSTER_FORK` when what a tool has put in the place of `child_process.fork` does not do as that does.
      */
     fork(env?: any): Worker;
 

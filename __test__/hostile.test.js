@@ -5,6 +5,7 @@
 
 const { describe: attackOf } = require('../scripts/soak/hostile/attacks');
 const { buildHostile } = require('../scripts/soak/hostile/build');
+const { clients } = require('../scripts/soak/hostile/clients');
 const { judge } = require('../scripts/soak/hostile/judge');
 const { QUICK, tryOut } = require('../scripts/soak/hostile/trial');
 
@@ -26,10 +27,12 @@ const attacks = [
   'answers-unread-and-long',
   'listen-unaccepted-and-death',
   'listen-by-number-udp',
+  'control-unlinks',
   'handle-udp-with-an-error',
   'handles-raw-unwanted',
   'own-blocking',
   'own-filter-drops',
+  'own-never-accepted',
 ];
 
 let binary = '';
@@ -42,3 +45,9 @@ for (const name of attacks) {
     expect([judge(figures, attack), figures.ended]).toEqual([[], []]);
   }, LONG);
 }
+
+test('a client that has many connections to its worker keeps nobody else waiting', async () => {
+  const client = clients.find(({ name }) => name === 'client-sticky-at-max-connections');
+  const { reasons } = await client.run(binary);
+  expect(reasons).toEqual([]);
+}, LONG);

@@ -217,3 +217,18 @@ test('a worker is started, and sees itself, exactly as with the built-in', async
     modules: [],
   });
 });
+
+test.each([true, false])('a preload does not keep the program from setting captureRejections to %s', async (captures) => {
+  const text = (load) => `
+    require('node:events').captureRejections = ${captures};
+    const cluster = ${load};
+    const print = (...what) => console.log(JSON.stringify(what));
+    process.on('unhandledRejection', ({ message }) => print('nobody', message));
+    cluster.on('error', ({ message }) => print('cluster', message));
+    cluster.on('one', async () => { throw new Error('rejected'); });
+    cluster.emit('one');`;
+  const builtIn = await run('captures.js', text("require('node:cluster')"));
+  expect(builtIn).toEqual([[captures ? 'cluster' : 'nobody', 'rejected']]);
+  expect(await run('captures.js', text("require('node:cluster')"), { execArgv: ['--require', copy] })).toEqual(builtIn);
+  expect(await run('captures.js', text(`require(${JSON.stringify(copy)})`))).toEqual(builtIn);
+});

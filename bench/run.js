@@ -16,9 +16,11 @@ const { figuresTable, targetsTable } = require('./lib/table.js');
 const { writeResults } = require('./lib/results.js');
 const { machine, busy } = require('./lib/machine.js');
 
-const PARTS = ['connections', 'latency', 'scale', 'held', 'messages', 'handles', 'fork', 'memory', 'idle'];
+const PARTS = ['connections', 'latency', 'scale', 'held', 'messages', 'handles', 'fork', 'memory', 'idle', 'manager-logs'];
 
 const HELP = `node bench/run.js [part ...] [--rounds 5] [--quick] [--rivals "node rr,rcluster rr"] [--before checkout] [--out folder]
+
+node bench/run.js manager [rounds]     the process manager, beside PM2
 
 parts    ${PARTS.join(', ')}; default: all
 --rounds how many alternating rounds, default 5
@@ -63,6 +65,7 @@ function print({ experiment, outcome, verdicts }) {
 }
 
 async function main() {
+  if (process.argv[2] === 'manager') return require('./manager/run.js').main(process.argv.slice(3));
   const options = parseOptions(process.argv.slice(2), PARTS);
   if (options.help) return console.log(HELP);
   const { policies, reason } = await detect.rcluster();

@@ -87,6 +87,7 @@ const program = new Command('rcluster')
   .addHelpText('after', `
 Signals: SIGTERM and SIGINT stop gracefully, a second one at once; SIGHUP reloads; SIGUSR2 writes the status to stderr.
 Environment of workers: NODE_APP_INSTANCE is the number of the worker's place, from 0 on.
+The process manager: rcluster help lists its verbs.
 Exit codes: 0 stopped as asked; 1 the service never worked; 2 wrong options or no such script;
 128 + n ended at once by a second signal n.`)
   .passThroughOptions()
@@ -152,7 +153,7 @@ try {
   refuse(/** @type {Error} */ (error).message);
 }
 for (const signal of SIGNALS) process.off(signal, wait);
-if (hasKeeper) serveKeeper(/** @type {any} */ (supervisor));
+if (hasKeeper) serveKeeper(/** @type {any} */ (supervisor), cluster);
 run();
 
 function run() {

@@ -3,7 +3,8 @@
 
 // The command. With a verb it asks the process manager; without one it runs a script itself.
 
-const { isVerb, run } = require('../manager/cli/main.js');
+const { verbIn } = require('../manager/cli/verbs.js');
 
-if (isVerb(process.argv[2])) void run(process.argv.slice(2));
+const verb = verbIn(process.argv.slice(2));
+if (verb) void require('../manager/cli/main.js').run(verb);
 else require('./foreground.js');

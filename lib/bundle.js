@@ -32,9 +32,13 @@ function whyNot() {
   }
 }
 
+/** Once it has been found to be as it should. It is not looked at again then: workers of one primary are of one version. */
+let isUsed = false;
+
 /** The folder with the preloads of workers. */
 function workersFolder() {
-  return whyNot() === undefined ? FOLDER : __dirname;
+  isUsed ||= whyNot() === undefined;
+  return isUsed ? FOLDER : __dirname;
 }
 
 module.exports = { FOLDER, ROOT, SOURCES, whyNot, workersFolder };

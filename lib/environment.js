@@ -48,12 +48,13 @@ const PRELOADS = preloadsIn(__dirname);
  * @param {number} fd The number by which the worker inherits its channel.
  * @param {string} binary The file of the native part: the worker need not look for it.
  * @param {boolean} alone Whether our addon is the only one that it may load.
+ * @param {string} folder Where its preload is.
  * @returns {{ args: string[], envPairs: string[] }}
  */
-function forWorker({ file, args, envPairs }, fd, binary, alone) {
+function forWorker({ file, args, envPairs }, fd, binary, alone, folder) {
   const pairs = envPairs.filter((pair) => !NOT_FOR_WORKERS.has(nameOf(pair)));
   pairs.push(`${WORKER}=${fd}:${binary}`);
-  const { plain, quoted } = preloadsIn(workersFolder())[alone ? 1 : 0];
+  const { plain, quoted } = preloadsIn(folder)[alone ? 1 : 0];
   const place = pairs.findIndex((pair) => nameOf(pair) === 'NODE_OPTIONS');
   const options = place < 0 ? '' : pairs[place].slice('NODE_OPTIONS='.length);
   if (options === '' && NODE.test(path.basename(file))) {
@@ -62,10 +63,6 @@ function forWorker({ file, args, envPairs }, fd, binary, alone) {
   pairs[place < 0 ? pairs.length : place] = `NODE_OPTIONS=${options === '' ? quoted : `${quoted} ${options}`}`;
   return { args, envPairs: pairs };
 }
-
-/** @type {string | undefined} */
-let folder;
-const workersFolder = () => (folder ??= require('./bundle.js').workersFolder());
 
 /** @param {string} pair */
 const nameOf = (pair) => pair.slice(0, pair.indexOf('='));

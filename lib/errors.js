@@ -22,6 +22,25 @@ function coded(Base, code, message) {
   return Object.assign(error, { code });
 }
 
+/** Our own codes, where Node has none, and the classes of their errors. docs/errors.md and index.d.ts have the same (a test compares). */
+const OURS = Object.freeze({
+  ERR_RCLUSTER_BAD_OPTION: TypeError,
+  ERR_RCLUSTER_CRASH_LOOP: Error,
+  ERR_RCLUSTER_FORK: Error,
+  ERR_RCLUSTER_MALFORMED_MESSAGE: Error,
+  ERR_RCLUSTER_NOT_READY: Error,
+  ERR_RCLUSTER_RELOAD_FAILED: Error,
+  ERR_RCLUSTER_STOPPED: Error,
+  ERR_RCLUSTER_SUPERVISED: Error,
+  ERR_RCLUSTER_UNSERIALIZABLE: TypeError,
+});
+
+/**
+ * @param {keyof typeof OURS} code
+ * @param {string} message
+ */
+const ours = (code, message) => coded(OURS[code], code, message);
+
 /**
  * What was received instead, in the words of the Node that runs: those of an error of its own about the value.
  *
@@ -88,9 +107,10 @@ const missingMessage = () => coded(TypeError, 'ERR_MISSING_ARGS', 'The "message"
 const invalidHandle = () => coded(TypeError, 'ERR_INVALID_HANDLE_TYPE', 'This handle type cannot be sent');
 
 /** @param {string} what */
-const malformed = (what) => coded(Error, 'ERR_RCLUSTER_MALFORMED_MESSAGE', `The channel was closed: ${what}`);
+const malformed = (what) => ours('ERR_RCLUSTER_MALFORMED_MESSAGE', `The channel was closed: ${what}`);
 
 module.exports = {
+  OURS,
   badPort,
   channelClosed,
   coded,
@@ -100,6 +120,7 @@ module.exports = {
   invalidHandle,
   malformed,
   missingMessage,
+  ours,
   received,
   system,
 };

@@ -1,123 +1,276 @@
-// What the native part exports: see src/js/, where each member is described.
+// What the native part exports. Made of the Rust code (src/js/) by scripts/native-types.js.
 
+/** Of a frame or an event: lib/channel/kinds.js. */
 export type Event = number;
 export type OnEvent = (kind: Event, payload: string | Buffer | number, fd: number) => void;
+export type OnConnection = (fd: number, listener: number, left: number) => void;
+export type Kind = 'tcp' | 'pipe' | 'udp';
 
+/** The one acceptor of a primary. */
+export interface Acceptor {
+  /**
+   * Adds a worker by its link. Returns the number that names it, and never another one: with the number of a worker that has
+   * been removed, everything here does nothing.
+   */
+  addWorker(link: Link): number;
+  /**
+   * The worker has died or disconnected; what it has not taken goes to others. Returns how many connections it had
+   * taken that were not over.
+   */
+  removeWorker(worker: number): number;
+  /**
+   * Binds, listens, and returns the listener's id (1 or more), or a negative errno. `policy` is the number of one of
+   * the policies under which the acceptor accepts.
+   */
+  listen(binding: Binding, policy: number): number;
+  /**
+   * A listening socket of the worker's own on the address of a listener that was bound with `reusePort`. Returns a
+   * descriptor that the caller must pass to `closeFd`, or a negative errno.
+   */
+  ownSocket(listener: number, worker: number, backlog: number): number;
+  /** Closes the listening socket at once. */
+  closeListener(listener: number): void;
+  /** The same, but what has come by then is still given to its workers. */
+  finishListener(listener: number): void;
+  /** Whether connections of a listener that was finished still wait for a worker. */
+  isFinishing(): boolean;
+  /** The address that a TCP listener is bound to. */
+  address(listener: number): Address | null;
+  /** One more socket of a listener that was bound with `reusePort`: what `fd` names. Returns 0 or a negative errno. */
+  addSocket(listener: number, fd: number): number;
+  /**
+   * A duplicate of a listener's socket, or of one of them, for whoever keeps it for the time after us. Returns a descriptor that
+   * the caller must pass to `closeFd`, or a negative errno.
+   */
+  listenerFd(listener: number): number;
+  /** The worker gets connections of that listener from now on. */
+  addMember(listener: number, worker: number): void;
+  /**
+   * From now on what comes back from the worker `old` goes to `heir`, as long as that one serves the same listener and its
+   * loop turns; clients that stick to `old` stick to `heir`.
+   */
+  succeed(old: number, heir: number): void;
+  /** Makes an idle worker's event loop turn. */
+  nudge(worker: number): void;
+  /** The worker cannot use the socket of its own. */
+  disown(listener: number, worker: number): void;
+  /** It gets none any more. Returns how many workers still do. */
+  removeMember(listener: number, worker: number): number;
+}
+
+/**
+ * One end of a message channel.
+ *
+ * `onEvent(kind, payload, fd)` gets everything that arrives: `kind` is a frame's kind (1–9) with its payload (a
+ * string, or a Buffer for V8's format) and the descriptor that came with it (or -1), or one of the events above 15.
+ */
 export interface Channel {
+  /** Starts (or goes on) to read. What had been read before is delivered from the event loop, too. */
   resume(): void;
+  /** Reads nothing until `resume`. */
   pause(): void;
+  /** Nothing more comes or goes: the end is told when what is unread has been read, whoever has the other end. */
   shutDown(): void;
+  /** Reads nothing more. Returns whether more of what was read before is being delivered; `Delivered` comes when that is over. */
   endReading(): boolean;
+  /**
+   * Queues a frame of text. `length` is the text's length in UTF-16 units. `fd` (or -1) is duplicated.
+   * Returns 0 or a negative errno.
+   */
   pushText(kind: number, text: string, length: number, fd: number): number;
-  pushBytes(kind: number, bytes: Buffer, fd: number): number;
+  /** `pushText` without a descriptor and `flush`, in one call. */
   writeText(kind: number, text: string, length: number): number;
+  /** Queues a frame of bytes; the Buffer must not change until it is written. Otherwise as `pushText`. */
+  pushBytes(kind: number, bytes: Buffer, fd: number): number;
+  /**
+   * Writes as much as the kernel takes now; the rest follows by itself, with `Progress` events. Returns the bytes
+   * that are still queued, or a negative errno, after which nothing is.
+   */
   flush(): number;
+  /** Whether nothing but another `flush`, after a while, will write what is queued. */
   readonly stalled: boolean;
+  /** Writes what is queued, waiting for at most `milliseconds`: for the end of the process. Returns as `flush`. */
   flushBlocking(milliseconds: number): number;
+  /** Bytes that are not written yet. */
   readonly queued: number;
+  /** Bytes that were ever queued, frames' headers included. */
   readonly pushed: number;
+  /** The descriptor's number; -1 when closed. */
   readonly fd: number;
+  /** Whether an open channel keeps the process alive. It does not at first. */
   setRef(referenced: boolean): void;
+  /** Closes at once; what is queued is dropped, and what was read and not delivered. Doing it again does nothing. */
   close(): void;
 }
 
+/** What a worker's board says, for statistics. */
 export interface BoardReading {
+  /** Connections that the worker has taken from its queue. */
   taken: number;
+  /** Connections open in it. */
   active: number;
+  /** Connections that it has ever had. */
   total: number;
+  /** Connections that wait in its queue. */
   queued: number;
+  /** Turns of its event loop. */
   turns: number;
+  /** Milliseconds that it is known to have been running without having waited for events; 0 when it waits. */
   runningFor: number;
+  /** The part (0 to 1) of its time that its event loop has been running. */
   utilization: number;
+  /** Milliseconds of the longest turn of its event loop. */
   longestTurn: number;
 }
 
+/** A channel, a connection queue and a board, made for one worker. */
 export interface Link {
+  /** The number of the descriptor that the worker is to inherit, until `spawned` is called. */
   readonly workerFd: number;
+  /** The worker has inherited its end (or was never started): closes our copy of it. */
   spawned(): void;
+  /** The worker has died without having been added to the acceptor, or was never started: closes what is left. */
   close(): void;
+  /** The primary's end of the channel; `hello` is the first that the worker gets, with its queue and its board. */
   channel(hello: string, onEvent: OnEvent): Channel;
+  /** What the worker's board says now. */
   readBoard(): BoardReading;
 }
 
-export interface Binding {
-  fd?: number;
-  port?: number;
-  address?: string;
-  udp?: boolean;
-  ipv6Only?: boolean;
-  reuseAddress?: boolean;
-  reusePort?: boolean;
-  backlog?: number;
-}
-
-export interface Address {
-  address: string;
-  family: string;
-  port: number;
-}
-
-export interface SocketName {
-  address?: string;
-  port?: number;
-  path?: string;
-}
-
-export interface Acceptor {
-  addWorker(link: Link): number;
-  removeWorker(worker: number): number;
-  listen(binding: Binding, policy: number): number;
-  ownSocket(listener: number, worker: number, backlog: number): number;
-  disown(listener: number, worker: number): void;
-  closeListener(listener: number): void;
-  finishListener(listener: number): void;
-  isFinishing(): boolean;
-  address(listener: number): Address | null;
-  listenerFd(listener: number): number;
-  addSocket(listener: number, fd: number): number;
-  addMember(listener: number, worker: number): void;
-  removeMember(listener: number, worker: number): number;
-  succeed(old: number, heir: number): void;
-  nudge(worker: number): void;
-}
-
+/**
+ * Where connections come from.
+ *
+ * `onConnection(fd, listener, left)` is called for each, and owns the descriptor from then on; `left` is as in `passOn`. With
+ * `fd` -1 it says that descriptors have run out, with -2 that the kernel has refused for another reason, and that `resume` is to be
+ * called after a while.
+ */
 export interface ConnectionQueue {
+  /**
+   * Gives a connection back: its server has closed or, when `full`, has as many as it may have. With `false` as the
+   * result `resume` is to be called after a while. `left` is what came with it.
+   */
   giveBack(fd: number, listener: number, full: boolean, left?: number): boolean;
+  /**
+   * Passes a connection that was served here on to other workers, as this one is leaving; the descriptor stays open here.
+   * `left`: 0 for one that is as good as fresh, otherwise 1 more than the milliseconds for which it may stay idle, or
+   * 0xffffffff without a limit. Returns whether it went.
+   */
   passOn(fd: number, listener: number, left: number): boolean;
+  /** The server of this listener has room again. Returns as `giveBack` does. */
   available(listener: number): boolean;
+  /**
+   * Counts of connections that JavaScript keeps, a `Float64Array` on the board: those that began without having come from
+   * here, and those that are over. Those that are given back are counted by themselves.
+   */
   readonly counts: Float64Array;
+  /**
+   * A socket of the worker's own has brought a connection, with this descriptor. Returns with which connection from now on
+   * that is to be told again; 0 when there is no room for more descriptors, and `resume` is to be called after a while.
+   */
   accepted(fd: number): number;
+  /** Tries again after descriptors had run out, or after something could not be sent. Returns as `giveBack` does. */
   resume(): boolean;
+  /** Whether an open queue keeps the process alive. It does not at first. */
   setRef(referenced: boolean): void;
+  /** Takes nothing any more. Doing it again does nothing. */
   close(): void;
 }
 
+/** What to bind: a port, or what `fd` is bound to. */
+export interface Binding {
+  /** A descriptor of this process that is a socket already. */
+  fd?: number;
+  /** A port, 0 for any that is free. */
+  port?: number;
+  /** A numeric address of IPv4 or IPv6 (with its scope, if any). */
+  address?: string;
+  /** UDP instead of TCP. */
+  udp?: boolean;
+  /** An IPv6 socket takes no IPv4 traffic. */
+  ipv6Only?: boolean;
+  /** A UDP address may be bound again. */
+  reuseAddress?: boolean;
+  /** Several sockets may be bound to the address, and the kernel distributes. */
+  reusePort?: boolean;
+  /** The length of the kernel's queue; 0 or less for Node's default. */
+  backlog?: number;
+}
+
+/** An address as `server.address()` gives it. */
+export interface Address {
+  /** Numeric. */
+  address: string;
+  /** `IPv4` or `IPv6`. */
+  family: string;
+  /** The port. */
+  port: number;
+}
+
+/** Where a socket is bound to. */
+export interface SocketName {
+  /** Numeric, of a TCP or UDP socket. */
+  address?: string;
+  /** Of a TCP or UDP socket. */
+  port?: number;
+  /** Of a Unix socket. */
+  path?: string;
+}
+
+/** What a worker is made of. */
 export interface WorkerSide {
+  /** What the primary said first: JSON. */
   readonly hello: string;
+  /** The channel; once only. */
   channel(onEvent: OnEvent): Channel;
-  queue(onConnection: (fd: number, listener: number, left: number) => void): ConnectionQueue;
+  /** The connection queue; once only. */
+  queue(onConnection: OnConnection): ConnectionQueue;
 }
 
 export interface Native {
+  /**
+   * Starts the thread. `onWarning(text)` is called when something happens that the user should know;
+   * `onGivenUp(worker, reason)` when a worker gets nothing any more: what it says makes no sense or does not end, or its queue
+   * does not work. Others have got what it had not taken; it is still to be removed.
+   */
+  Acceptor: new (onWarning: (text: string) => void, onGivenUp?: (worker: number, reason: string) => void) => Acceptor;
+  /** Throws when descriptors have run out. */
   Link: new () => Link;
-  Acceptor: new (
-    onWarning: (text: string) => void,
-    onGivenUp?: (worker: number, reason: string) => void,
-  ) => Acceptor;
-  WorkerSide: new (fd: number) => WorkerSide;
+  /** The version of the native part, which is the package's. */
   version(): string;
-  bindShared(binding: Binding): number;
-  socketName(fd: number): SocketName | null;
-  socketKind(fd: number): 'tcp' | 'pipe' | 'udp' | null;
-  isListening(fd: number): boolean;
-  isConnection(fd: number): boolean;
-  newSocket(kind: 'tcp' | 'pipe' | 'udp'): number;
+  /** Sends one datagram to a service manager's socket, with duplicates of these descriptors. Returns 0 or a negative errno. */
   notify(address: string, text: string, fds?: number[]): number;
+  /**
+   * Ends this process so many seconds after its parent has died, even if its event loop hangs. Returns 0 or a negative
+   * errno.
+   */
   endAfterParent(seconds: number): number;
+  /** Collects ended processes that are none of `children`. Returns how many, or a negative errno. */
   reapOrphans(children: number[]): number;
+  /** Binds without listening. Returns a descriptor that the caller must pass to `closeFd`, or a negative errno. */
+  bindShared(binding: Binding): number;
+  /** Which handle a descriptor needs: `tcp`, `pipe` or `udp`; `null` when it is none of them. */
+  socketKind(fd: number): Kind | null;
+  /** The name of a socket; `null` when it is none. */
+  socketName(fd: number): SocketName | null;
+  /** Whether it is a socket that listens. */
+  isListening(fd: number): boolean;
+  /** Whether it can be taken for a connection: a stream socket that does not listen. */
+  isConnection(fd: number): boolean;
+  /** A new socket of a kind (`tcp`, `pipe` or `udp`), to see what Node makes of it. Returns as `bindShared`. */
+  newSocket(kind: Kind): number;
+  /** Closes a descriptor that was given to JavaScript. */
   closeFd(fd: number): void;
-  closeForeign(fd: number): void;
+  /** Closes a listening socket for all who have it: it stops listening. */
   retireSocket(fd: number): void;
-  duplicateFd(fd: number): number;
+  /**
+   * Closes a descriptor that came from another process, on a thread of its own: closing it may take as long as that process
+   * has arranged for.
+   */
+  closeForeign(fd: number): void;
+  /** The part of this process's descriptors that one who is not trusted may make it keep open. */
   descriptorShare(): number;
+  /** A duplicate of a descriptor, close-on-exec. Returns as `bindShared`. */
+  duplicateFd(fd: number): number;
+  /** Takes the channel's descriptor, by its inherited number, and waits for the primary's first frame. */
+  WorkerSide: new (fd: number) => WorkerSide;
 }

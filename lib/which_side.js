@@ -52,7 +52,7 @@ function takeOver() {
   cluster.rcluster = Object.freeze(about);
   if (reason === undefined) {
     if (ourWorker) require('./worker/take_over.js').takeOver(cluster);
-    else require('./primary.js').takeOver(cluster);
+    else require('./primary/take_over.js').takeOver(cluster);
   } else if (ourWorker) {
     throw new Error(`This worker cannot run: ${reason}`);
   }

@@ -1,15 +1,93 @@
-/** What is to run, and how. Times are milliseconds; see docs/config.md. */
+/** What is to run, and how. Times are milliseconds, sizes bytes; docs/config.md says more of each. */
 export interface App {
+  /** Unique within its namespace; the name of the script without its extension by default. */
   name: string;
+  /** A group of apps. Default: `'default'`. */
   namespace: string;
+  /** `'program'`: any executable or script. `'cluster'`: a Node server over several workers. Default: `'program'`. */
   mode: 'program' | 'cluster';
+  /** The file to run. */
   script: string;
   args: string[];
+  /** The folder that it runs in. Default: this process's. */
   cwd: string;
+  /** What runs the script: `null` for what its extension says, `'none'` for the script itself. */
   interpreter: string | null;
   interpreterArgs: string[];
+  /** Without `statedEnv`: variables that it has besides those of this process. With it: its whole environment. */
   env: Record<string, string>;
+  /** Which variables of `env` were said of this app; only these count when a known app is started again. */
+  statedEnv: string[] | null;
+  /** Default: 1. */
   instances: number;
+  /** The variable that tells each instance its number. Default: `'NODE_APP_INSTANCE'`. */
+  instanceVar: string;
+  autorestart: boolean;
+  maxRestarts: number;
+  minUptime: number | null;
+  restartDelay: number;
+  expBackoff: number;
+  stopExitCodes: number[];
+  killSignal: string;
+  killTimeout: number;
+  treekill: boolean;
+  shutdownWithMessage: boolean;
+  watchdog: number;
+  waitReady: boolean;
+  listenTimeout: number;
+  outFile: string | null;
+  errorFile: string | null;
+  logFile: string | null;
+  mergeLogs: boolean;
+  logFormat: 'raw' | 'time' | 'json';
+  logDateFormat: string | null;
+  maxSize: number;
+  retain: number;
+  maxTotal: number;
+  rotate: 'hourly' | 'daily' | 'weekly' | null;
+  compress: boolean;
+  /** 0 for no limit. */
+  maxMemory: number;
+  uid: string | null;
+  gid: string | null;
+  /** Listening sockets that it is given, such as `'tcp:3000'`. */
+  sockets: string[];
+  /** Options of the command `rcluster` for a cluster's primary. */
+  clusterArgs: string[];
+  /** Whether a Node program gets a message channel. */
+  ipc: boolean;
+}
+
+/** How apps are started. */
+export interface StartOptions {
+  /** What becomes of those that are known: what has changed is brought about (the default), or they start anew, or are reloaded, in any case. */
+  known?: 'apply' | 'restart' | 'reload';
+  /** The whole environment counts, and not `statedEnv` alone. */
+  updateEnv?: boolean;
+  /** Apps that are not named are stopped and forgotten. */
+  prune?: boolean;
+}
+
+/** What is done with an app, or would be. */
+export type Action = 'start' | 'restart' | 'reload' | 'scale' | 'configure' | 'none' | 'delete';
+
+/** What would be done with an app. */
+export interface Plan {
+  name: string;
+  namespace: string;
+  action: Action;
+  /** Why. Of the environment only names are told. */
+  changes: { member: string; from?: unknown; to?: unknown }[];
+}
+
+/** What a reload of an app was. */
+export interface Reload {
+  name: string;
+  namespace: string;
+  /** A cluster's workers replaced without losing a connection; instances started anew one by one; or it did not run, and was started. */
+  kind: 'zero-loss' | 'one-by-one' | 'restart';
+  /** What `supervisor.reload()` gives, of a cluster. */
+  report?: object | null;
 }
 
 /** The state of a process. */
@@ -28,14 +106,16 @@ export interface ProcessStatus {
   exitCode: number | null;
   signal: string | null;
   lastError: string | null;
-  /** What it says that it is doing (`STATUS` in sd_notify(3)). */
+  /** What it says of itself (`STATUS=`). */
   statusText: string | null;
-  /** Whether it says that it is taking a new configuration. */
+  /** Whether it says that it takes a new configuration. */
   reloading: boolean;
   /** Bytes, with all that it has started. */
   memory: number;
   /** Milliseconds of processor time, with all that it has started. */
   cpuTime: number;
+  /** Percent of a processor, since it was looked at before. */
+  cpu: number;
 }
 
 /** A worker of a cluster. */
@@ -49,6 +129,8 @@ export interface WorkerStatus {
   restarts: number;
   /** Bytes, with all that it has started. */
   memory: number;
+  /** Percent of a processor, since it was looked at before. */
+  cpu: number;
 }
 
 /** An app and its processes. */
@@ -59,12 +141,30 @@ export interface AppStatus {
   script: string;
   cwd: string;
   instances: number;
+  /** The number of each instance in listings. */
+  ids: number[];
   /** The keeper's process. */
   keeper: number | null;
   processes: ProcessStatus[];
   /** Of a cluster. */
   workers: WorkerStatus[];
+  /** What was done, where apps were started. */
+  action?: Action;
 }
+
+/** Something that has happened. `at`: milliseconds since 1970. */
+export type ManagerEvent = { at: number } & (
+  /** It is listened from now on. */
+  | { event: 'hello'; pid: number; version: string }
+  | { event: 'app'; change: 'added' | 'changed' | 'deleted'; app: string; namespace: string }
+  /** A process is doing something else than before. */
+  | ({ event: 'process'; app: string; namespace: string } & ProcessStatus)
+  | { event: 'workers'; app: string; namespace: string; workers: WorkerStatus[] }
+  /** A Node program has sent a message. */
+  | { event: 'message'; app: string; namespace: string; instance: number; message: unknown }
+  /** So many were missed, as they were not read in time. */
+  | { event: 'lost'; count: number }
+);
 
 /** What the daemon answers when it refuses (`ERR_RCLUSTER_…`), or is not there (`ERR_RCLUSTER_NO_DAEMON`). */
 export class ManagerError extends Error {
@@ -72,33 +172,68 @@ export class ManagerError extends Error {
   code: string;
 }
 
-/** The manager of a home folder: a daemon that is started when it is needed. */
+/**
+ * The manager of a home folder: the daemon is started when it is needed. A `target` is `'all'`, a name, `'namespace:name'`, a number of a
+ * listing, a namespace, or a pattern for names between slashes. What the daemon refuses is a {@link ManagerError}.
+ */
 export class Manager {
-  /** @param options `home`: the folder; `$RCLUSTER_HOME` or `~/.rcluster` by default. */
-  constructor(options?: { home?: string });
+  /**
+   * @param options `home`: the folder; `$RCLUSTER_HOME` or `~/.rcluster` by default. `autostart`: whether a daemon is started when none runs;
+   * else `ERR_RCLUSTER_NO_DAEMON`.
+   */
+  constructor(options?: { home?: string; autostart?: boolean });
   readonly home: string;
+  /** The daemon's version, when it has answered and is not this package's. */
+  readonly otherVersion: string | undefined;
   /** Starts the daemon if none runs. */
   ensureDaemon(): Promise<void>;
-  /** Whether a daemon answers. */
+  /** Whether a daemon answers; none is started. */
   isRunning(): Promise<boolean>;
-  ping(): Promise<{ pid: number }>;
+  ping(): Promise<{ pid: number; version: string }>;
   /** All apps and what their processes are doing. */
   list(): Promise<AppStatus[]>;
-  /** Starts apps; those that are known under the same name start anew when something of them has changed. */
-  start(apps: Partial<App>[]): Promise<AppStatus[]>;
-  /**
-   * Does something to what `target` names: `all`, a name, a number, or a namespace. The operations are `start`, `stop`, `restart`, `reset`, `signal`, `send`,
-   * `stdin`, `flush` and `reopen`.
-   */
-  act(target: string, operation: string, body?: object): Promise<AppStatus[]>;
+  /** Starts apps; of those that are known under the same name only what has changed starts anew. Resolves when they are online or have failed. */
+  start(apps: (Partial<App> & Pick<App, 'script'>)[], options?: StartOptions): Promise<AppStatus[]>;
+  /** What {@link start} would do. */
+  plan(apps: (Partial<App> & Pick<App, 'script'>)[], options?: StartOptions): Promise<Plan[]>;
+  /** Starts apps that were stopped. */
+  resume(target: string): Promise<AppStatus[]>;
+  /** Stops apps; they stay listed. */
+  stop(target: string): Promise<AppStatus[]>;
+  /** Ends apps and starts them again. `env`: variables that are set from now on. */
+  restart(target: string, options?: { env?: Record<string, string> }): Promise<AppStatus[]>;
+  /** Replaces the workers of clusters without losing a connection; starts the instances of programs anew, one after the other. */
+  reload(target: string, options?: { env?: Record<string, string> }): Promise<Reload[]>;
+  /** Changes how many instances or workers there are. */
+  scale(target: string, count: number): Promise<AppStatus[]>;
+  /** Sets the counts of restarts to 0. */
+  reset(target: string): Promise<AppStatus[]>;
+  signal(target: string, signal: string): Promise<AppStatus[]>;
+  /** Sends a message to Node programs: `process.on('message')`. */
+  send(target: string, message: unknown): Promise<AppStatus[]>;
+  /** Writes to the standard input of programs. */
+  write(target: string, text: string): Promise<AppStatus[]>;
+  /** Any operation of the API on `target`: those above, `flush` and `reopen`. */
+  act(target: string, operation: string, body?: object): Promise<any>;
   /** What apps are, but for their environment. */
   describe(target: string): Promise<App[]>;
+  /** The environment of the first app that is meant, with all secrets that are in it. */
+  env(target: string): Promise<Record<string, string>>;
   /** Stops apps and forgets them. */
   delete(target: string): Promise<AppStatus[]>;
-  /** Stops all apps and ends the daemon. */
+  /** Keeps the list of apps for {@link resurrect}. */
+  save(): Promise<{ apps: number }>;
+  resurrect(): Promise<AppStatus[]>;
+  /** Forgets what {@link save} has kept. */
+  clearDump(): Promise<{ apps: number }>;
+  /** Stops all apps, forgets them and ends the daemon. */
   kill(): Promise<null>;
+  /** Replaces the daemon by another executable, this package's by default; no program notices. */
+  update(options?: { executable?: string }): Promise<{ version: string; pid: number }>;
+  /** What happens from now on, until the daemon ends, is replaced, or the loop is left. The first event is `hello`. */
+  events(): AsyncGenerator<ManagerEvent, void, void>;
   /** Any request of the API. */
   request(method: string, url: string, body?: object): Promise<any>;
-  /** Lets the process end. */
+  /** Ends what is going on, and lets the process end. */
   close(): void;
 }

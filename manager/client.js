@@ -2,10 +2,10 @@
 
 // The manager from JavaScript: `require('rcluster/manager')`. The command is its first user.
 
-const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const http = require('node:http');
 const path = require('node:path');
+const { setTimeout: sleep } = require('node:timers/promises');
 
 const { executable, home: defaultHome } = require('./home.js');
 
@@ -24,13 +24,27 @@ class ManagerError extends Error {
   }
 }
 
+/** How long (ms) a daemon that is replaced may take to answer again, and how often it is asked. */
+const UPDATE_TIME = 10_000;
+const UPDATE_LOOK = 20;
+
+/** How a stream ends whose other side has gone. */
+const ENDS = Object.freeze(['ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE']);
+
 class Manager {
   #home;
+  #autostart;
   #agent = new http.Agent({ keepAlive: true, maxSockets: 4 });
+  /** @type {Set<http.IncomingMessage>} */
+  #streams = new Set();
 
-  /** @param {{ home?: string }} [options] */
-  constructor({ home = defaultHome() } = {}) {
+  /** The daemon's version, when it is not this one's. @type {string | undefined} */
+  otherVersion;
+
+  /** @param {{ home?: string, autostart?: boolean }} [options] */
+  constructor({ home = defaultHome(), autostart = true } = {}) {
     this.#home = home;
+    this.#autostart = autostart;
   }
 
   get home() {
@@ -44,6 +58,7 @@ class Manager {
    */
   async ensureDaemon() {
     if (await this.isRunning()) return;
+        const { spawnSync } = require('node:child_process');
     const binary = executable();
     if (!fs.existsSync(binary)) await require('../scripts/build-manager.js').buildManager();
     const { status, stderr, error } = spawnSync(binary, ['daemon', '--home', this.#home], { encoding: 'utf8', stdio: ['ignore', 'ignore', 'pipe'] });
@@ -57,13 +72,14 @@ class Manager {
   /** Whether a daemon answers. */
   async isRunning() {
     try {
-      await this.ping();
+      await this.#once('GET', '/v1/ping');
       return true;
     } catch {
       return false;
     }
   }
 
+  /** @returns {Promise<{ pid: number, version: string }>} */
   ping() {
     return this.request('GET', '/v1/ping');
   }
@@ -74,23 +90,76 @@ class Manager {
   }
 
   /**
-   * @param {Partial<App>[]} apps
+   * @param {(Partial<App> & Pick<App, 'script'>)[]} apps
+   * @param {import('./client').StartOptions} [options]
    * @returns {Promise<AppStatus[]>}
    */
-  start(apps) {
-    return this.request('POST', '/v1/apps', { apps });
+  async start(apps, options = {}) {
+    return this.request('POST', '/v1/apps', { apps: apps.map(complete), options });
   }
 
   /**
-   * One of the operations on what `target` names: `start`, `stop`, `restart`, `reset`, `signal`, `send`, `stdin`, `flush`, `reopen`.
-   *
-   * @param {string} target `all`, a name, a number, or a namespace.
+   * @param {(Partial<App> & Pick<App, 'script'>)[]} apps
+   * @param {import('./client').StartOptions} [options]
+   * @returns {Promise<import('./client').Plan[]>}
+   */
+  async plan(apps, options = {}) {
+    return this.request('POST', '/v1/apps', { apps: apps.map(complete), options: { ...options, dryRun: true } });
+  }
+
+  /**
+   * @param {string} target
    * @param {string} operation
    * @param {object} [body]
-   * @returns {Promise<AppStatus[]>}
+   * @returns {Promise<any>}
    */
   act(target, operation, body) {
-    return this.request('POST', `/v1/apps/${encodeURIComponent(target)}/${operation}`, body ?? {});
+    return this.request('POST', `${pathOf(target)}/${operation}`, body ?? {});
+  }
+
+  /** @param {string} target @returns {Promise<AppStatus[]>} */
+  resume(target) {
+    return this.act(target, 'start');
+  }
+
+  /** @param {string} target @returns {Promise<AppStatus[]>} */
+  stop(target) {
+    return this.act(target, 'stop');
+  }
+
+  /** @param {string} target @param {{ env?: Record<string, string> }} [options] @returns {Promise<AppStatus[]>} */
+  restart(target, { env } = {}) {
+    return this.act(target, 'restart', { env });
+  }
+
+  /** @param {string} target @param {{ env?: Record<string, string> }} [options] @returns {Promise<import('./client').Reload[]>} */
+  reload(target, { env } = {}) {
+    return this.act(target, 'reload', { env });
+  }
+
+  /** @param {string} target @param {number} count @returns {Promise<AppStatus[]>} */
+  scale(target, count) {
+    return this.act(target, 'scale', { count });
+  }
+
+  /** @param {string} target @returns {Promise<AppStatus[]>} */
+  reset(target) {
+    return this.act(target, 'reset');
+  }
+
+  /** @param {string} target @param {string} signal @returns {Promise<AppStatus[]>} */
+  signal(target, signal) {
+    return this.act(target, 'signal', { signal });
+  }
+
+  /** @param {string} target @param {unknown} message @returns {Promise<AppStatus[]>} */
+  send(target, message) {
+    return this.act(target, 'send', { message });
+  }
+
+  /** @param {string} target @param {string} text @returns {Promise<AppStatus[]>} */
+  write(target, text) {
+    return this.act(target, 'stdin', { text });
   }
 
   /**
@@ -98,17 +167,95 @@ class Manager {
    * @returns {Promise<App[]>}
    */
   describe(target) {
-    return this.request('GET', `/v1/apps/${encodeURIComponent(target)}`);
+    return this.request('GET', pathOf(target));
   }
 
-  /** @param {string} target */
+  /** @param {string} target @returns {Promise<Record<string, string>>} */
+  async env(target) {
+    const [{ env }] = await this.request('GET', `${pathOf(target)}/env`);
+    return env;
+  }
+
+  /** @param {string} target @returns {Promise<AppStatus[]>} */
   delete(target) {
-    return this.request('DELETE', `/v1/apps/${encodeURIComponent(target)}`);
+    return this.request('DELETE', pathOf(target));
   }
 
-  /** Stops all apps and ends the daemon. */
+  /** @returns {Promise<{ apps: number }>} */
+  save() {
+    return this.request('POST', '/v1/save');
+  }
+
+  /** @returns {Promise<AppStatus[]>} */
+  resurrect() {
+    return this.request('POST', '/v1/resurrect');
+  }
+
+  /** @returns {Promise<{ apps: number }>} */
+  clearDump() {
+    return this.request('DELETE', '/v1/dump');
+  }
+
+  /** @returns {Promise<null>} */
   kill() {
-    return this.request('POST', '/v1/kill');
+    return this.#once('POST', '/v1/kill', {});
+  }
+
+  /**
+   * @param {{ executable?: string }} [options]
+   * @returns {Promise<{ version: string, pid: number }>}
+   */
+  async update({ executable: file = executable() } = {}) {
+    const { startedAt: before } = await this.request('GET', '/v1/version');
+    await this.request('POST', '/v1/update', { executable: file });
+    const deadline = Date.now() + UPDATE_TIME;
+    // Connections that the old one has taken are of no use any more.
+    this.#agent.destroy();
+    while (Date.now() < deadline) {
+      const { startedAt, ...about } = await this.#once('GET', '/v1/version').catch(() => ({ startedAt: before }));
+      if (startedAt !== before) return about;
+      this.#agent.destroy();
+      await sleep(UPDATE_LOOK);
+    }
+    throw new ManagerError('ERR_RCLUSTER_UPDATE', `the new daemon has not taken over: ${path.join(this.#home, 'daemon.log')} may say why`);
+  }
+
+  /** @returns {AsyncGenerator<import('./client').ManagerEvent, void, void>} */
+  async* events() {
+    const response = await this.#open('GET', '/v1/events');
+    this.#streams.add(response);
+    try {
+      let rest = '';
+      for await (const chunk of response.setEncoding('utf8')) {
+        const lines = (rest + chunk).split('\n');
+        rest = /** @type {string} */ (lines.pop());
+        for (const line of lines) yield JSON.parse(line);
+      }
+    } catch (error) {
+      // The daemon has gone, or we are closed.
+      if (!ENDS.includes(String(/** @type {NodeJS.ErrnoException} */ (error).code))) throw error;
+    } finally {
+      this.#streams.delete(response);
+      response.destroy();
+    }
+  }
+
+  /**
+   * Any request of the API. A daemon is started if none runs.
+   *
+   * @param {string} method
+   * @param {string} url
+   * @param {object} [body]
+   * @returns {Promise<any>}
+   */
+  async request(method, url, body) {
+    try {
+      return await this.#once(method, url, body);
+    } catch (error) {
+      if (/** @type {ManagerError} */ (error).code !== 'ERR_RCLUSTER_NO_DAEMON' || !this.#autostart) throw error;
+      await this.ensureDaemon();
+      return this.#once(method, url, body);
+    }
   }
 
   /**
@@ -117,21 +264,27 @@ class Manager {
    * @param {object} [body]
    * @returns {Promise<any>}
    */
-  request(method, url, body) {
+  async #once(method, url, body) {
+    const response = await this.#open(method, url, body);
+    let answer = '';
+    for await (const chunk of response.setEncoding('utf8')) answer += chunk;
+    this.#compareVersions(String(response.headers.server));
+    const parsed = JSON.parse(answer || '{}');
+    if (response.statusCode === 200) return parsed;
+    throw new ManagerError(parsed.error?.code ?? 'ERR_RCLUSTER_BAD_REQUEST', parsed.error?.message ?? `the daemon answers ${response.statusCode}`);
+  }
+
+  /**
+   * @param {string} method
+   * @param {string} url
+   * @param {object} [body]
+   * @returns {Promise<http.IncomingMessage>}
+   */
+  #open(method, url, body) {
     const text = body === undefined ? undefined : JSON.stringify(body);
     return new Promise((resolve, reject) => {
       const headers = text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
-      const request = http.request({ agent: this.#agent, socketPath: path.join(this.#home, 'daemon.sock'), method, path: url, headers }, (response) => {
-        let answer = '';
-        response.setEncoding('utf8');
-        response.on('data', (chunk) => (answer += chunk));
-        response.on('error', reject);
-        response.on('end', () => {
-          const parsed = JSON.parse(answer);
-          if (response.statusCode === 200) resolve(parsed);
-          else reject(new ManagerError(parsed.error.code, parsed.error.message));
-        });
-      });
+      const request = http.request({ agent: this.#agent, socketPath: path.join(this.#home, 'daemon.sock'), method, path: url, headers }, resolve);
       request.on('error', (/** @type {NodeJS.ErrnoException} */ error) => {
         const isGone = error.code === 'ENOENT' || error.code === 'ECONNREFUSED';
         reject(isGone ? new ManagerError('ERR_RCLUSTER_NO_DAEMON', `no daemon runs for "${this.#home}"`) : error);
@@ -140,10 +293,36 @@ class Manager {
     });
   }
 
+  /** @param {string} server */
+  #compareVersions(server) {
+    const version = /^rclusterd\/(.*)$/.exec(server)?.[1];
+    if (version !== undefined) this.otherVersion = version === require('../package.json').version ? undefined : version;
+  }
+
   /** Lets the process end. */
   close() {
+    for (const stream of this.#streams) stream.destroy();
     this.#agent.destroy();
   }
+}
+
+/** @param {string} target */
+const pathOf = (target) => `/v1/apps/${encodeURIComponent(target)}`;
+
+/**
+ * An app with what the daemon wants to know of each: what it is called, how it is run, where, and in which environment.
+ *
+ * @param {Partial<App>} app
+ */
+function complete(app) {
+  const known = Object.fromEntries(Object.entries(app).filter(([, value]) => value !== undefined));
+  return {
+    name: path.basename(String(app.script)).replace(/\.[^.]+$/, ''),
+    mode: 'program',
+    ...known,
+    cwd: path.resolve(app.cwd ?? '.'),
+    ...(app.statedEnv === undefined && { env: { ...process.env, ...app.env }, statedEnv: Object.keys(app.env ?? {}).sort() }),
+  };
 }
 
 module.exports = { Manager, ManagerError };

@@ -15,7 +15,7 @@ const LIB = path.join(ROOT, 'lib');
 /** What a worker loads when it starts, besides what these load at once. */
 const FIRST = ['preload.js', 'which_side.js', 'worker/take_over.js'];
 /** What no worker loads: where it is required, it is required from lib/. */
-const OF_PRIMARY = new Set(['primary.js', 'bundle.js', 'binary-name.js']);
+const OF_PRIMARY = new Set(['primary/take_over.js', 'binary-name.js']);
 /** How a module of ours is required; what is loaded at once stands at the beginning of a line. */
 const REQUIRE = /\brequire\('(\.{1,2}\/[^']+)'\)/g;
 const AT_ONCE = /^(?:const .* = )?require\('(\.{1,2}\/[^']+)'\)/gm;

@@ -2,7 +2,7 @@
 
 // `npm run lint`: format, lints and types, without a word of tolerance for warnings.
 //   node scripts/lint.js [rustfmt] [clippy] [rustfmt-bench] [clippy-bench] [rustfmt-hostile]
-//     [clippy-hostile] [rustfmt-fuzz] [clippy-fuzz] [eslint] [tsc]
+//     [clippy-hostile] [rustfmt-fuzz] [clippy-fuzz] [native-types] [eslint] [tsc]
 
 const path = require('node:path');
 const { say } = require('./build-native.js');
@@ -62,6 +62,12 @@ const steps = [
     title: 'the same of what the fuzz targets do',
     command: 'cargo',
     args: ['clippy', '--locked', '--all-targets', '--no-default-features', '--manifest-path', FUZZ, '--', '-D', 'warnings'],
+  },
+  {
+    name: 'native-types',
+    title: 'lib/native-types.d.ts is what the Rust code has (node scripts/native-types.js --write)',
+    command: process.execPath,
+    args: [path.join('scripts', 'native-types.js')],
   },
   {
     name: 'eslint',

@@ -82,6 +82,13 @@ impl Board {
         Ok(board)
     }
 
+    /// As new.
+    #[cfg(feature = "fuzzing")]
+    pub fn reset(&self) {
+        self.page.words().iter().for_each(|word| word.store(0, Ordering::Relaxed));
+        self.word(Word::Magic).store(MAGIC, Ordering::Release);
+    }
+
     fn word(&self, word: Word) -> &AtomicU64 {
         static NOWHERE: AtomicU64 = AtomicU64::new(0);
         self.page.words().get(word as usize).unwrap_or(&NOWHERE)

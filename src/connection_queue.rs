@@ -19,7 +19,7 @@ use crate::sys::scm::Received;
 use crate::sys::{descriptors, libc, scm, socket};
 
 /// The most connections that one packet carries.
-pub const MAX_BATCH: usize = scm::MAX_FDS;
+pub const MAX_BATCH: usize = descriptors::MAX_FDS;
 
 /// What [`Connection::left`] says of one that may stay idle for ever.
 pub const NO_LIMIT: u32 = u32::MAX;

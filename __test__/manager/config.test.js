@@ -8,7 +8,7 @@ const path = require('node:path');
 const { KEYS, LATER, NOTHING } = require('../../manager/cli/keys.js');
 
 const page = fs.readFileSync(path.join(__dirname, '..', '..', 'docs', 'config.md'), 'utf8');
-const namesIn = (/** @type {string} */ text) => [...text.matchAll(/`([a-z_A-Z]+)`/g)].map(([, name]) => name);
+const namesIn = (/** @type {string} */ text) => [...text.matchAll(/`([a-z_A-Z0-9]+)`/g)].map(([, name]) => name);
 
 test('the table', () => {
   const rows = [...page.matchAll(/^\| `(\w+)` \| (.*?) \| (\w+) \| (.*) \|$/gm)].map(([, name, also, type, about]) => [name, { aliases: namesIn(also), type, about }]);

@@ -1,111 +1,118 @@
 'use strict';
 
-// The daemon is killed, and what it has written down is damaged, or cannot be written: nothing is lost, and nothing is restarted.
+// The daemon: replaced, in the foreground, and what it keeps.
 
-const { spawnSync } = require('node:child_process');
+const { once } = require('node:events');
 const fs = require('node:fs');
+const http = require('node:http');
 const path = require('node:path');
-const { soak } = require('../../scripts/soak/daemon_kills');
-const { ticksOf } = require('../helpers/proc');
-const { startScript, waitFor: waitForCondition, waitForDeath } = require('../helpers/run');
-const { COMMAND } = require('../helpers/command');
+
+const { executable } = require('../../manager/home');
+const { isAlive } = require('../helpers/proc');
+const { waitFor: waitForCondition } = require('../helpers/run');
 const { Home } = require('./home');
 
 const waitFor = (/** @type {string} */ message, /** @type {() => any} */ condition) => waitForCondition(condition, { message });
 const SLEEP = 'setInterval(() => {}, 1e6)';
 
-test('killed five times at random moments while verbs run: nobody else notices', async () => {
-  const figures = await soak(5);
-  expect(figures).toMatchObject({ kills: 5, lost: 0, linesLost: 0, wrong: [] });
-  expect(Math.min(figures.verbs, figures.requests, figures.lines)).toBeGreaterThan(0);
-}, 120_000);
-
-/** What has been done to a file of states. @type {Record<string, (file: string) => void>} */
-const DAMAGE = {
-  'cut in the middle': (file) => fs.truncateSync(file, Math.floor(fs.statSync(file).size / 2)),
-  empty: (file) => fs.truncateSync(file, 0),
-  'full of something else': (file) => fs.writeFileSync(file, Buffer.alloc(1000, 0xff)),
-};
-
-test.each([['cut in the middle', 1], ['empty', 1], ['full of something else', 2], ['cut in the middle', 3]])('the file of states is %s, and those of before, %i in all', async (how, count) => {
+test('update replaces the daemon: no program, no keeper and no request notices', async () => {
   const home = new Home();
-  home.write('sleep.js', SLEEP);
-  for (const name of ['a', 'b', 'c', 'd']) await home.run('start', 'sleep.js', '-n', name);
-  await home.run('stop', 'b');
-  const shape = async () => (await home.json('list')).map((/** @type {any} */ { name, processes: [one] }) => [name, one.id, one.pid, one.restarts]);
-  const before = await shape();
-  const daemon = home.daemonPid();
-  process.kill(daemon, 'SIGKILL');
-  await waitForDeath([daemon]);
-  for (const name of ['state.json', 'state.json.1', 'state.json.2'].slice(0, count)) DAMAGE[how](path.join(home.path, name));
-  // What runs is listed, whatever has been forgotten.
-  expect((await shape()).sort()).toEqual(before.sort());
-  expect(fs.readdirSync(home.path).filter((name) => name.includes('.corrupt-')).length).toBe(count);
-  // It can be told, and the next number is a new one.
-  await home.run('start', 'b');
-  await home.run('start', 'sleep.js', '-n', 'e');
-  expect((await shape()).map(([, id]) => id).sort()).toEqual([0, 1, 2, 3, 4]);
-}, 30_000);
-
-test('a file of a later version is left alone, and said to be so', async () => {
-  const home = new Home();
-  fs.mkdirSync(home.path, { mode: 0o700 });
-  const file = path.join(home.path, 'state.json');
-  fs.writeFileSync(file, '{"version":99}');
-  const { code, stderr } = await home.run('list');
-  expect([code, stderr]).toEqual([1, expect.stringContaining(`"${file}" cannot be used: it was written by a later version of rcluster`)]);
-  expect(fs.readFileSync(file, 'utf8')).toBe('{"version":99}');
-  fs.rmSync(file);
+  home.write('a.js', SLEEP);
+  await home.run('start', 'a.js', '-n', 'a');
+  await home.run('start', 'a.js', '-n', 'b');
+  const look = async () => (await home.json('list')).map((/** @type {any} */ { name, keeper, processes: [{ id, pid, restarts }] }) => [name, keeper, id, pid, restarts]);
+  const before = await look();
+  const { startedAt } = await home.manager.request('GET', '/v1/version');
+  // The executable is replaced as a package manager does it, and requests go on meanwhile.
+  const other = path.join(home.folder, 'rclusterd');
+  fs.copyFileSync(executable(), other);
+  let asking = true;
+  const asked = (async () => {
+    let count = 0;
+    for (; asking; count++) expect((await home.json('list')).length).toBe(2);
+    return count;
+  })();
+  const { pid } = await home.manager.update({ executable: other });
+  asking = false;
+  expect(await asked).toBeGreaterThan(0);
+  expect((await home.manager.request('GET', '/v1/version')).startedAt).toBeGreaterThan(startedAt);
+  expect(fs.readlinkSync(`/proc/${pid}/exe`)).toBe(other);
+  expect(await look()).toEqual(before);
+  // It goes on to start keepers when its own file has gone.
+  fs.unlinkSync(other);
+  expect((await home.run('start', 'a.js', '-n', 'c')).code).toBe(0);
+  expect((await home.run('update')).stdout).toMatch(/^the daemon is version \S+ now/);
+  expect(fs.readlinkSync(`/proc/${pid}/exe`)).toBe(executable());
 });
 
-const mayMount = spawnSync('unshare', ['-Urm', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0;
-(mayMount ? test : test.skip)('a full disk (where a user may mount one): the verb fails, and nothing has changed', async () => {
+test('what is no daemon does not replace it', async () => {
   const home = new Home();
-  home.write('sleep.js', SLEEP);
-  fs.mkdirSync(home.path);
-  const text = home.write('full.sh', `
-    set -e
-    mount -t tmpfs -o size=512k,mode=700 none "$RCLUSTER_HOME"
-    cd "$1"
-    rcluster() { "$NODE" "$COMMAND" "$@"; }
-    trap 'rcluster kill > /dev/null 2>&1' EXIT
-    rcluster start sleep.js -n first > /dev/null
-    dd if=/dev/zero of="$RCLUSTER_HOME/full" bs=1k 2> /dev/null || true
-    rcluster start sleep.js -n second > /dev/null 2> message && echo "code 0" || echo "code $?"
-    echo "said $(cat message)"
-    rcluster stop first > /dev/null 2> message && echo "code 0" || echo "code $?"
-    echo "list $(rcluster list --json)"
-    rm "$RCLUSTER_HOME/full"
-    rcluster start sleep.js -n second > /dev/null 2>&1 && echo "code 0" || echo "code $?"
-    echo "list $(rcluster list --json)"
-  `);
-  const env = { NODE: process.execPath, COMMAND, RCLUSTER_HOME: home.path };
-  const script = startScript('-Urm', { node: 'unshare', args: ['sh', text, home.folder], env });
-  expect(await script.waitForExit({ timeout: 30_000 })).toEqual({ code: 0, signal: null });
-  const lines = (/** @type {string} */ word) => script.stdout.filter((line) => line.startsWith(word)).map((line) => line.slice(word.length + 1));
-  expect(lines('code')).toEqual(['1', '1', '0']);
-  expect(lines('said')[0]).toContain('could not be written down, so nothing was changed: No space left on device');
-  const [full, after] = lines('list').map((line) => JSON.parse(line));
-  const shape = (/** @type {any[]} */ list) => list.map(({ name, processes: [one] }) => [name, one.state]);
-  expect(shape(full)).toEqual([['first', 'online']]);
-  expect(shape(after)).toEqual([['first', 'online'], ['second', 'online']]);
-  fs.rmSync(home.path, { recursive: true });
-}, 60_000);
+  const { pid } = await home.manager.ping();
+  const refused = async (/** @type {string} */ file) => home.manager.update({ executable: file }).catch((error) => [error.code, error.message]);
+  expect(await refused('/no/such/file')).toEqual(['ERR_RCLUSTER_UPDATE', expect.stringContaining('cannot be executed')]);
+  expect(await refused('/bin/true')).toEqual(['ERR_RCLUSTER_UPDATE', '"/bin/true" is no rclusterd']);
+  expect((await home.manager.ping()).pid).toBe(pid);
+});
 
-test('who has nothing to do does nothing', async () => {
+test('a daemon of another version is said to be one', async () => {
   const home = new Home();
-  home.write('sleep.js', SLEEP);
-  await home.run('start', 'sleep.js');
-  const [{ keeper }] = await home.json('list');
-  const pids = [home.daemonPid(), keeper];
-  const calls = (/** @type {number} */ pid) => fs.readFileSync(`/proc/${pid}/status`, 'utf8').match(/^voluntary_ctxt_switches:\s*(\d+)$/m)?.[1];
-  // Each time that one of them wakes it waits again, and that is counted.
-  const before = await waitFor('rest', async () => {
-    const [now, then] = [pids.map(calls), await new Promise((resolve) => { setTimeout(() => resolve(pids.map(calls)), 500); })];
-    return `${now}` === `${then}` && then;
-  });
-  const ticks = pids.map(ticksOf);
-  await new Promise((resolve) => { setTimeout(resolve, 3000); });
-  expect(pids.map(calls)).toEqual(before);
-  expect(pids.map(ticksOf)).toEqual(ticks);
+  fs.mkdirSync(home.path);
+  const old = http.createServer((request, response) => response.writeHead(200, { server: 'rclusterd/0.0.9' }).end('[]'));
+  old.listen(path.join(home.path, 'daemon.sock'));
+  await once(old, 'listening');
+  const { code, stderr } = await home.run('list');
+  expect([code, stderr]).toEqual([0, expect.stringContaining('the daemon is version 0.0.9')]);
+  old.closeAllConnections();
+  old.close();
+  await once(old, 'close');
+});
+
+test('in the foreground: what programs write, SIGTERM, and their exit code', async () => {
+  const home = new Home();
+  home.write('a.js', `console.log('out'); console.error('error'); process.on('SIGINT', () => process.exit(0)); setInterval(() => {}, 1e6);`);
+  const child = home.spawn(['run', 'a.js']);
+  const shown = { out: '', error: '' };
+  child.stdout.on('data', (data) => (shown.out += data));
+  child.stderr.on('data', (data) => (shown.error += data));
+  await waitFor('both lines', () => shown.out === 'out\n' && shown.error === 'error\n');
+  const [{ keeper, processes: [{ pid }] }] = await home.json('list');
+  const daemon = home.daemonPid();
+  expect((await home.run('run', 'a.js')).stderr).toMatch(/^rcluster: a daemon for ".*" runs already/);
+  // A daemon that is killed is followed by another.
+  process.kill(daemon, 'SIGKILL');
+  await waitFor('another daemon', () => fs.existsSync(path.join(home.path, 'daemon.pid')) && home.daemonPid() !== daemon && home.manager.isRunning());
+  expect((await home.json('list'))[0].processes[0].pid).toBe(pid);
+  child.kill('SIGTERM');
+  const [code] = await once(child, 'exit');
+  expect([code, isAlive(pid), isAlive(keeper), await home.manager.isRunning()]).toEqual([0, false, false, false]);
+});
+
+test('in the foreground: it ends with its program', async () => {
+  const home = new Home();
+  home.write('a.js', `console.log('bye'); process.exit(3);`);
+  home.write('ecosystem.config.js', `module.exports = [{ script: 'a.js', autorestart: false }]`);
+  expect(await home.run('run')).toEqual({ code: 3, stdout: 'bye\n', stderr: '' });
+  expect(await home.run('start', 'a.js', '--no-daemon', '--max-restarts', '2')).toMatchObject({ code: 3, stdout: 'bye\nbye\n', stderr: 'rcluster: a: ended too soon 2 times in a row\n' });
+});
+
+test('cleardump forgets what was saved', async () => {
+  const home = new Home();
+  home.write('a.js', SLEEP);
+  await home.run('start', 'a.js');
+  expect((await home.run('dump')).stdout).toBe('saved 1 app\n');
+  await home.run('delete', 'all');
+  expect((await home.json('resurrect')).length).toBe(1);
+  await home.run('delete', 'all');
+  await home.run('cleardump');
+  expect(await home.json('resurrect')).toEqual([]);
+});
+
+test('a client that is killed in the middle leaves nothing half done', async () => {
+  const home = new Home();
+  home.write('slow.js', `setTimeout(() => process.send('ready'), 600); setInterval(() => {}, 1e6);`);
+  await home.manager.ensureDaemon();
+  const child = home.spawn(['start', 'slow.js', '--wait-ready']);
+  await waitFor('its app', async () => (await home.manager.list()).length === 1);
+  child.kill('SIGKILL');
+  await waitFor('online', async () => (await home.manager.list())[0].processes[0].state === 'online');
 });

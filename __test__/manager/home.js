@@ -19,8 +19,8 @@ class Home {
     this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rc-'));
     this.path = path.join(this.folder, 'home');
     this.manager = new Manager({ home: this.path });
-    /** Verbs that have not ended. @type {Set<import('node:child_process').ChildProcess>} */
-    this.verbs = new Set();
+    /** Commands that run. @type {Set<import('node:child_process').ChildProcess>} */
+    this.children = new Set();
     homes.push(this);
   }
 
@@ -37,16 +37,37 @@ class Home {
   }
 
   /**
+   * Starts the command.
+   *
+   * @param {string[]} words
+   * @param {NodeJS.ProcessEnv} [env] Besides ours.
+   * @param {string} [node]
+   */
+  spawn(words, env = {}, node = process.execPath) {
+    const child = spawn(node, [COMMAND, ...words], { cwd: this.folder, env: { ...process.env, RCLUSTER_HOME: this.path, ...env } });
+    this.children.add(child);
+    child.on('close', () => this.children.delete(child));
+    return child;
+  }
+
+  /**
    * Runs the command to its end.
    *
    * @param {...string} words
-   * @returns {Promise<{ code: number | null, stdout: string, stderr: string }>}
    */
   run(...words) {
+    return this.runWith({}, ...words);
+  }
+
+  /**
+   * @param {{ env?: NodeJS.ProcessEnv, input?: string, node?: string }} options
+   * @param {...string} words
+   * @returns {Promise<{ code: number | null, stdout: string, stderr: string }>}
+   */
+  runWith({ env, input, node }, ...words) {
     return new Promise((resolve) => {
-      const child = spawn(process.execPath, [COMMAND, ...words], { cwd: this.folder, env: { ...process.env, RCLUSTER_HOME: this.path } });
-      this.verbs.add(child);
-      child.once('exit', () => this.verbs.delete(child));
+      const child = this.spawn(words, env, node);
+      child.stdin.end(input);
       const result = { stdout: '', stderr: '' };
       child.stdout.on('data', (chunk) => (result.stdout += chunk));
       child.stderr.on('data', (chunk) => (result.stderr += chunk));
@@ -69,11 +90,7 @@ class Home {
   }
 
   async close() {
-    // One of a test that was given up would start another daemon.
-    await Promise.all([...this.verbs].map((verb) => new Promise((resolve) => {
-      verb.once('exit', resolve);
-      verb.kill('SIGKILL');
-    })));
+    for (const child of this.children) child.kill('SIGKILL');
     if (fs.existsSync(this.path)) {
       // A daemon that a test has killed may have left keepers: the next one finds them.
       await this.manager.ensureDaemon();

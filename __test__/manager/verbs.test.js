@@ -97,9 +97,9 @@ test('stopping an app ends all that it has started, daemons and what ignores sig
 
 test.each([
   [['stop', 'nothing'], 1, 'rcluster: there is no app, number or namespace "nothing"\n'],
-  [['stop'], 2, 'rcluster: stop: of which app? Give a name, a number, a namespace, or all\n'],
+  [['stop'], 2, 'rcluster: stop: which app? Give a name, a number, a namespace, a pattern such as /api-.*/, a script, a configuration file, or all\n'],
   [['start', './missing.js'], 1, 'rcluster: there is no script "./missing.js"\n'],
-  [['start', 'sleep.js', '--kill-timeout', 'soon'], 2, "rcluster: --kill-timeout must be a whole number, 0 or more. Received 'soon'\n"],
+  [['start', 'sleep.js', '--kill-timeout', 'soon'], 2, `rcluster: --kill-timeout must be a time in milliseconds, or such as '10s', '5m' or '1h'. Received "soon"\n`],
 ])('%j fails with one clear line', async (words, code, line) => {
   const home = new Home();
   home.write('sleep.js', SLEEP);
@@ -159,14 +159,14 @@ test('an ecosystem file starts what it says, and only what changed starts anew',
   const home = new Home();
   home.write('sleep.js', SLEEP);
   const config = (/** @type {string} */ text) => home.write('ecosystem.config.js', `module.exports = { apps: [{ name: 'a', script: 'sleep.js' }, { name: 'b', script: './sleep.js', ${text} }] }`);
-  config(`instances: 2, env: { A: 1 }, env_production: { A: 'prod' }, vizion: false`);
+  config(`exec_mode: 'fork', instances: 2, env: { A: 1 }, env_production: { A: 'prod' }, vizion: false`);
   const { stderr } = await home.run('start', 'ecosystem.config.js', '--env', 'production');
   expect(stderr).toContain('"vizion" does nothing here');
   expect((await home.run('env', 'b')).stdout).toContain('A: prod\n');
   const pids = async () => (await home.json('list')).map((/** @type {any} */ app) => app.processes.map((/** @type {any} */ one) => one.pid));
   const [[a], b] = await pids();
   expect(b.length).toBe(2);
-  config(`instances: 2, env: { A: 2 }`);
+  config(`exec_mode: 'fork', instances: 2, env: { A: 2 }`);
   await home.run('start', 'ecosystem.config.js');
   const [[sameA], newB] = await pids();
   expect(sameA).toBe(a);
@@ -189,6 +189,6 @@ test.each([
 
 test('an error in JSON is said to be at its line', async () => {
   const home = new Home();
-  home.write('apps.json', '{ // a comment\n  "apps": [\n    { "script": "a.js", }\n  ]\n}');
+  home.write('apps.json', '{ // a comment\n  "apps": [\n    { "script": "a.js" "name": "a" }\n  ]\n}');
   expect((await home.run('start', 'apps.json')).stderr).toMatch(/apps\.json: line 3: /);
 });

@@ -2,7 +2,7 @@
 
 // The listeners of a primary, event by event, with an acceptor that only notes what it is told.
 
-const { Listeners } = require('../../lib/listeners');
+const { Listeners } = require('../../lib/primary/listeners');
 const { Ties } = require('../../lib/primary/ties');
 
 const RR = 2;

@@ -63,6 +63,42 @@ const closing = {
   },
 };
 
+const killed = {
+  async primary({ args: [policy, others], cluster, once, report }) {
+    const fs = require('node:fs');
+    const os = require('node:os');
+    const path = require('node:path');
+    cluster.schedulingPolicy = cluster[policy];
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rcluster-file-'));
+    const file = path.join(folder, 'socket');
+    for (let i = 0; i < others; i++) await once(cluster.fork(), 'online');
+    const seen = new Set();
+    // Twice: its replacement finds the path free.
+    for (let i = 0; i < 2; i++) {
+      const worker = cluster.fork({ FILE: file });
+      await once(worker, 'listening');
+      const look = () => seen.add(fs.existsSync(file));
+      for (const name of ['disconnect', 'exit']) for (const emitter of [worker, worker.process]) emitter.on(name, look);
+      const ends = ['disconnect', 'exit'].map((name) => once(worker, name));
+      worker.process.kill('SIGKILL');
+      await Promise.all(ends);
+    }
+    report([...seen, ...fs.readdirSync(folder)]);
+    cluster.disconnect();
+    fs.rmSync(folder, { recursive: true });
+  },
+  worker() {
+    if (process.env.FILE) require('node:net').createServer(() => {}).listen(process.env.FILE);
+  },
+};
+
+describe.each(['SCHED_RR', 'SCHED_NONE'])('%s: it is gone when the program hears that its last worker was killed', (policy) => {
+  test.each([0, 1])('beside %i workers that do not listen, as with the built-in', async (others) => {
+    const runs = ['builtin', 'rcluster'].map((side) => runScenario(killed, { args: [policy, others], side }));
+    for (const { primary, exit } of await Promise.all(runs)) expect([primary, exit.code]).toEqual([[[false]], 0]);
+  });
+});
+
 test.each(['SCHED_RR', 'SCHED_NONE'])('%s: it is removed if it is still the same, and nothing else is', async (policy) => {
   const { primary, exit, stderr } = await runScenario(closing, { args: policy });
   expect(stderr).toEqual([]);

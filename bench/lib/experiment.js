@@ -51,6 +51,7 @@ const { summarize } = require('./stats.js');
  * @property {string} name
  * @property {string} about  one sentence
  * @property {(rival: Rival) => boolean} takesPart
+ * @property {() => Rival[]} [rivals]  where it is not the usual ones that are compared
  * @property {Record<string, Metric>} metrics
  * @property {Target[]} targets
  * @property {string} [reference]  the rival that ratios in the table refer to
@@ -73,7 +74,7 @@ const { summarize } = require('./stats.js');
  * @returns {Promise<Outcome>}
  */
 async function runExperiment(experiment, context, progress) {
-  const rivals = context.rivals.filter(experiment.takesPart);
+  const rivals = (experiment.rivals?.() ?? context.rivals).filter(experiment.takesPart);
   const shared = await experiment.prepare?.(context);
   /** @type {Outcome} */
   const outcome = { samples: {}, errors: {}, shared };

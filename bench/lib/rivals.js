@@ -8,7 +8,7 @@ const RCLUSTER_POLICIES = ['rr', 'none', 'least', 'sticky', 'reuseport'];
 /**
  * @typedef {object} Rival
  * @property {string} id  as it stands in tables
- * @property {'node' | 'rcluster' | 'off' | 'floor'} kind
+ * @property {'node' | 'rcluster' | 'off' | 'floor' | 'file' | 'manager' | 'pm2'} kind
  * @property {string} [policy]  for NODE_CLUSTER_SCHED_POLICY
  * @property {boolean} [reusePort]  each worker listens for itself
  * @property {string} [checkout]  another one than this, of rcluster

@@ -1,7 +1,7 @@
 //! A header that can be read is written the same, and one that can be written is read the same.
 
 use rcluster::channel::frame::{HEADER, Header, Kind, MAX_PAYLOAD};
-use rcluster::sys::scm::MAX_FDS;
+use rcluster::sys::descriptors::MAX_FDS;
 
 use crate::input::Input;
 

@@ -8,6 +8,7 @@ pub mod header;
 pub mod inbox;
 pub mod input;
 pub mod outbox_inbox;
+pub mod pair;
 pub mod queue;
 
 /// What runs an input.

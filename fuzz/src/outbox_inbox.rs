@@ -1,17 +1,18 @@
 //! Whatever frames are pushed, and however little the kernel takes of them at a time: they come out the same, in order, with
 //! their descriptors.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
+use std::sync::OnceLock;
 
-use nix::sys::socket::{setsockopt, sockopt};
 use rcluster::channel::frame::Kind;
 use rcluster::channel::inbox::{Delivery, Inbox, Read};
 use rcluster::channel::outbox::{Outbox, TooLong};
-use rcluster::sys::socket;
 
 use crate::descriptors;
 use crate::input::Input;
+use crate::pair::{self, Kept, Sort};
 
 /// Kinds of frames, those without descriptors more often.
 pub const KINDS: [Kind; 10] = [
@@ -29,37 +30,58 @@ pub const KINDS: [Kind; 10] = [
 
 const ORDERS: usize = 24;
 
+/// The longest payload: several times what a fuzzed inbox reads at once, and allocates ahead.
+pub const LONGEST: usize = 0x4000;
+
 /// What a frame carries. JSON texts have no comma, by which they are told apart when they come in one array.
-pub struct Payload(Vec<u8>);
+#[derive(Clone, Copy)]
+pub struct Payload(&'static [u8]);
 
 impl Payload {
+    /// A part of a long text that never repeats itself, so that no part of it can be taken for another.
     pub fn new(kind: Kind, length: usize, seed: u8) -> Payload {
-        let next = |index: usize| (index as u8).wrapping_mul(31).wrapping_add(seed);
-        Payload(
-            (0..length).map(|index| if kind == Kind::Json { b'0' + next(index) % 10 } else { next(index) }).collect(),
-        )
+        static TEXTS: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
+        let [digits, any] = TEXTS.get_or_init(|| {
+            let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+            let any = std::iter::repeat_with(|| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                state as u8
+            });
+            let any: Vec<u8> = any.take(LONGEST + 256).collect();
+            [any.iter().map(|byte| b'0' + byte % 10).collect(), any]
+        });
+        let text = if kind == Kind::Json { digits } else { any };
+        Payload(&text[usize::from(seed)..][..length])
     }
 
-    pub fn bytes(&self) -> &[u8] {
-        &self.0
+    pub fn bytes(self) -> &'static [u8] {
+        self.0
     }
 }
 
 /// What is to come out.
 #[derive(Default)]
-pub struct Expected(VecDeque<(Kind, Vec<u8>, Vec<usize>)>);
+pub struct Expected(VecDeque<(Kind, Payload, Vec<usize>)>);
 
 impl Expected {
-    pub fn push(&mut self, kind: Kind, payload: &Payload, fds: Vec<usize>) {
-        self.0.push_back((kind, payload.bytes().to_vec(), fds));
+    pub fn push(&mut self, kind: Kind, payload: Payload, fds: Vec<usize>) {
+        self.0.push_back((kind, payload, fds));
     }
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
+    /// How long the next is.
+    fn length(&self) -> usize {
+        self.0.front().map_or(0, |(_, payload, _)| payload.bytes().len())
+    }
+
     fn next(&mut self, kind: Kind, payload: &[u8], fds: &[usize]) {
         let (wanted_kind, wanted, wanted_fds) = self.0.pop_front().expect("nothing more was sent");
+        let wanted = wanted.bytes();
         assert_eq!((kind, payload.len(), fds), (wanted_kind, wanted.len(), wanted_fds.as_slice()));
         assert!(payload == wanted, "the payload is another one");
     }
@@ -73,8 +95,14 @@ pub fn check(delivery: Delivery, expected: &mut Expected) {
             expected.next(kind, &payload, &fds);
         }
         Delivery::JsonArray(text) => {
-            let inner = text.strip_prefix(b"[").and_then(|text| text.strip_suffix(b"]")).expect("an array");
-            inner.split(|byte| *byte == b',').for_each(|one| expected.next(Kind::Json, one, &[]));
+            let mut rest = text.strip_prefix(b"[").and_then(|text| text.strip_suffix(b"]")).expect("an array");
+            loop {
+                let (one, others) = rest.split_at_checked(expected.length()).expect("one as long as what was sent");
+                expected.next(Kind::Json, one, &[]);
+                let [separator, others @ ..] = others else { break };
+                assert_eq!(*separator, b',');
+                rest = others;
+            }
         }
         Delivery::AdvancedRun(mut run) => {
             while !run.is_empty() {
@@ -86,14 +114,18 @@ pub fn check(delivery: Delivery, expected: &mut Expected) {
     }
 }
 
+thread_local! {
+    static USUAL: Kept = const { RefCell::new(None) };
+    static SMALL: Kept = const { RefCell::new(None) };
+}
+
 pub fn run(data: &[u8]) {
-    let before = descriptors::count();
     let mut input = Input::new(data);
+    let small = input.byte() % 2 == 1;
+    let kept = if small { &SMALL } else { &USUAL };
+    let (near, far) = pair::take(kept, if small { Sort::Small } else { Sort::Stream });
+    let before = descriptors::count();
     {
-        let (near, far) = socket::stream_pair().expect("two sockets");
-        if input.byte() % 2 == 1 {
-            setsockopt(&near, sockopt::SndBuf, &1).expect("a small buffer");
-        }
         let (mut outbox, mut inbox, mut expected) = (Outbox::default(), Inbox::default(), Expected::default());
         let read = |inbox: &mut Inbox, expected: &mut Expected| match inbox.read(far.as_fd()).expect("a read") {
             Read::Bytes { .. } => {
@@ -130,6 +162,7 @@ pub fn run(data: &[u8]) {
         }
         assert!(!read(&mut inbox, &mut expected));
     }
+    pair::put_back(kept, (near, far));
     descriptors::assert_held(before, 0, "a channel that is closed");
 }
 
@@ -141,7 +174,7 @@ fn push(input: &mut Input, outbox: &mut Outbox, expected: &mut Expected, long: b
         Kind::Hello => 2,
         _ => 0,
     };
-    let length = input.below(if long { 0x10000 } else { 64 });
+    let length = input.below(if long { LONGEST } else { 64 });
     let payload = Payload::new(kind, length.max(1), input.byte());
     let which: Vec<_> = (0..count).map(|_| input.below(descriptors::KINDS)).collect();
     let fds = which.iter().map(|kind| descriptors::copy(*kind)).collect();
@@ -154,5 +187,5 @@ fn push(input: &mut Input, outbox: &mut Outbox, expected: &mut Expected, long: b
         })
     };
     pushed.expect("room");
-    expected.push(kind, &payload, which);
+    expected.push(kind, payload, which);
 }

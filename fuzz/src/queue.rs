@@ -1,16 +1,18 @@
 //! Connections to a worker and notices from it, honest ones and whatever else fits into a packet: each packet is read by itself,
 //! honest ones come out as they were sent, and nobody keeps a descriptor.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rcluster::connection_queue::{self, Batch, Connection, MAX_BATCH, Notice};
-use rcluster::sys::scm::{self, MAX_FDS};
-use rcluster::sys::socket;
+use rcluster::sys::descriptors::MAX_FDS;
+use rcluster::sys::scm;
 
 use crate::descriptors;
 use crate::input::Input;
+use crate::pair::{self, Kept, Sort};
 
 const ORDERS: usize = 24;
 
@@ -35,57 +37,60 @@ fn raw(queue: &OwnedFd, input: &mut Input) -> bool {
     scm::send(queue.as_fd(), &[IoSlice::new(bytes)], &numbers).is_ok()
 }
 
+thread_local! {
+    static KEPT: Kept = const { RefCell::new(None) };
+}
+
 pub fn run(data: &[u8]) {
-    let before = descriptors::count();
     let mut input = Input::new(data);
-    {
-        let (primary, worker) = socket::packet_pair().expect("two sockets");
-        let (mut down, mut up) = (VecDeque::new(), VecDeque::new());
-        for _ in 0..ORDERS {
-            if input.is_empty() {
-                break;
+    let (primary, worker) = pair::take(&KEPT, Sort::Packets);
+    let before = descriptors::count();
+    let (mut down, mut up) = (VecDeque::new(), VecDeque::new());
+    for _ in 0..ORDERS {
+        if input.is_empty() {
+            break;
+        }
+        match input.byte() % 9 {
+            0 | 1 => {
+                let count = 1 + input.below(MAX_BATCH);
+                let wanted: Vec<_> = (0..count)
+                    .map(|_| (input.u32(), u32::from(input.byte()), input.below(descriptors::KINDS)))
+                    .collect();
+                let connections: Vec<_> = wanted.iter().map(|(id, left, kind)| connection(*id, *left, *kind)).collect();
+                if connection_queue::send(primary.as_fd(), &connections).is_ok() {
+                    down.push_back(Packet::Connections(wanted));
+                }
             }
-            match input.byte() % 9 {
-                0 | 1 => {
-                    let count = 1 + input.below(MAX_BATCH);
-                    let wanted: Vec<_> = (0..count)
-                        .map(|_| (input.u32(), u32::from(input.byte()), input.below(descriptors::KINDS)))
-                        .collect();
-                    let connections: Vec<_> =
-                        wanted.iter().map(|(id, left, kind)| connection(*id, *left, *kind)).collect();
-                    if connection_queue::send(primary.as_fd(), &connections).is_ok() {
-                        down.push_back(Packet::Connections(wanted));
-                    }
+            2 => {
+                if connection_queue::nudge(primary.as_fd()).is_ok() {
+                    down.push_back(Packet::Nudge);
                 }
-                2 => {
-                    if connection_queue::nudge(primary.as_fd()).is_ok() {
-                        down.push_back(Packet::Nudge);
-                    }
+            }
+            3 | 4 => notice(&worker, &mut input, &mut up),
+            5 => take(&worker, &mut down),
+            6 => read(&primary, &mut up),
+            7 => {
+                if raw(&worker, &mut input) {
+                    up.push_back(Packet::Raw);
                 }
-                3 | 4 => notice(&worker, &mut input, &mut up),
-                5 => take(&worker, &mut down),
-                6 => read(&primary, &mut up),
-                7 => {
-                    if raw(&worker, &mut input) {
-                        up.push_back(Packet::Raw);
-                    }
-                }
-                _ => {
-                    if raw(&primary, &mut input) {
-                        down.push_back(Packet::Raw);
-                    }
+            }
+            _ => {
+                if raw(&primary, &mut input) {
+                    down.push_back(Packet::Raw);
                 }
             }
         }
-        while !down.is_empty() {
-            take(&worker, &mut down);
-        }
-        while !up.is_empty() {
-            read(&primary, &mut up);
-        }
-        descriptors::assert_held(before, 2, "an empty queue");
     }
-    descriptors::assert_held(before, 0, "a queue that is closed");
+    while !down.is_empty() {
+        take(&worker, &mut down);
+    }
+    while !up.is_empty() {
+        read(&primary, &mut up);
+    }
+    take(&worker, &mut down);
+    read(&primary, &mut up);
+    pair::put_back(&KEPT, (primary, worker));
+    descriptors::assert_held(before, 0, "an empty queue");
 }
 
 /// The worker says something.

@@ -1,5 +1,5 @@
-//! Where there is no libFuzzer: every input that is kept, and then inputs by chance, for `FUZZ_SECONDS` (1) per target.
-//! `FUZZ_SEED` begins with another one, `FUZZ_ONLY=target` runs one target alone, and `FUZZ_INPUT=file` one input of it.
+//! Where there is no libFuzzer: every input that is kept, and then inputs by chance, for `FUZZ_SECONDS` (1) per target, or so many as
+//! `FUZZ_RUNS` says. `FUZZ_SEED` begins with another one, `FUZZ_ONLY=target` runs some targets alone, and `FUZZ_INPUT=file` one input.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -42,7 +42,8 @@ fn run_all(name: &str, run: Driver) {
     let until = Instant::now() + Duration::from_secs(number("FUZZ_SECONDS", 1));
     let mut seed = number("FUZZ_SEED", 1);
     let mut count = 0;
-    while Instant::now() < until {
+    let runs = number("FUZZ_RUNS", 0);
+    while if runs > 0 { count < runs } else { Instant::now() < until } {
         let input = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1).input();
         if std::panic::catch_unwind(|| run(&input)).is_err() {
             panic!("{name} fails with FUZZ_SEED={seed}: {input:?}");
@@ -57,7 +58,8 @@ fn run_all(name: &str, run: Driver) {
 #[test]
 fn every_target() {
     let only = std::env::var("FUZZ_ONLY").ok();
-    for (name, run) in TARGETS.into_iter().filter(|(name, _)| only.as_deref().is_none_or(|only| only == *name)) {
+    let wanted = |name: &str| only.as_deref().is_none_or(|only| only.split(' ').any(|one| one == name));
+    for (name, run) in TARGETS.into_iter().filter(|(name, _)| wanted(name)) {
         match std::env::var("FUZZ_INPUT") {
             Ok(file) => run(&std::fs::read(file).expect("an input")),
             Err(_) => run_all(name, run),

@@ -1,6 +1,6 @@
 'use strict';
 
-// Kinds of frames (src/channel/frame.rs) and events (src/js/channel.rs).
+// Kinds of frames (src/channel/frame.rs) and events (src/js/channel/end.rs).
 
 const FRAME = Object.freeze({
   json: 1,

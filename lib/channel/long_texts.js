@@ -12,6 +12,7 @@ const MOST_PROPERTIES = 64;
 const MOST_TEXT = 2 ** 28;
 
 const { defineProperty, getOwnPropertyDescriptor, getPrototypeOf, keys } = Object;
+const { isArray } = Array;
 
 /**
  * Takes long texts out of a plain object, of which nothing can notice that it is looked at: getters are called once, in their
@@ -23,7 +24,9 @@ const { defineProperty, getOwnPropertyDescriptor, getPrototypeOf, keys } = Objec
  *   there are none.
  */
 function takeApart(message, stringify) {
-  if (message === null || require('node:util').types.isProxy(message)) return undefined;
+  const { isBoxedPrimitive, isProxy } = require('node:util').types;
+  // The former two are what they are in JSON, whatever their prototype and members.
+  if (message === null || isArray(message) || isBoxedPrimitive(message) || isProxy(message)) return undefined;
   if (getPrototypeOf(message) !== Object.prototype || 'toJSON' in message) return undefined;
   const properties = keys(message);
   if (properties.length > MOST_PROPERTIES) return undefined;

@@ -157,7 +157,7 @@ class Sender {
    */
   #gatherText(text, isOfObject) {
     if (text === undefined) {
-      throw errors().coded(TypeError, 'ERR_RCLUSTER_UNSERIALIZABLE', 'The "message" argument has no JSON form');
+      throw errors().ours('ERR_RCLUSTER_UNSERIALIZABLE', 'The "message" argument has no JSON form');
     }
     if (text.length >= LONG_TEXT) {
       if (isOfObject) this.#lookForTexts = LOOK_FOR_TEXTS;

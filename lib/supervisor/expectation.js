@@ -4,7 +4,7 @@
 
 /**
  * @typedef {import('./member.js').Member} Member
- * @typedef {import('../listeners.js').ListenedOn} ListenedOn
+ * @typedef {import('../primary/port.js').ListenedOn} ListenedOn
  */
 
 /**

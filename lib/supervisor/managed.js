@@ -7,7 +7,8 @@
 const VARIABLE = 'RCLUSTER_KEEPER';
 
 /** After these the keeper is told anew. */
-const EVENTS = /** @type {const} */ (['ready', 'worker', 'restart', 'reloading', 'reload', 'crash-loop', 'stopping']);
+const EVENTS = /** @type {const} */ (['ready', 'waiting', 'restart', 'reloading', 'reload', 'crash-loop', 'stopping']);
+const WORKER_EVENTS = /** @type {const} */ (['fork', 'listening', 'disconnect', 'exit']);
 
 /**
  * Whether a keeper has started this process. Must be asked before workers are started.
@@ -22,19 +23,32 @@ function takeKeeper(env) {
 
 /**
  * @param {import('./supervisor.js').Supervisor} supervisor
+ * @param {import('node:events').EventEmitter} cluster Whose workers they are.
  */
-function serveKeeper(supervisor) {
+function serveKeeper(supervisor, cluster) {
   const send = (/** @type {object} */ message) => process.connected && process.send?.(message, () => {});
+  let isAboutToTell = false;
   const tell = () => {
+    isAboutToTell = false;
     const workers = supervisor.status().workers.map(({ seat, pid, state, uptime, restarts }) => ({
       seat, pid, state, startedAt: pid === undefined ? null : Date.now() - uptime, restarts,
     }));
     send({ rcluster: 'workers', workers });
   };
-  for (const event of EVENTS) supervisor.on(event, () => setImmediate(tell));
+  const tellSoon = () => {
+    if (!isAboutToTell) setImmediate(tell);
+    isAboutToTell = true;
+  };
+  for (const event of EVENTS) supervisor.on(event, tellSoon);
+  for (const event of WORKER_EVENTS) cluster.on(event, tellSoon);
+  // The first workers are there already.
+  tellSoon();
   /** @type {Record<string, (request: any) => Promise<unknown>>} */
   const deeds = {
-    reload: () => supervisor.reload(),
+    reload: ({ env }) => {
+      if (env) replaceEnvironment(env);
+      return supervisor.reload();
+    },
     scale: ({ count }) => supervisor.scale(count),
     // Another primary starts as soon as this one has ended, with its sockets.
     'make-room': () => supervisor.stopForNext(),
@@ -52,6 +66,16 @@ function serveKeeper(supervisor) {
   });
   // The keeper's channel alone is no reason to live.
   process.channel?.unref();
+}
+
+/**
+ * Workers that are started from now on have this environment: it is ours that they get.
+ *
+ * @param {Record<string, string>} env
+ */
+function replaceEnvironment(env) {
+  for (const name of Object.keys(process.env)) if (!Object.hasOwn(env, name)) delete process.env[name];
+  Object.assign(process.env, env);
 }
 
 module.exports = { serveKeeper, takeKeeper };

@@ -5,7 +5,7 @@
 const EventEmitter = require('node:events');
 const { setTimeout: sleep } = require('node:timers/promises');
 
-const { coded } = require('../errors.js');
+const { ours } = require('../errors.js');
 const { Countdown } = require('./countdown.js');
 const life = require('./life.js');
 
@@ -95,7 +95,7 @@ class Member extends EventEmitter {
   #prospects;
 
   /**
-   * @param {import('../primary.js').Core} core
+   * @param {import('../primary/port.js').Port} core
    * @param {Readonly<import('./options.js').Options>} options
    * @param {Prospects} prospects
    */
@@ -293,7 +293,7 @@ class Member extends EventEmitter {
   /** @param {string} what */
   failure(what) {
     const words = this.lastWords ? `; its last output was:\n${this.lastWords}` : '';
-    return coded(Error, 'ERR_RCLUSTER_NOT_READY', `Worker ${this.pid ?? '(without a process)'} ${what}${words}`);
+    return ours('ERR_RCLUSTER_NOT_READY', `Worker ${this.pid ?? '(without a process)'} ${what}${words}`);
   }
 
   /**

@@ -4,7 +4,7 @@
 
 const os = require('node:os');
 
-const { coded, invalidArgument, received } = require('../errors.js');
+const { invalidArgument, ours, received } = require('../errors.js');
 
 const READY = /** @type {const} */ (['listening', 'message', 'online']);
 const UNITS = Object.freeze({ '': 1, B: 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 });
@@ -68,7 +68,7 @@ const POLICY_NAMES = Object.freeze({ none: 1, rr: 2, least: 3, sticky: 4, reusep
  * @param {unknown} value
  */
 function badOption(name, rule, value) {
-  return coded(TypeError, 'ERR_RCLUSTER_BAD_OPTION', `The "${name}" option must be ${rule}. ${received(value)}`);
+  return ours('ERR_RCLUSTER_BAD_OPTION', `The "${name}" option must be ${rule}. ${received(value)}`);
 }
 
 /**
@@ -166,7 +166,7 @@ function restart(value) {
 function refuseUnknown(given, known, prefix = '') {
   for (const name of Object.keys(given)) {
     if (!known.includes(name)) {
-      throw coded(TypeError, 'ERR_RCLUSTER_BAD_OPTION', `There is no option "${prefix}${name}". Known are: ${known.join(', ')}`);
+      throw ours('ERR_RCLUSTER_BAD_OPTION', `There is no option "${prefix}${name}". Known are: ${known.join(', ')}`);
     }
   }
 }

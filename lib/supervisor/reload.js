@@ -2,7 +2,7 @@
 
 // Replacing all workers of a service: one shows whether the new version is any good, then the others follow.
 
-const { coded } = require('../errors.js');
+const { ours } = require('../errors.js');
 
 /**
  * @typedef {import('./seat.js').Seat} Seat
@@ -121,13 +121,13 @@ async function reloadAll(seats, { parallel, isStopping }) {
 }
 
 /**
- * @param {string} code
+ * @param {'ERR_RCLUSTER_RELOAD_FAILED' | 'ERR_RCLUSTER_STOPPED'} code
  * @param {string} message
  * @param {Error | undefined} cause
  * @param {ReloadReport} report
  */
 function failed(code, message, cause, report) {
-  return Object.assign(coded(Error, code, message), { cause, report });
+  return Object.assign(ours(code, message), { cause, report });
 }
 
 module.exports = { ReloadQueue, reloadAll };

@@ -2,7 +2,7 @@
 
 // One of the places that a worker takes: workers come and go, the place stays.
 
-const { coded } = require('../errors.js');
+const { ours } = require('../errors.js');
 const { Backoff } = require('./backoff.js');
 const { Expectation } = require('./expectation.js');
 const { cpu, memory } = require('./process_figures.js');
@@ -297,7 +297,7 @@ class Seat {
 const NOTHING = Object.freeze({ active: 0, queued: 0, total: 0, utilization: 0, longestTurn: 0 });
 
 function stopped() {
-  return coded(Error, 'ERR_RCLUSTER_STOPPED', 'The supervisor needs this worker no more');
+  return ours('ERR_RCLUSTER_STOPPED', 'The supervisor needs this worker no more');
 }
 
 module.exports = { GROUP_TIME, Seat };

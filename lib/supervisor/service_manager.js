@@ -73,7 +73,7 @@ function inheritedSockets({ LISTEN_FDS: count, LISTEN_PID: pid, LISTEN_FDNAMES: 
  * Where the manager keeps sockets for the primary after us. One that keeps none takes no notice.
  *
  * @param {Manager} manager
- * @returns {import('../primary/guarded.js').Store | undefined}
+ * @returns {import('../primary/port.js').Store | undefined}
  */
 function socketStore({ NOTIFY_SOCKET: address }) {
   if (!address) return undefined;

@@ -5,7 +5,7 @@
 const EventEmitter = require('node:events');
 const { setTimeout: sleep } = require('node:timers/promises');
 
-const { coded } = require('../errors.js');
+const { ours } = require('../errors.js');
 const { CrashLoop } = require('./backoff.js');
 const { Member } = require('./member.js');
 const options = require('./options.js');
@@ -55,7 +55,7 @@ class Supervisor extends EventEmitter {
   #service;
 
   /**
-   * @param {import('../primary.js').Core} core
+   * @param {import('../primary/port.js').Port} core
    * @param {unknown} given
    */
   constructor(core, given) {
@@ -210,7 +210,7 @@ class Supervisor extends EventEmitter {
     const never = usableAt === undefined ? 'before any was ready' : `within ${settleTime} ms of being ready`;
     const why = loop.early ? never : 'as they cannot listen';
     const when = fatal ? why : `within ${restart.window / 1000} s`;
-    const error = coded(Error, 'ERR_RCLUSTER_CRASH_LOOP', `${count} workers died ${when}; the last, ${pid}, ${reason}${words}`);
+    const error = ours('ERR_RCLUSTER_CRASH_LOOP', `${count} workers died ${when}; the last, ${pid}, ${reason}${words}`);
     if (fatal) {
       this.#rejectReady(error);
       void this.stop();
@@ -319,7 +319,7 @@ class Supervisor extends EventEmitter {
     for (const member of members) member.nothingComes();
     await retired;
     await this.#reloads.idle();
-    this.#rejectReady(coded(Error, 'ERR_RCLUSTER_STOPPED', 'The supervisor was stopped'));
+    this.#rejectReady(ours('ERR_RCLUSTER_STOPPED', 'The supervisor was stopped'));
     this.#core.setHooks(undefined);
     this.#state = 'stopped';
     this.emit('stopped');
@@ -368,7 +368,7 @@ function handled(promise) {
 }
 
 function stopping() {
-  return coded(Error, 'ERR_RCLUSTER_STOPPED', 'The supervisor is stopping');
+  return ours('ERR_RCLUSTER_STOPPED', 'The supervisor is stopping');
 }
 
 module.exports = { Supervisor };

@@ -33,7 +33,7 @@ class Watchdog {
   #on;
 
   /**
-   * @param {import('../primary.js').Core} core
+   * @param {import('../primary/port.js').Port} core
    * @param {Readonly<import('./options.js').Options>} options
    * @param {{
    *   members: () => Member[],

@@ -2,8 +2,10 @@
 
 // Verbs that do one thing to whatever they are given and show what has become of it.
 
-const { usage } = require('./main.js');
+const { CONFIG_FLAGS } = require('./flags.js');
+const { fail, print, printJson } = require('./say.js');
 const { processes } = require('./table.js');
+const { TARGETS, forEach, needTargets } = require('./targets.js');
 
 /**
  * What a verb prints at its end: the processes that it was about.
@@ -12,10 +14,11 @@ const { processes } = require('./table.js');
  * @param {{ json?: boolean }} options
  */
 function show(apps, { json }) {
-  process.stdout.write(json ? `${JSON.stringify(apps)}\n` : `${processes(apps)}\n`);
-  const failed = apps.flatMap(({ name, processes: all }) => all.filter(({ state }) => state === 'errored').map((one) => ({ name, ...one })));
-  for (const { name, instance, lastError } of failed) process.stderr.write(`rcluster: ${name} (${instance}): ${lastError}\n`);
-  if (failed.length > 0) process.exitCode = 1;
+  if (json) printJson(apps);
+  else print(processes(apps));
+  for (const { name, processes: all } of apps) {
+    for (const { state, instance, lastError } of all) if (state === 'errored') fail(`${name} (${instance}): ${lastError}`);
+  }
 }
 
 /**
@@ -26,13 +29,11 @@ function show(apps, { json }) {
 function simple(operation, summary) {
   return {
     summary,
-    usage: '<name | id | namespace | all> ...',
-    flags: (command) => void command.option('--json', 'the result as JSON'),
-    async run(manager, targets, options) {
-      if (targets.length === 0) throw usage(`${operation}: of which app? Give a name, a number, a namespace, or all`);
-      const apps = [];
-      for (const target of targets) apps.push(...(await manager.act(target, operation)));
-      show(apps, options);
+    usage: TARGETS,
+    flags: [...CONFIG_FLAGS, ['--json', 'the result as JSON']],
+    async run(manager, words, options) {
+      needTargets(operation, words);
+      show(await forEach(manager, words, options, (target) => manager.act(target, operation)), options);
     },
   };
 }

@@ -4,112 +4,86 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
-const { pathToFileURL } = require('node:url');
-const { parseEnv } = require('node:util');
 
-const { environment } = require('./app.js');
+const { withEnvironment } = require('./env.js');
+const { evaluate, parseText } = require('./evaluate.js');
 const { readApp } = require('./keys.js');
+const { notice } = require('./say.js');
 
-/** What a configuration file may be called; anything that ends with `.json` is one as well. */
-const NAMED = /(?:^|[/.])(?:config|ecosystem)\.(?:js|cjs|mjs)$|\.json$/;
+/** What a configuration file may be called. */
+const NAMED = /(?:^|[/.])(?:config|ecosystem)\.[cm]?[jt]s$|\.(?:json|ya?ml)$/;
+/** What is looked for where none is named, and with which endings. */
+const LOOKED_FOR = ['rcluster.config', 'ecosystem.config', 'ecosystem'];
+const ENDINGS = ['js', 'cjs', 'mjs', 'ts', 'mts', 'json', 'yaml', 'yml'];
 
 /**
- * The file that a word names, if it is a configuration.
+ * @typedef {object} Choice
+ * @property {string} [env] Whose `env_<name>` counts as well.
+ * @property {string} [only] Names of apps, parted by commas.
+ * @property {any} [keys] Keys that every app has besides, as options say them.
+ */
+
+/**
+ * The file that a word names, if it is a configuration: `-` is standard input.
  *
  * @param {string} word
  */
 function configFile(word) {
-  return NAMED.test(word) && fs.existsSync(word) ? path.resolve(word) : undefined;
+  if (word === '-') return word;
+  if (!NAMED.test(word)) return undefined;
+  if (!fs.existsSync(word)) return undefined;
+  return path.resolve(word);
+}
+
+/** The configuration file of this folder. */
+function defaultFile() {
+  return LOOKED_FOR.flatMap((name) => ENDINGS.map((ending) => path.resolve(`${name}.${ending}`))).find((file) => fs.existsSync(file));
 }
 
 /**
  * The apps of a configuration file, as the manager wants them. Throws an error that names the file, the app and the key.
  *
  * @param {string} file
- * @param {{ environment?: string, only?: string }} options `environment`: whose `env_<name>` counts as well; `only`: names of apps, parted by commas.
+ * @param {Choice} [choice]
  * @returns {Promise<any[]>}
  */
-async function readConfig(file, { environment: wanted, only }) {
-  const given = await evaluate(file);
-  const list = Array.isArray(given) ? given : (given?.apps ?? (given?.script === undefined ? undefined : [given]));
-  if (!Array.isArray(list)) throw new Error(`${file}: there must be a list of apps: module.exports = { apps: [...] }`);
+async function readConfig(file, { env: wanted, only, keys = {} } = {}) {
+  const isInput = file === '-';
+  const shown = isInput ? 'standard input' : file;
+  const given = isInput ? parseText(await readInput(), shown) : await evaluate(file);
+  // PM2 has had three names for it, and takes one app alone as well.
+  const named = given?.apps ?? given?.processes ?? given?.pm2;
+  const list = Array.isArray(given) ? given : (named ?? ((given?.script ?? given?.exec ?? given?.path) === undefined ? undefined : [given]));
+  if (!Array.isArray(list)) throw new Error(`${shown}: there must be a list of apps: module.exports = { apps: [...] }`);
   /** @type {Set<string>} */
   const notices = new Set();
+  const folder = isInput ? process.cwd() : path.dirname(file);
   const names = only?.split(',').map((name) => name.trim());
+  const { node_args: nodeArgs, user, ...rest } = keys;
+  const more = { ...(nodeArgs !== undefined && { interpreter_args: nodeArgs }), ...(user !== undefined && { uid: user }), ...rest };
   const apps = list.map((app, index) => {
     try {
-      return complete(readApp(app, { folder: path.dirname(file), notices }), wanted);
+      const isObject = typeof app === 'object' && app !== null && !Array.isArray(app);
+      const read = readApp(isObject ? { ...app, ...more } : app, { folder, notices });
+      const isChosen = names === undefined || names.includes(read.name);
+      if (isChosen && wanted !== undefined && !Object.hasOwn(read.environments, wanted)) notices.add(`app "${read.name}" has no "env_${wanted}"`);
+      return isChosen ? withEnvironment(read, wanted) : undefined;
     } catch (error) {
-      throw new Error(`${file}: app ${index + 1}${app?.name ? ` ("${app.name}")` : ''}: ${/** @type {Error} */ (error).message}`, { cause: error });
+      throw new Error(`${shown}: app ${index + 1}${app?.name ? ` ("${app.name}")` : ''}: ${/** @type {Error} */ (error).message}`, { cause: error });
     }
   });
-  for (const notice of notices) process.stderr.write(`rcluster: ${file}: ${notice}\n`);
-  const chosen = names ? apps.filter(({ name }) => names.includes(name)) : apps;
-  if (names && chosen.length === 0) throw new Error(`${file}: there is no app called "${only}"`);
+  for (const text of notices) notice(`${shown}: ${text}`);
+  const chosen = apps.filter((app) => app !== undefined);
+  const missing = names?.find((name) => !chosen.some((app) => app.name === name));
+  if (missing !== undefined) throw new Error(`${shown}: there is no app called "${missing}"`);
   return chosen;
 }
 
-/** @param {string} file */
-async function evaluate(file) {
-  if (file.endsWith('.json')) return parseJson(file);
-  const module = await import(pathToFileURL(file).href);
-  const value = module.default ?? module;
-  return typeof value === 'function' ? value() : value;
+async function readInput() {
+  if (process.stdin.isTTY) throw new Error('standard input is a terminal: give a configuration there, such as rcluster start - < apps.json');
+  let text = '';
+  for await (const chunk of process.stdin.setEncoding('utf8')) text += chunk;
+  return text;
 }
 
-/**
- * JSON with comments, as PM2 reads it.
- *
- * @param {string} file
- */
-function parseJson(file) {
-  const text = fs.readFileSync(file, 'utf8');
-  const bare = text.replace(/("(?:\\.|[^"\\])*")|\/\/[^\n]*|\/\*[^]*?\*\//g, (match, quoted) => quoted ?? match.replace(/[^\n]/g, ' '));
-  try {
-    return JSON.parse(bare);
-  } catch (error) {
-    throw new Error(`${file}: ${place(bare, /** @type {Error} */ (error).message)}`, { cause: error });
-  }
-}
-
-/**
- * The line of an error in JSON.
- *
- * @param {string} text
- * @param {string} message
- */
-function place(text, message) {
-  const position = /position (\d+)/.exec(message);
-  return position ? `line ${text.slice(0, Number(position[1])).split('\n').length}: ${message}` : message;
-}
-
-/**
- * With the environment that it is to have.
- *
- * @param {any} app
- * @param {string | undefined} wanted
- */
-function complete({ environments, envFile, filterEnv, env, time, ...app }, wanted) {
-  if (wanted !== undefined && !Object.hasOwn(environments, wanted) && Object.keys(environments).length > 0) {
-    process.stderr.write(`rcluster: app "${app.name}" has no "env_${wanted}"\n`);
-  }
-  const file = envFile === undefined ? {} : parseEnv(fs.readFileSync(path.resolve(app.cwd, envFile), 'utf8'));
-  const outer = filtered(environment(process.env), filterEnv);
-  return {
-    ...app,
-    ...(time === true && app.logFormat === undefined && { logFormat: 'time' }),
-    env: { ...outer, ...file, ...env, ...environments[wanted ?? ''] },
-  };
-}
-
-/**
- * @param {Record<string, string | undefined>} env
- * @param {unknown} filter
- */
-function filtered(env, filter) {
-  if (filter === true) return {};
-  const beginnings = Array.isArray(filter) ? filter : typeof filter === 'string' ? [filter] : [];
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !beginnings.some((beginning) => name.startsWith(beginning))));
-}
-
-module.exports = { configFile, readConfig };
+module.exports = { NAMED, configFile, defaultFile, readConfig };

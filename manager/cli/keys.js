@@ -3,8 +3,11 @@
 // Every key of an app in a configuration file: what it is called, what it may be, and what the manager makes of it. docs/config.md
 // is held against this table by a test.
 
+const fs = require('node:fs');
 const { availableParallelism } = require('node:os');
 const path = require('node:path');
+
+const { nearest } = require('./nearest.js');
 
 /**
  * A key.
@@ -70,13 +73,18 @@ const READ = {
   },
   /** @param {unknown} value */
   numbers(value) {
-    const list = Array.isArray(value) ? value : [value];
+    const list = Array.isArray(value) ? value : typeof value === 'string' ? value.split(/[\s,]+/) : [value];
     return list.map((one) => (Number.isInteger(Number(one)) && one !== '' ? Number(one) : fail('a number, or a list of numbers', value)));
   },
   /** @param {unknown} value */
   variables(value) {
     if (value === null || typeof value !== 'object' || Array.isArray(value)) throw bad('an object of variables', value);
     return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined).map(([name, one]) => [name, typeof one === 'object' ? JSON.stringify(one) : String(one)]));
+  },
+  /** @param {unknown} value */
+  period(value) {
+    if (value !== 'hourly' && value !== 'daily' && value !== 'weekly') throw bad("'hourly', 'daily' or 'weekly'", value);
+    return value;
   },
   /** @param {unknown} value */
   mode(value) {
@@ -113,7 +121,7 @@ const KEYS = {
   namespace: { type: 'text', about: 'A group of apps that verbs can be given.' },
   script: { aliases: ['exec', 'path'], type: 'text', about: 'The file to run.' },
   args: { type: 'words', about: 'Its arguments.' },
-  cwd: { type: 'text', about: "The folder that it runs in; the configuration file's by default." },
+  cwd: { type: 'text', about: "The folder that it runs in. By default the configuration file's, or the command's where the script is only there." },
   interpreter: { aliases: ['exec_interpreter'], type: 'text', about: "What runs the script; 'none' for the script itself. By its extension by default." },
   interpreter_args: { aliases: ['node_args', 'interpreterArgs', 'nodeArgs'], type: 'words', about: 'Options of the interpreter.' },
   exec_mode: { aliases: ['execMode'], type: 'mode', to: 'mode', about: "'fork' for any program, 'cluster' for a Node server." },
@@ -138,12 +146,16 @@ const KEYS = {
   max_memory_restart: { type: 'bytes', to: 'maxMemory', about: 'It is started anew when it uses more, with all that it has started.' },
   out_file: { aliases: ['output', 'out', 'out_log'], type: 'text', about: 'Where its output goes.' },
   error_file: { aliases: ['error', 'err', 'err_file', 'err_log'], type: 'text', about: 'Where its errors go.' },
+  log_file: { aliases: ['log'], type: 'text', about: 'Where both go besides.' },
   merge_logs: { aliases: ['combine_logs'], type: 'flag', about: 'Instances share the log files.' },
   time: { type: 'flag', about: 'Each line of the log behind its time.' },
   log_date_format: { type: 'text', about: 'How that is written, in the signs of moment.js.' },
   log_type: { type: 'format', to: 'logFormat', about: "'json' for an object per line." },
   max_size: { type: 'bytes', about: 'A log file of so many bytes is set aside.' },
   retain: { type: 'count', about: 'So many of those are kept for each stream.' },
+  max_total: { type: 'bytes', about: 'All log files of the app together use no more: the oldest that were set aside go.' },
+  rotate: { type: 'period', about: "'hourly', 'daily' or 'weekly': when a log file is set aside whatever its size." },
+  compress: { type: 'flag', about: 'Whether what was set aside is compressed.' },
   uid: { aliases: ['user'], type: 'user', about: 'The user that it runs as.' },
   gid: { type: 'user', about: 'The group that it runs as.' },
   sockets: { type: 'words', about: "Listening sockets that it is given and that outlive it: 'tcp:3000', 'unix:app.sock'." },
@@ -153,10 +165,11 @@ const KEYS = {
 const NOTHING = Object.freeze([
   'vizion', 'pmx', 'automation', 'autostart', 'increment_var', 'trace', 'deep_monitoring', 'disable_trace', 'source_map_support', 'disable_source_map_support', 'post_update',
   'windowsHide', 'force', 'append_env_to_name', 'kill_retry_time', 'pid_file', 'pid', 'io', 'disable_logs', 'instance_id', 'node_version', 'port', 'tracing', 'container',
+  'v8', 'event_loop_inspector', 'username', 'write', 'execute_command', 'name_prefix', 'install_url',
 ]);
 
 /** Those that will do something in a later version. */
-const LATER = Object.freeze(['log_file', 'log', 'compress', 'watch', 'ignore_watch', 'watch_delay', 'watch_options', 'cron_restart', 'cron', 'health']);
+const LATER = Object.freeze(['watch', 'ignore_watch', 'watch_delay', 'watch_options', 'cron_restart', 'cron', 'health']);
 
 /** @param {string} name */
 const camelCase = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
@@ -165,34 +178,6 @@ const camelCase = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperC
 const BY_NAME = new Map(
   Object.entries(KEYS).flatMap(([name, key]) => [name, camelCase(name), ...(key.aliases ?? [])].map((one) => /** @type {const} */ ([one, { name, key }]))),
 );
-
-/**
- * The known name that is nearest to a wrong one.
- *
- * @param {string} wrong
- */
-function nearest(wrong) {
-  const all = [...BY_NAME.keys()].map((name) => ({ name, distance: distance(wrong.toLowerCase(), name.toLowerCase()) }));
-  return all.sort((one, other) => one.distance - other.distance)[0].name;
-}
-
-/**
- * How many letters have to be changed (Levenshtein).
- *
- * @param {string} one
- * @param {string} other
- */
-function distance(one, other) {
-  let row = Array.from({ length: other.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= one.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= other.length; j++) {
-      next[j] = Math.min(next[j - 1] + 1, row[j] + 1, row[j - 1] + (one[i - 1] === other[j - 1] ? 0 : 1));
-    }
-    row = next;
-  }
-  return row[other.length];
-}
 
 /**
  * Reads an app of a configuration file. Throws what is wrong with it, with the key's name.
@@ -212,14 +197,34 @@ function readApp(given, { folder, notices }) {
     else if (name.startsWith('env_')) app.environments[name.slice('env_'.length)] = read(name, KEYS.env, value);
     else if (NOTHING.includes(name)) notices.add(`"${name}" does nothing here`);
     else if (LATER.includes(name)) notices.add(`"${name}" does nothing yet`);
-    else throw new TypeError(`there is no key "${name}": did you mean "${nearest(name)}"?`);
+    else throw new TypeError(`there is no key "${name}": did you mean "${nearest(name, [...BY_NAME.keys()])}"?`);
   }
   if (app.script === undefined) throw new TypeError('"script" is missing');
-  app.cwd = path.resolve(folder, app.cwd ?? '.');
+  const isThere = (/** @type {string} */ where) => fs.existsSync(path.resolve(where, app.script));
+  // PM2 takes the folder of whoever types the command: what is only there is meant like that.
+  app.cwd = path.resolve(folder, app.cwd ?? (!isThere(folder) && isThere(process.cwd()) ? process.cwd() : '.'));
   app.name ??= path.basename(app.script).replace(/\.[^.]+$/, '');
-  // As PM2: several instances of a Node script without a word about the mode are a program, several times.
-  app.mode ??= 'program';
+  // As PM2: several instances of a Node script are a cluster unless something else is said, of anything else several processes.
+  app.mode ??= app.instances !== undefined && isForNode(app) ? 'cluster' : 'program';
+  if (app.time === true) app.logFormat ??= 'time';
+  delete app.time;
   return app;
+}
+
+/** Scripts of Node by their names. */
+const OF_NODE = /\.[cm]?[jt]s$/;
+/** Those of other interpreters. */
+const OF_OTHERS = /\.(py|sh|rb|pl|php|lua)$/;
+
+/** @param {{ script: string, cwd: string, interpreter?: string }} app */
+function isForNode({ script, cwd, interpreter }) {
+  if (interpreter !== undefined) return /^node(js)?$/.test(path.basename(interpreter));
+  if (OF_NODE.test(script)) return true;
+  const file = path.resolve(cwd, script);
+  if (OF_OTHERS.test(script) || !fs.existsSync(file) || !fs.statSync(file).isFile()) return false;
+  // One that is neither executable nor says what it is.
+  const start = fs.readFileSync(file).subarray(0, 4);
+  return (fs.statSync(file).mode & 0o111) === 0 && !/^(#!|\u007fELF)/.test(start.toString('latin1'));
 }
 
 /**
@@ -235,4 +240,21 @@ function read(name, key, value) {
   }
 }
 
-module.exports = { KEYS, LATER, NOTHING, nearest, readApp };
+/**
+ * The value of a key that was typed as an option.
+ *
+ * @param {string} name
+ * @param {unknown} value
+ * @param {string} [option] What it is called in the error.
+ * @returns {any}
+ */
+function readKey(name, value, option = name) {
+  const known = /** @type {{ key: Key }} */ (BY_NAME.get(name));
+  try {
+    return READ[known.key.type](value);
+  } catch (error) {
+    throw new TypeError(`${option} ${/** @type {Error} */ (error).message}`, { cause: error });
+  }
+}
+
+module.exports = { KEYS, LATER, NOTHING, readKey, readApp };

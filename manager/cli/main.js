@@ -1,16 +1,10 @@
 'use strict';
 
-// The verbs of the command. Each is a small file that is loaded when it is used.
+// Runs a verb. Each is a small file that is loaded when it is used.
 
-/** By every name that a verb has. @type {Record<string, string>} */
-const VERBS = {
-  start: 'start', stop: 'stop', restart: 'restart', reload: 'reload', scale: 'scale', delete: 'delete', del: 'delete', list: 'list', ls: 'list', l: 'list', ps: 'list', status: 'list',
-  jlist: 'jlist', prettylist: 'prettylist', describe: 'describe', show: 'describe', info: 'describe', env: 'env', id: 'id', pid: 'pid',
-  reset: 'reset', flush: 'flush', reloadLogs: 'reloadLogs', sendSignal: 'sendSignal', save: 'save', dump: 'save', resurrect: 'resurrect', kill: 'kill', ping: 'ping',
-};
-
-/** @param {string | undefined} word */
-const isVerb = (word) => word !== undefined && Object.hasOwn(VERBS, word);
+const { fail, manner, notice, progress } = require('./say.js');
+const { INSTEAD, VERBS } = require('./verbs.js');
+const { help, read, usage } = require('./words.js');
 
 /**
  * A verb: one line about it, its options, and what it does.
@@ -18,45 +12,44 @@ const isVerb = (word) => word !== undefined && Object.hasOwn(VERBS, word);
  * @typedef {object} Verb
  * @property {string} summary
  * @property {string} usage
- * @property {(command: import('commander').Command) => void} [flags]
- * @property {(manager: import('../client.js').Manager, words: string[], options: any) => Promise<void>} run
+ * @property {import('./words.js').Flag[]} [flags]
+ * @property {(manager: import('../client.js').Manager, words: string[], options: any, rest?: string[]) => void | Promise<void>} run `rest`: what follows `--`.
  * @property {boolean} [needsDaemon] Whether one is started if none runs; it is, unless this is false.
+ * @property {boolean} [takesTime] It waits for something else than an answer: no progress is shown.
  */
 
 /**
- * Runs a verb. What fails is said in one line; the exit code is 1, or 2 for wrong usage.
+ * What fails is said in one line; the exit code is 1, or 2 for wrong usage.
  *
  * @param {string[]} argv The verb and what follows it.
  */
-async function run([word, ...rest]) {
-  const { Command } = require('commander');
-  const name = VERBS[word];
+async function run([word, ...argv]) {
+  if (Object.hasOwn(INSTEAD, word)) return fail(`${word}: ${INSTEAD[word]}`);
   /** @type {Verb} */
-  const verb = require(`./verbs/${name}.js`);
-  const command = new Command(`rcluster ${word}`).description(verb.summary).usage(verb.usage).argument('[words...]');
-  command.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
-  verb.flags?.(command);
-  command.parse(rest, { from: 'user' });
+  const verb = require(`./verbs/${VERBS[word]}.js`);
   const { Manager } = require('../client.js');
-  const manager = new Manager();
+  const manager = new Manager({ autostart: verb.needsDaemon !== false });
+  let done = () => {};
   try {
-    if (verb.needsDaemon !== false) await manager.ensureDaemon();
-    await verb.run(manager, command.processedArgs[0] ?? [], command.opts());
+    const { words, options, rest } = read(argv, verb.flags ?? []);
+    if (options.help) return void process.stdout.write(help(word, verb));
+    manner.silent = options.silent === true;
+    manner.mini = options.miniList === true;
+    if (options.color === false) manner.colors = false;
+    if (!verb.takesTime) done = progress();
+    await verb.run(manager, words, options, rest);
+    done();
+    if (manager.otherVersion !== undefined) {
+      notice(`the daemon is version ${manager.otherVersion}, this command is ${require('../../package.json').version}: rcluster update replaces it, and no program notices`);
+    }
   } catch (error) {
-    process.stderr.write(`rcluster: ${/** @type {Error} */ (error).message}\n`);
-    process.exitCode = /** @type {any} */ (error).usage ? 2 : 1;
+    done();
+    fail(/** @type {Error} */ (error).message);
+    if (/** @type {any} */ (error).usage) process.exitCode = 2;
   } finally {
     manager.close();
   }
+  return undefined;
 }
 
-/**
- * An error of whoever typed the command.
- *
- * @param {string} message
- */
-function usage(message) {
-  return Object.assign(new Error(message), { usage: true });
-}
-
-module.exports = { isVerb, run, usage };
+module.exports = { run, usage };

@@ -1,57 +1,110 @@
 'use strict';
 
-// What PM2's `jlist` prints, so that scripts that read it go on working.
+// What PM2's `jlist` prints, so that scripts and exporters that read it go on working: one object for each process, of a cluster one for
+// each worker.
 
+const fs = require('node:fs');
 const path = require('node:path');
 
 const MODES = Object.freeze({ program: 'fork_mode', cluster: 'cluster_mode' });
-/** PM2 knows no other words. */
-const STATES = Object.freeze({ 'waiting restart': 'waiting restart' });
+/** The states of a cluster's worker, in PM2's words. @type {Record<string, string>} */
+const WORKER_STATES = Object.freeze({ running: 'online', ready: 'online', retiring: 'stopping', failed: 'errored', exited: 'stopped', restarting: 'waiting restart' });
 
 /** @param {import('../client.js').Manager} manager */
 async function asPm2(manager) {
   const apps = await manager.list();
-  const described = new Map((await Promise.all(apps.map(({ name }) => manager.describe(name)))).flat().map((app) => [`${app.namespace}.${app.name}`, app]));
-  return apps.flatMap((app) => app.processes.map((one) => shape(app, /** @type {any} */ (described.get(`${app.namespace}.${app.name}`)), one, manager.home)));
+  const described = apps.length === 0 ? [] : await manager.describe('all');
+  const about = new Map(described.map((app) => [`${app.namespace}:${app.name}`, app]));
+  return apps.flatMap((app) => {
+    const whole = /** @type {import('../client').App} */ (about.get(`${app.namespace}:${app.name}`));
+    return rows(app).map((one) => shape(app, whole, one, manager.home));
+  });
+}
+
+/**
+ * The processes of an app that do its work. A cluster whose primary does not run has none: then each place of a worker is as its primary is.
+ *
+ * @param {import('../client').AppStatus} app
+ */
+function rows({ mode, ids, processes, workers }) {
+  if (mode === 'program') return processes.map((one) => ({ ...one, id: one.id ?? ids[one.instance] }));
+  const [primary] = processes;
+  return ids.map((id, seat) => {
+    const worker = workers.find((one) => one.seat === seat);
+    if (!worker) return { ...primary, pid: null, id, instance: seat, memory: 0, cpu: 0 };
+    // One that never listens, as it has other work, stays one that is starting for its primary.
+    const state = worker.state === 'starting' ? primary.state : (WORKER_STATES[worker.state] ?? worker.state);
+    return { ...primary, ...worker, id, instance: seat, state, restarts: worker.restarts + primary.restarts };
+  });
 }
 
 /**
  * @param {import('../client').AppStatus} app
- * @param {any} about
- * @param {import('../client').ProcessStatus} one
+ * @param {import('../client').App} about
+ * @param {any} one
  * @param {string} home
  */
 function shape({ name, namespace, mode, script, cwd, instances }, about, one, home) {
-  const suffix = instances === 1 || about.mergeLogs ? '' : `-${one.instance}`;
-  const log = (/** @type {string} */ stream, /** @type {string | null} */ file) => file ?? path.join(home, 'logs', `${name}-${stream}${suffix}.log`);
+  const suffix = mode === 'cluster' || instances === 1 || about.mergeLogs ? '' : `-${one.instance}`;
+  const log = (/** @type {string} */ stream, /** @type {string | null} */ file) => (file === null ? path.join(home, 'logs', `${name.replace(/\//g, '-')}-${stream}${suffix}.log`) : path.resolve(cwd, file));
+  const file = path.resolve(cwd, script);
+  const interpreter = about.interpreter ?? (/\.(?:[cm]?[jt]s)$/.test(script) || mode === 'cluster' ? 'node' : 'none');
   return {
     pid: one.pid ?? 0,
     name,
-    pm_id: one.id,
-    monit: { memory: one.memory, cpu: 0 },
     pm2_env: {
       name,
       namespace,
       pm_id: one.id,
-      status: STATES[/** @type {keyof STATES} */ (one.state)] ?? one.state,
+      status: one.state,
       restart_time: one.restarts,
-      unstable_restarts: one.unstableRestarts,
+      unstable_restarts: one.unstableRestarts ?? 0,
       pm_uptime: one.startedAt ?? 0,
       created_at: one.startedAt ?? 0,
       instances,
       exec_mode: MODES[mode],
-      exec_interpreter: about.interpreter ?? 'node',
-      pm_exec_path: path.resolve(cwd, script),
+      exec_interpreter: interpreter,
+      pm_exec_path: file,
       pm_cwd: cwd,
       args: about.args,
+      node_args: about.interpreterArgs,
       pm_out_log_path: log('out', about.outFile),
       pm_err_log_path: log('error', about.errorFile),
+      merge_logs: about.mergeLogs,
       autorestart: about.autorestart,
       kill_timeout: about.killTimeout,
-      exit_code: one.exitCode ?? undefined,
+      treekill: about.treekill,
+      watch: false,
+      instance_var: about.instanceVar,
       [about.instanceVar]: one.instance,
+      username: about.uid ?? require('node:os').userInfo().username,
+      version: version(file),
+      node_version: interpreter === 'node' ? process.versions.node : undefined,
+      exit_code: one.exitCode ?? undefined,
+      env: {},
+      axm_monitor: {},
+      axm_actions: [],
+      axm_options: {},
     },
+    pm_id: one.id,
+    monit: { memory: one.memory, cpu: one.cpu },
   };
+}
+
+/**
+ * The version that the nearest package.json says.
+ *
+ * @param {string} file
+ */
+function version(file) {
+  for (let folder = path.dirname(file); ; folder = path.dirname(folder)) {
+    try {
+      return JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8')).version ?? 'N/A';
+    } catch {
+      // Not in this one.
+    }
+    if (folder === path.dirname(folder)) return 'N/A';
+  }
 }
 
 module.exports = { asPm2 };

@@ -2,6 +2,8 @@
 
 // Listings for people: a table that fits the terminal, colours on a terminal only.
 
+const { manner } = require('./say.js');
+
 const COLOURS = Object.freeze({ online: 32, launching: 33, stopping: 33, 'waiting restart': 33, stopped: 90, errored: 31 });
 
 /** @param {number | null} bytes */
@@ -49,17 +51,17 @@ const cut = (text, width) => (text.length > width ? `${text.slice(0, width - 1)}
  */
 function processes(apps) {
   const row = (/** @type {import('../client').AppStatus} */ { name, namespace, mode }, /** @type {string} */ id, /** @type {any} */ one) =>
-    [id, name, namespace, mode, String(one.pid ?? '-'), age(one.startedAt), String(one.restarts), one.state, size(one.memory)];
+    [id, name, namespace, mode, String(one.pid ?? '-'), age(one.startedAt), String(one.restarts), one.state, `${one.cpu}%`, size(one.memory)];
   const rows = apps.flatMap((app) => [
     ...app.processes.map((one) => row(app, String(one.id ?? '-'), one)),
     ...app.workers.map((one) => row(app, ` ${one.seat}`, one)),
   ]);
   const STATE = 7;
   const paint = (/** @type {string} */ cell, /** @type {number} */ column) => {
-    const colour = column === STATE && process.stdout.isTTY ? COLOURS[/** @type {keyof COLOURS} */ (cell.trim())] : undefined;
+    const colour = column === STATE && manner.colors ? COLOURS[/** @type {keyof COLOURS} */ (cell.trim())] : undefined;
     return colour === undefined ? cell : `\u001b[${colour}m${cell}\u001b[0m`;
   };
-  return table(['id', 'name', 'namespace', 'mode', 'pid', 'uptime', '↺', 'status', 'memory'], rows, paint);
+  return table(['id', 'name', 'namespace', 'mode', 'pid', 'uptime', '↺', 'status', 'cpu', 'memory'], rows, paint);
 }
 
 module.exports = { age, processes, size, table };

@@ -24,10 +24,10 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
         ["--version"] => {
-            println!("{}", env!("CARGO_PKG_VERSION"));
+            println!("rclusterd {}", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
-        ["daemon", "--home", home, rest @ ..] => daemon::run(Path::new(home), rest.contains(&"--foreground")),
+        ["daemon", "--home", home, rest @ ..] => daemon::run(Path::new(home), &daemon::Start::from(rest)),
         ["keeper", "--dir", folder, rest @ ..] => keep(Path::new(folder), rest.contains(&"--foreground")),
         _ => {
             eprintln!(

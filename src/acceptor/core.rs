@@ -18,14 +18,9 @@ use crate::sys::poll::{Interest, Poller, WAKE};
 use super::listener::{Listener, listener_of};
 use super::lookout::{Lookout, crowding};
 use super::sockets::Socket;
+use super::times::{RETRY, RETRY_SOON};
 use super::worker::{Worker, WorkerEnds};
 use super::workers::Workers;
-
-/// When descriptors have run out: how long until the next try.
-const RETRY: Duration = Duration::from_millis(100);
-
-/// The same when the kernel has refused for another reason.
-const RETRY_SOON: Duration = Duration::from_millis(10);
 
 /// Warnings of one kind within this time are one episode. After the same time what waits for one that is gone is given up.
 const EPISODE: Duration = Duration::from_secs(60);
@@ -76,7 +71,7 @@ impl Core {
             poller,
             listeners: BTreeMap::new(),
             workers: Workers::default(),
-            processors: thread::available_parallelism().map_or(1, usize::from),
+            processors: processors(),
             crowding: 1,
             dirty: Vec::new(),
             homeless: Vec::new(),
@@ -285,7 +280,7 @@ impl Core {
         self.listeners.retain(|_, listener| !listener.is_over());
         let mut wait = shorter(errands, next_look.map(|at| until(at, now)));
         for listener in self.listeners.values_mut() {
-            let told = listener.sync(&self.poller);
+            let told = listener.sync(&self.poller, now);
             wait = shorter(wait, listener.patience(now));
             wait = if told { wait } else { shorter(wait, Some(RETRY_SOON)) };
         }
@@ -295,6 +290,11 @@ impl Core {
         wait = shorter(wait, self.unread.iter().map(|(_, at)| until(*at, now)).min());
         shorter(wait, self.lookout.wait())
     }
+}
+
+fn processors() -> usize {
+    // Finding out takes a dozen system calls, and what a fuzzer finds is to be found on any machine.
+    if cfg!(feature = "fuzzing") { 2 } else { thread::available_parallelism().map_or(1, usize::from) }
 }
 
 /// How long it is until that time.

@@ -23,6 +23,17 @@ const TOO_LONG: Duration = Duration::from_secs(2);
 /// Connections in a row that were over before they could be accepted, after which something else may be wrong.
 const MOST_FAILURES: usize = 16;
 
+#[cfg(any(test, feature = "fuzzing"))]
+thread_local! {
+    static RUNS_HERE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// From now on who sets out from this thread is back at once: for a model in which nothing happens by itself.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn run_here() {
+    RUNS_HERE.set(true);
+}
+
 /// Why no more was accepted from a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -107,6 +118,11 @@ impl Errand {
             found.lock().end = Some(end);
             poller.wake();
         };
+        #[cfg(any(test, feature = "fuzzing"))]
+        if RUNS_HERE.get() {
+            run();
+            return Ok(errand);
+        }
         thread::Builder::new().name("rcluster-errand".into()).spawn(run)?;
         Ok(errand)
     }

@@ -6,15 +6,11 @@
 
 use std::time::Duration;
 
+use super::times::{SLOWER, STUCK_AFTER};
 use super::worker::{Queue, Worker};
 use super::workers::Workers;
 
-/// A worker that has taken nothing for so long, though something was queued for it, is stuck; so is one whose board
-/// says that it has been running for so long. What waits for it goes to others. On a busy machine a sound worker may
-/// have to wait nearly as long for a processor; where workers are many, times [`crowding`].
-pub const STUCK_AFTER: Duration = Duration::from_millis(20 * SLOWER);
-
-/// The same while another worker has nothing to take.
+/// [`STUCK_AFTER`] while another worker has nothing to take.
 const STUCK_BESIDE_IDLE: Duration = Duration::from_millis(10 * SLOWER);
 
 /// The same while another worker has no connection at all, and has had nothing to do since the last look. Without the second
@@ -29,9 +25,6 @@ const LOOK_AFTER: Duration = Duration::from_millis(5 * SLOWER);
 
 /// Workers per processor that may be served within these times.
 const PER_PROCESSOR: usize = 4;
-
-/// The worker of a test is a thread that may not run for long.
-const SLOWER: u64 = if cfg!(test) { 25 } else { 1 };
 
 /// By how much longer each of so many workers may have to wait for a processor. With 64 workers on 2 processors most of what
 /// is taken back too soon would have been taken at once, and the primary's work per connection grows by half.

@@ -15,6 +15,7 @@ mod members;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod model;
 mod sockets;
+mod times;
 mod worker;
 mod workers;
 
@@ -29,7 +30,7 @@ use parking_lot::Mutex;
 
 use self::core::Core;
 pub use self::core::{OnGivenUp, Warn};
-pub use self::lookout::STUCK_AFTER;
+pub use self::times::STUCK_AFTER;
 pub use self::worker::{QUEUE_DEPTH, WorkerEnds};
 use crate::policy::Policy;
 use crate::sys::{descriptors, poll::Poller, process, socket};

@@ -278,8 +278,10 @@ impl Socket {
 
     /// A connection has come for its owner.
     pub fn arrived(&mut self, owner: &Worker, now: u64) {
-        // The poller has told it once.
-        self.interest = Interest::None;
+        // The poller has told it once; or goes on telling it, if it could not be told before to do otherwise.
+        if self.interest == Interest::Once {
+            self.interest = Interest::None;
+        }
         if let Keeper::Worker(worker) = self.keeper {
             let progress = Progress { opened: owner.opened(), since: now };
             self.keeper = Keeper::Arrived { worker, turn: owner.turn(), look_at: now + owner.patience(), progress };
@@ -327,12 +329,17 @@ impl Socket {
         }
     }
 
+    /// Until when (ns) nobody accepts from it, as that has failed.
+    pub fn rests_until(&self, now: u64) -> Option<u64> {
+        (self.fd.is_some() && self.is_ours() && now < self.retry_at).then_some(self.retry_at)
+    }
+
     /// Tells the poller what is to be reported, if that has changed. `accepting`: whether the acceptor wants connections.
     /// Returns whether it knows.
-    pub fn sync(&mut self, poller: &Poller, token: u64, accepting: bool) -> bool {
+    pub fn sync(&mut self, poller: &Poller, token: u64, accepting: bool, now: u64) -> bool {
         let wanted = match self.keeper {
-            // Reported all the time, until whoever is on the way has been there.
-            _ if self.errand.is_some() => Interest::None,
+            // Reported all the time, until whoever is on the way has been there, or may set out again.
+            _ if self.errand.is_some() || self.rests_until(now).is_some() => Interest::None,
             Keeper::Acceptor | Keeper::Lent { .. } if accepting => Interest::Each,
             Keeper::Worker(_) => Interest::Once,
             _ => Interest::None,

@@ -12,12 +12,12 @@ use crate::sys::foreign::ForeignFd;
 use crate::sys::{clock, descriptors};
 
 use super::account::Account;
-use super::lookout::STUCK_AFTER;
+use super::times::STUCK_AFTER;
 
 /// The most connections that wait in one worker's queue. With half as many, 64 clients and two workers on a busy machine
 /// fill it so often that the rotation becomes uneven; twice as many gain nothing. How long they wait behind a slow one is
 /// limited by time.
-pub const QUEUE_DEPTH: u64 = 32;
+pub const QUEUE_DEPTH: u64 = if cfg!(feature = "fuzzing") { 8 } else { 32 };
 
 /// How long a queue that was full counts as full though nothing was taken from it.
 const REFUSED: u64 = 50_000_000;

@@ -8,7 +8,7 @@
 //!                                                             for it and for frames that follow
 //! ```
 
-use crate::sys::scm::MAX_FDS;
+use crate::sys::descriptors::MAX_FDS;
 
 /// Bytes of a header.
 pub const HEADER: usize = 8;

@@ -7,13 +7,13 @@ use std::mem;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use super::frame::{HEADER, Header, Kind};
-use crate::sys::scm::{self, MAX_FDS};
-use crate::sys::{descriptors, foreign};
+use crate::sys::descriptors::{self, MAX_FDS};
+use crate::sys::{foreign, scm};
 
 /// Bytes asked for in one read, unless a frame is known to be longer.
-const CHUNK: usize = 64 * 1024;
+const CHUNK: usize = if cfg!(feature = "fuzzing") { 1024 } else { 64 * 1024 };
 /// The most that a partly read frame makes us allocate ahead of what has arrived.
-const AHEAD: usize = 4 * 1024 * 1024;
+const AHEAD: usize = if cfg!(feature = "fuzzing") { 4096 } else { 4 * 1024 * 1024 };
 
 /// What one [`Inbox::read`] did.
 #[derive(Debug, PartialEq, Eq)]

@@ -5,12 +5,12 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use super::frame::{BATCH_OFFSET, HEADER, Header, Kind};
-use crate::sys::scm::MAX_FDS;
+use crate::sys::descriptors::MAX_FDS;
 
 /// Small frames are gathered into pieces of about this size.
-const GATHER: usize = 64 * 1024;
+const GATHER: usize = if cfg!(feature = "fuzzing") { 1024 } else { 64 * 1024 };
 /// Pieces given to the kernel in one call.
-const SLICES: usize = 16;
+const SLICES: usize = if cfg!(feature = "fuzzing") { 4 } else { 16 };
 
 /// Bytes that live elsewhere until they are written.
 pub trait Payload {

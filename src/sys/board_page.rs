@@ -36,8 +36,10 @@ impl BoardPage {
     pub fn create() -> io::Result<(OwnedFd, BoardPage)> {
         may_fail("memfd_create")?;
         let fd = memfd_create(c"rcluster-board", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
+        may_fail("ftruncate")?;
         ftruncate(&fd, PAGE_BYTES as i64)?;
         let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+        may_fail("fcntl")?;
         fcntl(&fd, FcntlArg::F_ADD_SEALS(seals))?;
         let page = BoardPage::map(fd.as_fd())?;
         Ok((fd, page))
@@ -46,7 +48,9 @@ impl BoardPage {
     /// Maps a page that another process made. Anything but a page of the right size, sealed against shrinking,
     /// is refused.
     pub fn map(fd: BorrowedFd) -> io::Result<BoardPage> {
+        may_fail("fcntl")?;
         let seals = SealFlag::from_bits_truncate(fcntl(fd, FcntlArg::F_GET_SEALS)?);
+        may_fail("fstat")?;
         if !seals.contains(SealFlag::F_SEAL_SHRINK) || fstat(fd)?.st_size != PAGE_BYTES as i64 {
             return Err(io::Error::from(io::ErrorKind::InvalidData));
         }

@@ -13,7 +13,10 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::resource::{Resource, getrlimit};
 
 use super::fault::may_fail;
-use super::{clock, libc, scm};
+use super::{clock, libc};
+
+/// The most descriptors that one message carries.
+pub const MAX_FDS: usize = 16;
 
 /// From this limit on, a table whose upper half was never used is taken to have room.
 const HIGH_LIMIT: i32 = 4096;
@@ -67,21 +70,35 @@ pub fn fair_share() -> usize {
 }
 
 fn limit() -> i32 {
-    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| i32::try_from(soft).unwrap_or(i32::MAX));
+    let limit = may_fail("prlimit64").and_then(|()| Ok(getrlimit(Resource::RLIMIT_NOFILE)?));
+    let limit = limit.map_or(1024, |(soft, _)| i32::try_from(soft).unwrap_or(i32::MAX));
     LIMIT_SEEN.store(limit, Ordering::Relaxed);
     limit
 }
 
 /// Whether none of the `count` highest numbers is in use: poll(2) tells without opening anything.
 fn top_is_free(limit: i32, count: usize) -> bool {
-    let mut tops = [libc::pollfd { fd: -1, events: 0, revents: 0 }; scm::MAX_FDS];
+    let mut tops = [libc::pollfd { fd: -1, events: 0, revents: 0 }; MAX_FDS];
     let Some(tops) = tops.get_mut(..count) else { return false };
     for (top, fd) in tops.iter_mut().zip((0..limit).rev()) {
         top.fd = fd;
     }
+    if may_fail("poll").is_err() {
+        return false;
+    }
     // SAFETY: poll writes to these entries only; a number that is not open is just what it is asked about.
     unsafe { libc::poll(tops.as_mut_ptr(), count as libc::nfds_t, 0) };
     tops.iter().all(|top| top.revents & libc::POLLNVAL != 0)
+}
+
+/// How many numbers below `LIMIT` are open. One system call.
+#[cfg(feature = "fuzzing")]
+pub fn open_below<const LIMIT: usize>() -> usize {
+    let mut all: [libc::pollfd; LIMIT] =
+        std::array::from_fn(|number| libc::pollfd { fd: number as RawFd, events: 0, revents: 0 });
+    // SAFETY: poll writes to these entries only; a number that is not open is just what it is asked about.
+    unsafe { libc::poll(all.as_mut_ptr(), LIMIT as libc::nfds_t, 0) };
+    all.iter().filter(|one| one.revents & libc::POLLNVAL == 0).count()
 }
 
 /// Whether `error` says that descriptors, in this process or in flight between processes, have run out.

@@ -2,7 +2,6 @@
 
 use std::ffi::c_void;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
 use std::sync::atomic::AtomicU64;
@@ -20,12 +19,6 @@ pub fn event_loop(env: &Env) -> Result<EventLoop> {
     let event_loop =
         NonNull::new(event_loop.cast::<c_void>()).ok_or_else(|| napi::Error::from_status(Status::GenericFailure))?;
     Ok(EventLoop(event_loop))
-}
-
-/// Runs `body`, which C called: a panic must not unwind into C. It is a bug of ours: it is printed by the panic
-/// hook, and this one event is lost.
-pub fn guard(body: impl FnOnce()) {
-    let _ = catch_unwind(AssertUnwindSafe(body));
 }
 
 /// One argument of a call into JavaScript.
@@ -307,12 +300,6 @@ impl HeldBuffer {
     pub fn as_slice(&self) -> &[u8] {
         // SAFETY: the reference keeps the memory alive and nobody writes to it (see `new`).
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
-    }
-}
-
-impl crate::channel::outbox::Payload for HeldBuffer {
-    fn bytes(&self) -> &[u8] {
-        self.as_slice()
     }
 }
 

@@ -5,12 +5,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrStorage, bind, getsockopt, setsockopt, socket, sockopt,
-};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, setsockopt, socket, sockopt};
 
 use super::fault::may_fail;
-use super::{check, descriptors, libc};
+use super::{check, descriptors, insist, libc};
 
 const FLAGS: SockFlag = SockFlag::SOCK_CLOEXEC.union(SockFlag::SOCK_NONBLOCK);
 
@@ -30,6 +28,7 @@ pub fn bind_internet(
     let kind = if udp { SockType::Datagram } else { SockType::Stream };
     may_fail("socket")?;
     let fd = socket(family, kind, FLAGS, None)?;
+    may_fail("setsockopt")?;
     if !udp || reuse_address {
         setsockopt(&fd, sockopt::ReuseAddr, &true)?;
     }
@@ -52,10 +51,15 @@ pub fn bind_internet(
 fn lock_filter(fd: BorrowedFd) {
     let on: libc::c_int = 1;
     // A kernel that does not know this goes without.
-    let _ = set_option(fd, libc::SOL_SOCKET, libc::SO_LOCK_FILTER, &on);
+    let _ = insist(|| set_option(fd, libc::SOL_SOCKET, libc::SO_LOCK_FILTER, &on));
 }
 
 fn set_option<T>(fd: BorrowedFd, level: i32, option: i32, value: &T) -> io::Result<()> {
+    may_fail("setsockopt")?;
+    set_option_now(fd, level, option, value)
+}
+
+fn set_option_now<T>(fd: BorrowedFd, level: i32, option: i32, value: &T) -> io::Result<()> {
     let size = std::mem::size_of::<T>() as libc::socklen_t;
     // SAFETY: the kernel reads `size` bytes, all of `value`.
     check(unsafe { libc::setsockopt(fd.as_raw_fd(), level, option, std::ptr::from_ref(value).cast(), size) }).map(drop)
@@ -78,7 +82,7 @@ pub fn existing(fd: i32) -> io::Result<OwnedFd> {
 /// connections over both.
 pub fn another(first: BorrowedFd, backlog: i32) -> io::Result<OwnedFd> {
     let address = super::socket::local_address(first)?.ok_or_else(|| io::Error::from_raw_os_error(libc::EOPNOTSUPP))?;
-    let ipv6_only = address.is_ipv6() && getsockopt(&first, sockopt::Ipv6V6Only)?;
+    let ipv6_only = address.is_ipv6() && super::socket::option(first, sockopt::Ipv6V6Only)?;
     let fd = bind_internet(address, false, ipv6_only, true, true)?;
     listen(fd.as_fd(), backlog)?;
     Ok(fd)
@@ -117,6 +121,6 @@ pub mod harm {
     /// A program that drops whatever comes.
     pub fn attach_filter(fd: BorrowedFd, option: i32) -> io::Result<()> {
         let mut program = [libc::sock_filter { code: 6, jt: 0, jf: 0, k: 0 }];
-        set_option(fd, libc::SOL_SOCKET, option, &libc::sock_fprog { len: 1, filter: program.as_mut_ptr() })
+        set_option_now(fd, libc::SOL_SOCKET, option, &libc::sock_fprog { len: 1, filter: program.as_mut_ptr() })
     }
 }

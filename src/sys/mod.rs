@@ -23,6 +23,21 @@ pub mod process;
 pub mod scm;
 pub mod socket;
 pub mod uv;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod wires;
+
+/// How often a call is made whose failure nobody would notice, or could make good.
+const TRIES: usize = 4;
+
+/// Makes such a call, and again if it fails. Once would do, if system calls did not fail.
+fn insist<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for _ in 1..TRIES {
+        if let Ok(done) = call() {
+            return Ok(done);
+        }
+    }
+    call()
+}
 
 /// The result of a system call: a negative number becomes the error in `errno`.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {

@@ -9,6 +9,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::fault::may_fail;
+use super::insist;
 
 /// Waiting for descriptors to become readable. Each is known by a token of the caller's choice.
 pub struct Poller {
@@ -38,17 +39,17 @@ impl Interest {
     }
 }
 
-/// How often it is tried to wake a thread. Once would do, if system calls did not fail.
-const WAKES: usize = 4;
-
 /// The token by which [`Poller::wait`] reports a call of [`Poller::wake`].
 pub const WAKE: u64 = u64::MAX;
 
 impl Poller {
     /// An empty set.
     pub fn new() -> io::Result<Poller> {
+        may_fail("epoll_create1")?;
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        may_fail("eventfd2")?;
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        may_fail("epoll_ctl")?;
         epoll.add(&wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
         Ok(Poller { epoll, wake })
     }
@@ -65,20 +66,20 @@ impl Poller {
         Ok(self.epoll.modify(fd, &mut EpollEvent::new(interest.flags(), token))?)
     }
 
-    /// Forgets `fd`; must come before it is closed if a duplicate of it stays open anywhere.
+    /// Forgets `fd`; must come before it is closed if a duplicate of it stays open anywhere: that would be reported for ever.
     pub fn remove(&self, fd: BorrowedFd) -> io::Result<()> {
-        Ok(self.epoll.delete(fd)?)
+        insist(|| {
+            may_fail("epoll_ctl")?;
+            Ok(self.epoll.delete(fd)?)
+        })
     }
 
     /// Makes the thread in [`Poller::wait`] return. A counter that is full does so as well.
     pub fn wake(&self) {
-        // A counter that is full wakes as well.
-        for _ in 0..WAKES {
-            match may_fail("write").and_then(|()| Ok(self.wake.write(1)?)) {
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {}
-                _ => return,
-            }
-        }
+        let _ = insist(|| match may_fail("write").and_then(|()| Ok(self.wake.write(1)?)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            other => other,
+        });
     }
 
     /// Waits until something is ready or `timeout` is over (`None`: for ever) and calls `ready` with each token.
@@ -100,7 +101,7 @@ impl Poller {
         };
         for event in events.iter().take(count) {
             if event.data() == WAKE {
-                let _ = self.wake.read();
+                let _ = may_fail("read").and_then(|()| Ok(self.wake.read()?));
             }
             tokens.push(event.data());
         }
@@ -109,9 +110,14 @@ impl Poller {
 }
 
 /// Whether `fd` can be read right now.
+pub fn readable(fd: BorrowedFd) -> io::Result<bool> {
+    may_fail("poll")?;
+    Ok(poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], PollTimeout::ZERO)? > 0)
+}
+
+/// The same for those to whom it is all one whether it cannot be read or cannot be asked.
 pub fn is_readable(fd: BorrowedFd) -> bool {
-    let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
-    may_fail("poll").is_ok() && poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+    readable(fd).unwrap_or(false)
 }
 
 /// Blocks until `fd` can be read, or `time` is over.
@@ -128,4 +134,28 @@ fn wait_for(fd: BorrowedFd, flags: PollFlags, time: Duration) {
     let timeout = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
     // The caller looks again in any case.
     let _ = poll(&mut [PollFd::new(fd, flags)], timeout);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{descriptors, fault, libc, scm, socket};
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn what_is_forgotten_is_not_reported_though_the_kernel_refuses_at_first() {
+        let poller = Poller::new().unwrap();
+        let (near, far) = socket::stream_pair().unwrap();
+        // Another process has it as well.
+        let _copy = descriptors::duplicate(far.as_fd()).unwrap();
+        poller.add(far.as_fd(), 7, Interest::Each).unwrap();
+        scm::send(near.as_fd(), &[io::IoSlice::new(b"x")], &[]).unwrap();
+        fault::inject("epoll_ctl", libc::ENOMEM, 0, 1);
+        poller.remove(far.as_fd()).unwrap();
+        assert!(fault::none());
+        drop(far);
+        let mut tokens = Vec::new();
+        poller.wait(Some(Duration::ZERO), &mut tokens).unwrap();
+        assert!(tokens.is_empty());
+    }
 }

@@ -4,11 +4,9 @@ use std::io;
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use super::descriptors::MAX_FDS;
 use super::fault::may_fail;
 use super::{check_size, descriptors, libc};
-
-/// The most descriptors that one message carries.
-pub const MAX_FDS: usize = 16;
 
 const CONTROL_BYTES: usize = {
     // SAFETY: CMSG_SPACE only computes.
@@ -67,6 +65,10 @@ pub fn send(socket: BorrowedFd, slices: &[io::IoSlice], fds: &[RawFd]) -> io::Re
         }
     }
     may_fail("sendmsg")?;
+    #[cfg(any(test, feature = "fuzzing"))]
+    if let Some(sent) = super::wires::send(socket, slices, fds) {
+        return sent;
+    }
     // SAFETY: `header` points to `slices` and `control`, which outlive the call.
     check_size(unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) })
 }
@@ -126,6 +128,10 @@ pub fn peek(socket: BorrowedFd, buffer: &mut [u8]) -> io::Result<Peeked> {
 }
 
 fn receive_uninit(socket: BorrowedFd, buffer: &mut [MaybeUninit<u8>], fds: &mut Vec<OwnedFd>) -> io::Result<Received> {
+    #[cfg(any(test, feature = "fuzzing"))]
+    if let Some(received) = super::wires::receive(socket, buffer, fds) {
+        return received.map(|(bytes, truncated)| Received { bytes, truncated });
+    }
     let mut control = ReceivedControl(MaybeUninit::uninit());
     let mut slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // SAFETY: an all-zero msghdr is valid.
@@ -166,6 +172,8 @@ fn take_descriptors(header: &libc::msghdr, fds: &mut Vec<OwnedFd>) {
                 for index in 0..payload / mem::size_of::<RawFd>() {
                     let fd = first.add(index).read_unaligned();
                     descriptors::note(fd);
+                    #[cfg(any(test, feature = "fuzzing"))]
+                    super::wires::note_received(1);
                     fds.push(OwnedFd::from_raw_fd(fd));
                 }
             }

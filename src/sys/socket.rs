@@ -7,22 +7,24 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, Shutdown, SockFlag, SockType, SockaddrLike, SockaddrStorage, getpeername, getsockname, getsockopt,
-    setsockopt, shutdown, socketpair, sockopt,
+    AddressFamily, GetSockOpt, Shutdown, SockFlag, SockType, SockaddrLike, SockaddrStorage, getpeername, getsockname,
+    getsockopt, setsockopt, shutdown, socketpair, sockopt,
 };
 
 use super::fault::may_fail;
-use super::{check, descriptors, libc, poll};
+use super::{check, descriptors, insist, libc, poll};
 
 const FLAGS: SockFlag = SockFlag::SOCK_CLOEXEC.union(SockFlag::SOCK_NONBLOCK);
 
 /// Two connected stream sockets, non-blocking and close-on-exec.
 pub fn stream_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    may_fail("socketpair")?;
     Ok(socketpair(AddressFamily::Unix, SockType::Stream, None, FLAGS)?)
 }
 
 /// Two connected sockets that keep the bounds of messages; each message has exactly one reader.
 pub fn packet_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    may_fail("socketpair")?;
     Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, FLAGS)?)
 }
 
@@ -46,11 +48,11 @@ pub enum Accepted {
 /// may make it a blocking one at any time.
 pub fn accept(listener: BorrowedFd, shared: bool) -> Accepted {
     if shared {
-        if !poll::is_readable(listener) {
-            return Accepted::Empty;
-        }
-        if set_nonblocking(listener).is_err() {
-            return Accepted::Later;
+        match poll::readable(listener) {
+            Ok(true) if set_nonblocking(listener).is_ok() => {}
+            Ok(false) => return Accepted::Empty,
+            // What cannot be asked may have a connection all the same, which is not to be taken for nothing.
+            Ok(true) | Err(_) => return Accepted::Later,
         }
     }
     let error = match accept_now(listener) {
@@ -73,11 +75,18 @@ pub fn accept(listener: BorrowedFd, shared: bool) -> Accepted {
         ) => Accepted::Again,
         _ if descriptors::ran_out(&error) => Accepted::OutOfDescriptors,
         // Whatever it says: what listens will bring connections.
-        _ => match getsockopt(&listener, sockopt::AcceptConn) {
-            Ok(false) | Err(Errno::EBADF | Errno::ENOTSOCK) => Accepted::Dead,
+        _ => match option(listener, sockopt::AcceptConn) {
+            Ok(false) => Accepted::Dead,
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EBADF | libc::ENOTSOCK)) => Accepted::Dead,
             Ok(true) | Err(_) => Accepted::Later,
         },
     }
+}
+
+/// What an option of a socket is.
+pub(super) fn option<O: GetSockOpt>(fd: BorrowedFd, option: O) -> io::Result<O::Val> {
+    may_fail("getsockopt")?;
+    Ok(getsockopt(&fd, option)?)
 }
 
 /// Makes its calls return instead of waiting.
@@ -104,9 +113,6 @@ fn accept_now(listener: BorrowedFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// How often the kernel is asked what something is.
-const QUESTIONS: usize = 5;
-
 /// What kind of handle Node needs for a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -122,7 +128,7 @@ pub enum Kind {
 pub fn kind(fd: BorrowedFd) -> io::Result<Kind> {
     may_fail("getsockname")?;
     let address = getsockname::<SockaddrStorage>(fd.as_raw_fd())?;
-    match (address.family(), getsockopt(&fd, sockopt::SockType)?) {
+    match (address.family(), option(fd, sockopt::SockType)?) {
         (Some(AddressFamily::Inet | AddressFamily::Inet6), SockType::Stream) => Ok(Kind::Tcp),
         (Some(AddressFamily::Unix), SockType::Stream) => Ok(Kind::Pipe),
         (Some(AddressFamily::Inet | AddressFamily::Inet6), SockType::Datagram) => Ok(Kind::Udp),
@@ -163,6 +169,21 @@ pub fn never_linger(fd: BorrowedFd) {
         .and_then(|()| Ok(setsockopt(&fd, sockopt::Linger, &libc::linger { l_onoff: 0, l_linger: 0 })?));
 }
 
+/// Closing it ends the connection at once, and leaves nothing of it.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn reset_on_close(fd: BorrowedFd) -> io::Result<()> {
+    Ok(setsockopt(&fd, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 })?)
+}
+
+/// How many bytes that were sent the other side's kernel has not got yet.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn unacknowledged(fd: BorrowedFd) -> io::Result<i32> {
+    let mut count: libc::c_int = 0;
+    // SAFETY: TIOCOUTQ writes one int, which `count` is.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) })?;
+    Ok(count)
+}
+
 /// Turns an option of sockets on.
 #[cfg(test)]
 pub fn set_flag(fd: BorrowedFd, option: i32) -> io::Result<()> {
@@ -175,26 +196,33 @@ pub fn set_flag(fd: BorrowedFd, option: i32) -> io::Result<()> {
 /// Nothing can be sent to it or from it any more. What has been sent can still be received.
 pub fn shut_down(fd: BorrowedFd) {
     // A socket that is not connected any more has nothing to shut down.
-    let _ = shutdown(fd.as_raw_fd(), Shutdown::Both);
+    let _ = insist(|| {
+        may_fail("shutdown")?;
+        match shutdown(fd.as_raw_fd(), Shutdown::Both) {
+            Err(Errno::ENOTCONN) => Ok(()),
+            other => Ok(other?),
+        }
+    });
 }
 
 /// Whether `fd` is a socket that listens.
 pub fn is_listening(fd: BorrowedFd) -> bool {
-    getsockopt(&fd, sockopt::AcceptConn).unwrap_or(false)
+    insist(|| option(fd, sockopt::AcceptConn)).unwrap_or(false)
 }
 
 /// Whether `fd` is a stream socket that does not listen: what a server can take for a connection.
 pub fn is_connection(fd: BorrowedFd) -> bool {
     // Who is taken for something else is lost: a question that fails is asked again.
-    let kind = (0..QUESTIONS).find_map(|_| kind(fd).ok());
-    matches!(kind, Some(Kind::Tcp | Kind::Pipe)) && !is_listening(fd)
+    let kind = insist(|| kind(fd));
+    matches!(kind, Ok(Kind::Tcp | Kind::Pipe)) && !is_listening(fd)
 }
 
 /// Whether `fd` is a socket to serve from: it listens, or it is bound and connected to nobody. A connection is not, nor are
 /// the two ends of a pair.
 pub fn is_for_serving(fd: BorrowedFd) -> bool {
-    let connected = || getpeername::<SockaddrStorage>(fd.as_raw_fd()).is_ok();
-    kind(fd).is_ok() && (is_listening(fd) || (is_bound(fd) && !connected()))
+    let peer = || may_fail("getpeername").and_then(|()| Ok(getpeername::<SockaddrStorage>(fd.as_raw_fd())?));
+    let connected = || insist(peer).is_ok();
+    insist(|| kind(fd)).is_ok() && (is_listening(fd) || (is_bound(fd) && !connected()))
 }
 
 fn is_bound(fd: BorrowedFd) -> bool {
@@ -208,6 +236,7 @@ fn is_bound(fd: BorrowedFd) -> bool {
 
 /// The address a TCP or UDP socket is bound to; `None` for a Unix socket.
 pub fn local_address(fd: BorrowedFd) -> io::Result<Option<SocketAddr>> {
+    may_fail("getsockname")?;
     Ok(internet_address(&getsockname::<SockaddrStorage>(fd.as_raw_fd())?))
 }
 
@@ -232,6 +261,7 @@ pub fn new(kind: Kind) -> io::Result<OwnedFd> {
         Kind::Pipe => (AddressFamily::Unix, SockType::Stream),
         Kind::Udp => (AddressFamily::Inet, SockType::Datagram),
     };
+    may_fail("socket")?;
     Ok(nix::sys::socket::socket(family, kind, FLAGS, None)?)
 }
 
@@ -248,11 +278,13 @@ pub fn interface_name(index: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::net::{TcpListener, TcpStream, UdpSocket};
     use std::os::fd::AsFd;
     use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
     use super::*;
+    use crate::sys::fault;
 
     #[test]
     fn what_listens_or_is_bound_can_be_served_from_and_connections_cannot() {
@@ -269,6 +301,43 @@ mod tests {
         bound.connect("127.0.0.1:9").unwrap();
         assert!(!is_for_serving(bound.as_fd()));
         assert!(!is_for_serving(new(Kind::Udp).unwrap().as_fd()));
+    }
+
+    #[test]
+    fn what_a_socket_is_is_asked_again_when_the_kernel_does_not_say() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = TcpStream::connect(address).unwrap();
+        let failing = |call, look: &dyn Fn() -> bool| {
+            fault::inject(call, libc::ENOMEM, 0, 1);
+            let seen = look();
+            assert!(fault::none(), "{call} is not made");
+            seen
+        };
+        assert!(failing("getsockopt", &|| is_listening(listener.as_fd())));
+        assert!(failing("getsockopt", &|| is_connection(client.as_fd())));
+        for call in ["getsockname", "getsockopt"] {
+            assert!(failing(call, &|| is_for_serving(listener.as_fd())), "{call}");
+        }
+        // One that is bound, and connected.
+        let bound = UdpSocket::bind("127.0.0.1:0").unwrap();
+        assert!(failing("getpeername", &|| is_for_serving(bound.as_fd())));
+        bound.connect("127.0.0.1:9").unwrap();
+        assert!(!failing("getpeername", &|| is_for_serving(bound.as_fd())));
+        // The address is free at once.
+        fault::inject("getsockopt", libc::ENOMEM, 0, 1);
+        drop(crate::sys::foreign::ListeningFd::from(OwnedFd::from(listener)));
+        assert!(fault::none());
+        TcpListener::bind(address).unwrap();
+    }
+
+    #[test]
+    fn what_is_shut_down_is_shut_down_though_the_kernel_refuses_at_first() {
+        let (here, there) = stream_pair().unwrap();
+        fault::inject("shutdown", libc::ENOBUFS, 0, 1);
+        shut_down(here.as_fd());
+        assert!(fault::none());
+        assert_eq!(UnixStream::from(there).read(&mut [0]).unwrap(), 0);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::rc::Rc;
 use std::sync::OnceLock;
@@ -229,7 +230,7 @@ impl Poll {
     unsafe extern "C" fn ready(handle: Handle, status: c_int, events: c_int) {
         // SAFETY: libuv passes the handle that `new` made.
         if let Some(callback) = unsafe { Raw::<PollFunction>::callback(handle) } {
-            super::js::guard(|| callback(if status < 0 { READABLE | WRITABLE | FAILED } else { events }));
+            guard(|| callback(if status < 0 { READABLE | WRITABLE | FAILED } else { events }));
         }
     }
 
@@ -283,7 +284,13 @@ impl Hook {
     unsafe extern "C" fn turn(handle: Handle) {
         // SAFETY: libuv passes the handle that `start` got.
         if let Some(callback) = unsafe { Raw::<HookFunction>::callback(handle) } {
-            super::js::guard(|| callback());
+            guard(|| callback());
         }
     }
+}
+
+/// Runs `body`, which C called: a panic must not unwind into C. It is a bug of ours: it is printed by the panic
+/// hook, and this one event is lost.
+fn guard(body: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(body));
 }

@@ -1,13 +1,17 @@
 'use strict';
 
-const { usage } = require('../main.js');
+const { CONFIG_FLAGS } = require('../flags.js');
+const { printJson } = require('../say.js');
+const { TARGETS, forEach, needTargets } = require('../targets.js');
 
 /** @type {import('../main.js').Verb} */
 module.exports = {
   summary: 'Stops apps and forgets them. Their logs stay.',
-  usage: '<name | id | namespace | all> ...',
-  async run(manager, targets) {
-    if (targets.length === 0) throw usage('delete: which app? Give a name, a number, a namespace, or all');
-    for (const target of targets) await manager.delete(target);
+  usage: TARGETS,
+  flags: [...CONFIG_FLAGS, ['--json', 'the result as JSON']],
+  async run(manager, words, options) {
+    needTargets('delete', words);
+    await forEach(manager, words, options, (target) => manager.delete(target));
+    if (options.json) printJson(await manager.list());
   },
 };

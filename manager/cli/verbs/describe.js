@@ -1,30 +1,30 @@
 'use strict';
 
-const { usage } = require('../main.js');
+const { print, printJson } = require('../say.js');
 const { table } = require('../table.js');
+const { forEach, needTargets } = require('../targets.js');
 
 /** @type {import('../main.js').Verb} */
 module.exports = {
   summary: 'Shows all that is known of an app, but for its environment.',
   usage: '<name | id | namespace> [--json]',
-  flags: (command) => void command.option('--json', 'as JSON'),
-  async run(manager, [target], { json }) {
-    if (!target) throw usage('describe: which app? Give a name or a number');
-    const apps = await manager.describe(target);
-    const status = await manager.list();
-    for (const app of apps) {
-      const { processes } = /** @type {any} */ (status.find(({ name, namespace }) => name === app.name && namespace === app.namespace) ?? { processes: [] });
-      if (json) process.stdout.write(`${JSON.stringify({ ...app, processes })}\n`);
-      else process.stdout.write(`${table(['what', 'value'], rows(app, processes))}\n`);
-    }
+  flags: [['--json', 'a list, as JSON']],
+  async run(manager, words, options) {
+    needTargets('describe', words);
+    const apps = await forEach(manager, words, options, (target) => manager.describe(target));
+    const list = await manager.list();
+    const described = apps.map((app) => {
+      const { processes = [], workers = [], keeper = null } = list.find(({ name, namespace }) => name === app.name && namespace === app.namespace) ?? {};
+      return { ...app, keeper, processes, workers };
+    });
+    if (options.json) printJson(described);
+    else for (const app of described) print(table(['what', 'value'], rows(app)));
   },
 };
 
-/**
- * @param {object} app
- * @param {object[]} processes
- */
-function rows(app, processes) {
+/** @param {any} app */
+function rows({ processes, workers, ...app }) {
   const text = (/** @type {unknown} */ value) => (typeof value === 'string' ? value : JSON.stringify(value));
-  return [...Object.entries(app), ...processes.map((one, index) => [`process ${index}`, one])].map(([name, value]) => [String(name), text(value)]);
+  const all = [...Object.entries(app), ...processes.map((/** @type {any} */ one) => [`process ${one.instance}`, one]), ...workers.map((/** @type {any} */ one) => [`worker ${one.seat}`, one])];
+  return all.map(([name, value]) => [String(name), text(value)]);
 }

@@ -1,14 +1,17 @@
 'use strict';
 
-const { usage } = require('../main.js');
+const { print, printJson } = require('../say.js');
+const { needTargets } = require('../targets.js');
 
 /** @type {import('../main.js').Verb} */
 module.exports = {
   summary: 'Shows the environment of an app, with all secrets that are in it.',
-  usage: '<name | id>',
-  async run(manager, [target]) {
-    if (!target) throw usage('env: of which app? Give a name or a number');
-    const [app] = await manager.request('GET', `/v1/apps/${encodeURIComponent(target)}/env`);
-    for (const [name, value] of Object.entries(app.env)) process.stdout.write(`${name}: ${value}\n`);
+  usage: '<name | id> [--json]',
+  flags: [['--json', 'as JSON']],
+  async run(manager, words, { json }) {
+    needTargets('env', words);
+    const env = await manager.env(words[0]);
+    if (json) printJson(env);
+    else for (const [name, value] of Object.entries(env)) print(`${name}: ${value}`);
   },
 };

@@ -3,12 +3,16 @@
 const { inspect } = require('node:util');
 
 const { asPm2 } = require('../pm2_shape.js');
+const { manner, print, printJson } = require('../say.js');
 
 /** @type {import('../main.js').Verb} */
 module.exports = {
   summary: "Lists all processes in PM2's shape, for people.",
   usage: '',
-  async run(manager) {
-    process.stdout.write(`${inspect(await asPm2(manager), { depth: null, colors: process.stdout.isTTY })}\n`);
+  flags: [['--json', 'as jlist']],
+  async run(manager, words, { json }) {
+    const all = await asPm2(manager);
+    if (json) printJson(all);
+    else print(inspect(all, { depth: null, colors: manner.colors }));
   },
 };

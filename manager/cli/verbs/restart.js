@@ -1,5 +1,32 @@
 'use strict';
 
-const { simple } = require('../act.js');
+const { show } = require('../act.js');
+const { keysFromOptions } = require('../app.js');
+const { configFile } = require('../config.js');
+const { environment } = require('../env.js');
+const { START_FLAGS } = require('../flags.js');
+const { appWith } = require('../change.js');
+const { appsFrom, bringAbout } = require('../start_apps.js');
+const { TARGETS, forEach, needTargets } = require('../targets.js');
 
-module.exports = simple('restart', 'Ends apps and starts them again.');
+/** @type {import('../main.js').Verb} */
+module.exports = {
+  summary: 'Ends apps and starts them again; options change what they are.',
+  usage: TARGETS,
+  flags: START_FLAGS,
+  async run(manager, words, options, rest) {
+    needTargets('restart', words);
+    const files = words.filter((word) => configFile(word));
+    // As PM2: with what the file says now.
+    if (files.length > 0) await bringAbout(manager, await appsFrom('restart', files, options), options, 'restart');
+    const targets = words.filter((word) => !files.includes(word));
+    if (targets.length === 0) return;
+    const keys = keysFromOptions(options);
+    const env = options.updateEnv ? environment(process.env) : undefined;
+    show(await forEach(manager, targets, options, async (target) => {
+      if (Object.keys(keys).length === 0 && rest === undefined) return manager.restart(target, { env });
+      return manager.start(await appWith(manager, target, keys, rest, env), { known: 'restart', updateEnv: true });
+    }), options);
+    if (options.attach) await (await require('../follow.js').follow(manager, targets)).ended;
+  },
+};

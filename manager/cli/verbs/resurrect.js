@@ -6,8 +6,8 @@ const { show } = require('../act.js');
 module.exports = {
   summary: 'Starts the apps that save has kept.',
   usage: '',
-  flags: (command) => void command.option('--json', 'the result as JSON'),
+  flags: [['--json', 'the result as JSON']],
   async run(manager, words, options) {
-    show(await manager.request('POST', '/v1/resurrect'), options);
+    show(await manager.resurrect(), options);
   },
 };

@@ -1,11 +1,14 @@
 'use strict';
 
+const { print } = require('../say.js');
+
 /** @type {import('../main.js').Verb} */
 module.exports = {
   summary: 'Keeps the list of apps for resurrect.',
   usage: '',
+  flags: [['-f, --force', "PM2's: does nothing here"]],
   async run(manager) {
-    const { apps } = await manager.request('POST', '/v1/save');
-    process.stdout.write(`saved ${apps} ${apps === 1 ? 'app' : 'apps'}\n`);
+    const { apps } = await manager.save();
+    print(`saved ${apps} ${apps === 1 ? 'app' : 'apps'}`);
   },
 };

@@ -1,32 +1,48 @@
 'use strict';
 
-const { appFromArguments, flags } = require('../app.js');
 const { show } = require('../act.js');
-const { configFile, readConfig } = require('../config.js');
-const { usage } = require('../main.js');
+const { configFile } = require('../config.js');
+const { START_FLAGS } = require('../flags.js');
+const { appsFrom, bringAbout } = require('../start_apps.js');
 
 /** @type {import('../main.js').Verb} */
 module.exports = {
-  summary: 'Starts a script, the apps of a configuration file, or apps that were stopped.',
-  usage: '<script | config file | name | id | namespace | all> [options] [-- arguments of the script]',
-  flags,
-  async run(manager, words, options) {
-    if (words.length === 0) throw usage('start: what? Give a script, a configuration file, or the name of an app');
-    const [first, ...rest] = words;
-    const config = configFile(first);
-    if (config) {
-      const apps = await readConfig(config, { environment: options.env, only: options.only });
-      show(await manager.start(apps), options);
-      return;
+  summary: 'Starts scripts, the apps of a configuration file (of this folder, when none is named), or apps that were stopped.',
+  usage: '[script | config file | - | name | id | namespace | /pattern/ | all] ... [options] [-- arguments of the script]',
+  flags: START_FLAGS,
+  async run(manager, words, options, rest) {
+    if (options.daemon === false) return require('./run.js').run(manager, words, options, rest);
+    const known = [];
+    const others = [];
+    for (const word of words) {
+      if (!configFile(word) && (await isKnown(manager, word))) known.push(word);
+      else others.push(word);
     }
-    const known = (await manager.list()).some(({ name, namespace, processes }) =>
-      first === 'all' || name === first || namespace === first || processes.some(({ id }) => String(id) === first));
-    if (known) {
-      const apps = [];
-      for (const target of words) apps.push(...(await manager.act(target, 'start')));
-      show(apps, options);
-      return;
+    const apps = [];
+    for (const target of known) {
+      if (options.force) apps.push(...(await manager.restart(target)));
+      else apps.push(...(await manager.act(target, 'start')));
     }
-    show(await manager.start([appFromArguments(first, rest, options)]), options);
+    if (apps.length > 0) show(apps, options);
+    const wanted = words.length > 0 && others.length === 0 ? [] : await appsFrom('start', others, options, rest);
+    if (wanted.length > 0) await bringAbout(manager, wanted, options, 'apply');
+    const names = [...apps, ...wanted].map(({ name, namespace = 'default' }) => `${namespace}:${name}`);
+    if (options.attach) await (await require('../follow.js').follow(manager, names)).ended;
+    return undefined;
   },
 };
+
+/**
+ * @param {import('../../client.js').Manager} manager
+ * @param {string} word
+ */
+async function isKnown(manager, word) {
+  if (word === 'all') return true;
+  try {
+    await manager.describe(word);
+    return true;
+  } catch (error) {
+    if (/** @type {any} */ (error).code === 'ERR_RCLUSTER_NO_SUCH_TARGET') return false;
+    throw error;
+  }
+}

@@ -11,12 +11,15 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::copies::Copies;
-use super::figures;
+use super::events::Events;
+use super::figures::Figures;
 use super::home::Home;
 use super::link::{Failure, Link};
+use super::plan::{self, Action, Options, Plan};
 use super::store::{Known, Remembered, Store};
+use super::targets::{self, Target, unknown};
 use crate::durable::write_durably;
-use crate::model::{App, Process, State, Status};
+use crate::model::{App, Mode, Process, State, Status};
 
 /// All apps of a daemon.
 pub struct Apps {
@@ -28,20 +31,13 @@ pub struct Apps {
     copies: Copies,
     /// Held while a keeper is being started: there is one for each app.
     starting: RefCell<BTreeMap<String, Rc<Mutex<()>>>>,
-}
-
-/// What a request is about: an app, or some of its processes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// The app's key.
-    pub key: String,
-    /// Its instances; `None` for all.
-    pub instances: Option<Vec<u32>>,
+    events: Rc<Events>,
+    figures: Figures,
 }
 
 impl Apps {
     /// Those of this home. Returns besides what was wrong with what was remembered.
-    pub fn open(home: Home) -> (Apps, Vec<String>) {
+    pub fn open(home: Home, events: Rc<Events>) -> (Apps, Vec<String>) {
         let store = Store::new(home.file("state.json"));
         let dump = Store::new(home.file("dump.json"));
         let (remembered, troubles) = store.load();
@@ -54,9 +50,16 @@ impl Apps {
                 links: RefCell::default(),
                 copies: Copies::default(),
                 starting: RefCell::default(),
+                events,
+                figures: Figures::default(),
             },
             troubles,
         )
+    }
+
+    /// The folder that holds everything.
+    pub fn home(&self) -> &Home {
+        &self.home
     }
 
     /// Finds the keepers that are there, and starts those that are missing.
@@ -75,7 +78,7 @@ impl Apps {
             if known.contains(&key) {
                 continue;
             }
-            let Ok(link) = Link::connect(&self.folder(&key)).await else { continue };
+            let Ok(link) = Link::connect(&self.folder(&key), &self.events).await else { continue };
             let app = link.ask("app", json!({})).await.ok().and_then(|app| serde_json::from_value::<App>(app).ok());
             let Some(app) = app.filter(|app| app.key() == key) else { continue };
             let stopped =
@@ -113,7 +116,7 @@ impl Apps {
         if fs::read(&file).ok().as_deref() != Some(text.as_bytes()) {
             write_durably(&file, text.as_bytes()).map_err(failed)?;
         }
-        Link::open(&folder, &self.copies.of(&app.key())).await
+        Link::open(&folder, &self.copies.of(&app.key()), &self.events).await
     }
 
     /// The line to an app's keeper, which is started if it is not there. Then what ran before it does again.
@@ -128,7 +131,7 @@ impl Apps {
             return Ok(link);
         }
         let Known { app, stopped } = self.find(key).ok_or_else(|| unknown(key))?;
-        let link = match Link::connect(&self.folder(key)).await {
+        let link = match Link::connect(&self.folder(key), &self.events).await {
             Ok(link) => link,
             Err(_) => {
                 let link = self.new_keeper(&app).await?;
@@ -165,47 +168,101 @@ impl Apps {
         Ok(())
     }
 
-    /// Starts apps: new ones, and those that are known under the same name with what is now said of them.
-    pub async fn start(&self, apps: Vec<App>) -> Result<Value, Failure> {
+    /// What has to be done so that these apps run as they are described.
+    fn plans(&self, apps: Vec<App>, options: Options) -> Result<Vec<Plan>, Failure> {
         for (index, app) in apps.iter().enumerate() {
             if apps[..index].iter().any(|other| other.key() == app.key()) {
                 return Err(Failure::new("ERR_RCLUSTER_BAD_APP", format!("two apps are called \"{}\"", app.name)));
             }
         }
-        let mut keys = Vec::new();
-        let mut restarted = Vec::new();
-        self.change(|remembered| {
-            for mut app in apps {
-                let key = app.key();
-                let known = remembered.apps.iter_mut().find(|known| known.app.key() == key);
-                app.ids = known.as_ref().map(|known| known.app.ids.clone()).unwrap_or_default();
-                give_ids(&mut app, &mut remembered.next_id);
-                match known {
-                    Some(known) => {
-                        if known.app != app {
-                            restarted.push(key.clone());
-                        }
-                        *known = Known { app, stopped: false };
-                    }
-                    None => remembered.apps.push(Known { app, stopped: false }),
-                }
-                keys.push(key);
-            }
-        })?;
-        let tasks: Vec<_> = keys.iter().map(|key| self.start_one(key, restarted.contains(key))).collect();
-        for result in join_all(tasks).await {
-            result?;
+        let mut plans: Vec<Plan> =
+            apps.into_iter().map(|app| plan::plan(self.find(&app.key()).as_ref(), app, options)).collect();
+        if options.prune {
+            let remembered = self.remembered.borrow();
+            let others = remembered.apps.iter().map(|known| &known.app);
+            let surplus: Vec<App> =
+                others.filter(|app| plans.iter().all(|plan| plan.app.key() != app.key())).cloned().collect();
+            plans.extend(surplus.into_iter().map(|app| Plan { app, action: Action::Delete, changes: Vec::new() }));
         }
-        Ok(json!(self.processes_of(&keys)))
+        Ok(plans)
     }
 
-    async fn start_one(&self, key: &str, changed: bool) -> Result<(), Failure> {
-        let link = self.link(key).await?;
-        let known = self.find(key).ok_or_else(|| unknown(key))?;
-        if changed {
-            link.ask("configure", json!({ "app": known.app })).await?;
+    /// Starts apps: new ones, and those that are known under the same name with what is now said of them. Only what has to start
+    /// anew does.
+    pub async fn start(&self, apps: Vec<App>, options: Options) -> Result<Value, Failure> {
+        let mut plans = self.plans(apps, options)?;
+        if options.dry_run {
+            return Ok(plans.iter().map(Plan::tell).collect());
         }
-        link.ask(if changed { "restart" } else { "start" }, json!({})).await?;
+        let (surplus, kept): (Vec<_>, Vec<_>) = plans.drain(..).partition(|plan| plan.action == Action::Delete);
+        let surplus: Vec<Target> = surplus.iter().map(|plan| Target { key: plan.app.key(), instances: None }).collect();
+        if !surplus.is_empty() {
+            self.delete(&surplus).await?;
+        }
+        plans = kept;
+        let is_new: Vec<bool> = plans.iter().map(|plan| self.find(&plan.app.key()).is_none()).collect();
+        self.change(|remembered| {
+            for plan in &mut plans {
+                give_ids(&mut plan.app, &mut remembered.next_id);
+                let next = Known { app: plan.app.clone(), stopped: false };
+                match remembered.apps.iter_mut().find(|known| known.app.key() == plan.app.key()) {
+                    Some(known) => *known = next,
+                    None => remembered.apps.push(next),
+                }
+            }
+        })?;
+        for (plan, is_new) in plans.iter().zip(is_new) {
+            if is_new || !plan.changes.is_empty() {
+                let change = if is_new { "added" } else { "changed" };
+                self.events.app(change, &plan.app.name, &plan.app.namespace);
+            }
+        }
+        for result in join_all(plans.iter().map(|plan| self.bring_about(plan)).collect()).await {
+            result?;
+        }
+        let keys: Vec<String> = plans.iter().map(|plan| plan.app.key()).collect();
+        let mut all = self.processes_of(&keys);
+        for (status, plan) in all.iter_mut().zip(&plans) {
+            status["action"] = json!(plan.action);
+        }
+        Ok(Value::Array(all))
+    }
+
+    async fn bring_about(&self, plan: &Plan) -> Result<(), Failure> {
+        let key = plan.app.key();
+        let link = self.link(&key).await?;
+        if !plan.changes.is_empty() {
+            link.ask("configure", json!({ "app": plan.app })).await?;
+        }
+        let has_other_size = plan.changes.iter().any(|change| change.member == "instances");
+        if has_other_size && matches!(plan.action, Action::Scale | Action::Reload) {
+            link.ask("scale", json!({ "app": plan.app })).await?;
+        }
+        match plan.action {
+            Action::Restart => link.ask("restart", json!({})).await.map(drop),
+            Action::Reload => self.reload_one(&Target { key, instances: None }, true).await.map(drop),
+            // What runs already is left alone.
+            _ => link.ask("start", json!({})).await.map(drop),
+        }
+    }
+
+    async fn start_one(&self, key: &str) -> Result<(), Failure> {
+        self.link(key).await?.ask("start", json!({})).await.map(drop)
+    }
+
+    /// What apps are started with next has these variables as well.
+    pub async fn update_env(&self, targets: &[Target], env: &BTreeMap<String, String>) -> Result<(), Failure> {
+        let keys: Vec<&String> = targets.iter().map(|target| &target.key).collect();
+        self.change(|remembered| {
+            for known in remembered.apps.iter_mut().filter(|known| keys.contains(&&known.app.key())) {
+                known.app.env.extend(env.clone());
+            }
+        })?;
+        for key in keys {
+            let app = self.find(key).ok_or_else(|| unknown(key))?.app;
+            app.check().map_err(|error| Failure::new("ERR_RCLUSTER_BAD_APP", error))?;
+            self.link(key).await?.ask("configure", json!({ "app": app })).await?;
+        }
         Ok(())
     }
 
@@ -213,7 +270,10 @@ impl Apps {
     pub async fn ask(&self, targets: &[Target], op: &str, request: Value) -> Result<Value, Failure> {
         let one = async |target: &Target| -> Result<(), Failure> {
             let mut request = request.clone();
-            request["instances"] = json!(target.instances);
+            // A number names one; else the request itself may.
+            if let Some(instances) = &target.instances {
+                request["instances"] = json!(instances);
+            }
             self.link(&target.key).await?.ask(op, request).await.map(drop)
         };
         let stopped = match op {
@@ -237,22 +297,33 @@ impl Apps {
         Ok(json!(self.processes_of(&keys)))
     }
 
-    /// Replaces workers or instances. Returns for each app which it was, and the report of a cluster.
-    pub async fn reload(&self, targets: &[Target]) -> Result<Value, Failure> {
-        let one = async |target: &Target| -> Result<Value, Failure> {
-            let app = self.find(&target.key).ok_or_else(|| unknown(&target.key))?.app;
-            let link = self.link(&target.key).await?;
-            if app.mode == crate::model::Mode::Cluster {
-                let report = link.ask("reload", json!({})).await?;
-                return Ok(json!({ "name": app.name, "kind": "zero-loss", "report": report }));
-            }
-            let all = target.instances.clone().unwrap_or_else(|| (0..app.instances).collect());
-            for instance in all {
-                link.ask("restart", json!({ "instances": [instance] })).await?;
-            }
-            Ok(json!({ "name": app.name, "kind": "one-by-one" }))
-        };
-        join_all(targets.iter().map(one).collect()).await.into_iter().collect::<Result<Vec<_>, _>>().map(Value::Array)
+    /// Replaces workers or instances. Returns for each app which it was, and the report of a cluster. `with_env`: the new workers of
+    /// a cluster have the environment that is known now.
+    pub async fn reload(&self, targets: &[Target], with_env: bool) -> Result<Value, Failure> {
+        let all = targets.iter().map(|target| self.reload_one(target, with_env)).collect();
+        join_all(all).await.into_iter().collect::<Result<Vec<_>, _>>().map(Value::Array)
+    }
+
+    async fn reload_one(&self, target: &Target, with_env: bool) -> Result<Value, Failure> {
+        let app = self.find(&target.key).ok_or_else(|| unknown(&target.key))?.app;
+        let link = self.link(&target.key).await?;
+        if app.mode == Mode::Cluster {
+            let env = with_env.then_some(&app.env);
+            let about = |kind: &str, report: Value| json!({ "name": app.name, "namespace": app.namespace, "kind": kind, "report": report });
+            return match link.ask("reload", json!({ "env": env })).await {
+                // Nothing is there to be replaced.
+                Err(failure) if failure.code == "ERR_RCLUSTER_NOT_RUNNING" => {
+                    self.ask(std::slice::from_ref(target), "restart", json!({})).await?;
+                    Ok(about("restart", Value::Null))
+                }
+                other => other.map(|report| about("zero-loss", report)),
+            };
+        }
+        let all = target.instances.clone().unwrap_or_else(|| (0..app.instances).collect());
+        for instance in all {
+            link.ask("restart", json!({ "instances": [instance] })).await?;
+        }
+        Ok(json!({ "name": app.name, "namespace": app.namespace, "kind": "one-by-one" }))
     }
 
     /// Changes how many instances there are.
@@ -273,7 +344,7 @@ impl Apps {
             let known = self.find(key).ok_or_else(|| unknown(key))?;
             let link = self.link(key).await?;
             link.ask("scale", json!({ "app": known.app })).await?;
-            if !known.stopped && known.app.mode == crate::model::Mode::Program {
+            if !known.stopped && known.app.mode == Mode::Program {
                 link.ask("start", json!({})).await?;
             }
             Ok(())
@@ -287,6 +358,7 @@ impl Apps {
     /// Stops apps and forgets them.
     pub async fn delete(&self, targets: &[Target]) -> Result<Value, Failure> {
         let keys: Vec<String> = targets.iter().map(|target| target.key.clone()).collect();
+        let gone: Vec<App> = keys.iter().filter_map(|key| Some(self.find(key)?.app)).collect();
         self.change(|remembered| remembered.apps.retain(|known| !keys.contains(&known.app.key())))?;
         let links: Vec<_> = keys.iter().filter_map(|key| self.links.borrow_mut().remove(key)).collect();
         join_all(links.iter().map(|link| link.ask("quit", json!({}))).collect()).await;
@@ -294,6 +366,9 @@ impl Apps {
             self.copies.forget(key);
             // Only what a keeper has left there; a log elsewhere stays.
             let _ = fs::remove_dir_all(self.folder(key));
+        }
+        for app in gone {
+            self.events.app("deleted", &app.name, &app.namespace);
         }
         Ok(json!([]))
     }
@@ -331,7 +406,7 @@ impl Apps {
         })?;
         let one = async |(key, stopped): &(String, bool)| match stopped {
             true => self.link(key).await.map(drop),
-            false => self.start_one(key, false).await,
+            false => self.start_one(key).await,
         };
         for result in join_all(keys.iter().map(one).collect()).await {
             result?;
@@ -364,50 +439,30 @@ impl Apps {
                 Some((app, status))
             })
             .collect();
-        figures::fill(statuses.iter_mut().filter_map(|(_, status)| status.as_mut()));
+        self.figures.fill(statuses.iter_mut().filter_map(|(_, status)| status.as_mut()));
         statuses
             .into_iter()
             .map(|(app, status)| {
                 let processes = status.as_ref().map_or_else(|| nobody(&app), |status| status.processes.clone());
                 json!({
                     "name": app.name, "namespace": app.namespace, "mode": app.mode, "script": app.script, "cwd": app.cwd,
-                    "instances": app.instances, "keeper": status.as_ref().map(|status| status.keeper), "processes": processes,
+                    "instances": app.instances, "ids": app.ids, "keeper": status.as_ref().map(|status| status.keeper), "processes": processes,
                     "workers": status.map(|status| status.workers).unwrap_or_default(),
                 })
             })
             .collect()
     }
 
-    /// What a word on the command line means: `all`, a name, a number, a namespace, or a pattern between slashes.
+    /// What a word on the command line means: see [`targets::find`].
     pub fn targets(&self, word: &str) -> Result<Vec<Target>, Failure> {
-        let remembered = self.remembered.borrow();
-        let whole = |known: &Known| Target { key: known.app.key(), instances: None };
-        let found: Vec<Target> = match word {
-            "all" => remembered.apps.iter().map(whole).collect(),
-            _ => {
-                let named = |known: &&Known| known.app.name == word;
-                let by_name: Vec<_> = remembered.apps.iter().filter(named).map(whole).collect();
-                if by_name.is_empty() { by_number_or_group(&remembered.apps, word)? } else { by_name }
-            }
-        };
-        if found.is_empty() && word != "all" { Err(unknown(word)) } else { Ok(found) }
+        targets::find(&self.remembered.borrow().apps, word)
     }
-}
 
-fn by_number_or_group(apps: &[Known], word: &str) -> Result<Vec<Target>, Failure> {
-    if let Ok(id) = word.parse::<u64>() {
-        let of = |known: &Known| {
-            let instance = known.app.ids.iter().position(|known| *known == id)?;
-            Some(Target { key: known.app.key(), instances: Some(vec![u32::try_from(instance).ok()?]) })
-        };
-        return Ok(apps.iter().filter_map(of).collect());
+    /// Forgets what [`Apps::save`] has kept.
+    pub fn clear_dump(&self) -> Result<Value, Failure> {
+        self.dump.save(&Remembered::default()).map_err(|error| not_saved(&error))?;
+        Ok(json!({ "apps": 0 }))
     }
-    let namespace = word.strip_prefix("namespace:").unwrap_or(word);
-    Ok(apps
-        .iter()
-        .filter(|known| known.app.namespace == namespace)
-        .map(|known| Target { key: known.app.key(), instances: None })
-        .collect())
 }
 
 /// Each instance has a number in listings; those that an app had before it keeps.
@@ -437,12 +492,9 @@ fn nobody(app: &App) -> Vec<Process> {
             reloading: false,
             memory: 0,
             cpu_time: 0,
+            cpu: 0.0,
         })
         .collect()
-}
-
-fn unknown(word: &str) -> Failure {
-    Failure::new("ERR_RCLUSTER_NO_SUCH_TARGET", format!("there is no app, number or namespace \"{word}\""))
 }
 
 fn not_saved(error: &std::io::Error) -> Failure {

@@ -16,6 +16,7 @@ use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::{Mutex, Notify, oneshot, watch};
 
 use super::copies;
+use super::events::Events;
 use crate::keeper::{self, About};
 use crate::model::Status;
 use crate::sys::process;
@@ -56,7 +57,7 @@ pub struct Link {
 
 impl Link {
     /// Connects to the keeper of this folder, if one is there.
-    pub async fn connect(folder: &Path) -> io::Result<Rc<Link>> {
+    pub async fn connect(folder: &Path, events: &Rc<Events>) -> io::Result<Rc<Link>> {
         let stream = UnixStream::connect(folder.join("keeper.sock")).await?;
         let (reader, writer) = stream.into_split();
         let (told, status) = watch::channel(None);
@@ -67,12 +68,12 @@ impl Link {
             status,
             gone: Cell::new(false),
         });
-        let weak = Rc::downgrade(&link);
+        let (weak, events) = (Rc::downgrade(&link), Rc::clone(events));
         tokio::task::spawn_local(async move {
             let mut lines = BufReader::new(reader).lines();
             while let Ok(Some(line)) = lines.next_line().await {
                 let Some(link) = weak.upgrade() else { return };
-                link.take(&line, &told);
+                link.take(&line, &told, &events);
             }
             if let Some(link) = weak.upgrade() {
                 link.gone.set(true);
@@ -85,8 +86,8 @@ impl Link {
     }
 
     /// The keeper of this folder: the one that is there, or a new one, which gets what the one before had.
-    pub async fn open(folder: &Path, kept: &[(About, OwnedFd)]) -> Result<Rc<Link>, Failure> {
-        if let Ok(link) = Link::connect(folder).await {
+    pub async fn open(folder: &Path, kept: &[(About, OwnedFd)], events: &Rc<Events>) -> Result<Rc<Link>, Failure> {
+        if let Ok(link) = Link::connect(folder, events).await {
             return Ok(link);
         }
         let failed = |error: io::Error| {
@@ -95,7 +96,7 @@ impl Link {
         start(folder, kept).map_err(failed)?;
         let began = Instant::now();
         loop {
-            match Link::connect(folder).await {
+            match Link::connect(folder, events).await {
                 Ok(link) => return Ok(link),
                 Err(error) if began.elapsed() > START => return Err(failed(error)),
                 Err(_) => {}
@@ -107,12 +108,22 @@ impl Link {
         }
     }
 
-    fn take(&self, line: &str, told: &watch::Sender<Option<Status>>) {
+    fn take(&self, line: &str, told: &watch::Sender<Option<Status>>, events: &Events) {
         let Ok(mut message) = serde_json::from_str::<Value>(line) else { return };
-        if message.get("event").and_then(Value::as_str) == Some("status") {
-            let status = serde_json::from_value(message["status"].take()).ok();
-            told.send_replace(status);
-            return;
+        match message.get("event").and_then(Value::as_str) {
+            Some("status") => {
+                let Ok(status) = serde_json::from_value::<Status>(message["status"].take()) else { return };
+                events.status(told.borrow().as_ref(), &status);
+                told.send_replace(Some(status));
+                return;
+            }
+            Some("message") => {
+                if let Some(status) = told.borrow().as_ref() {
+                    events.message(status, &message["instance"], &message["message"]);
+                }
+                return;
+            }
+            _ => {}
         }
         let answer = message.get("id").and_then(Value::as_u64).and_then(|id| self.waiting.borrow_mut().remove(&id));
         let Some(answer) = answer else { return };
@@ -126,6 +137,7 @@ impl Link {
         if let Ok(status) =
             result.as_ref().map_err(|_| ()).and_then(|ok| serde_json::from_value(ok.clone()).map_err(|_| ()))
         {
+            events.status(told.borrow().as_ref(), &status);
             told.send_replace(Some(status));
         }
         // Whoever asked may have gone.
@@ -164,6 +176,8 @@ fn start(folder: &Path, kept: &[(About, OwnedFd)]) -> io::Result<()> {
     let _ = std::fs::remove_file(words_file(folder));
     let words = std::fs::File::create(words_file(folder))?;
     let executable = std::env::current_exe()?;
+    // Its file may have been replaced meanwhile: this is what runs.
+    let executable = if executable.exists() { executable } else { PathBuf::from("/proc/self/exe") };
     let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
     let (abouts, fds) = copies::gifts(kept);
     let mut env: Vec<String> = std::env::vars_os()

@@ -3,17 +3,24 @@
 mod api;
 mod apps;
 mod copies;
+mod events;
 mod figures;
 mod home;
 mod link;
+mod logs;
+mod plan;
 mod store;
+mod targets;
+mod update;
 
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -26,26 +33,67 @@ use tokio::task::LocalSet;
 
 use crate::durable::write_durably;
 use crate::sys::{process, socket};
-use api::Service;
+use api::{End, Service};
 use apps::Apps;
+use events::Events;
 use home::Home;
 
 /// How long a daemon that was killed may take to be gone, and how often we look.
 const DYING: Duration = Duration::from_millis(500);
 const AGAIN: Duration = Duration::from_millis(5);
+/// How long requests that are being answered may take when the daemon is about to end.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
 
 /// How long a keeper that is gone again has to wait for the next one.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Runs the daemon of the home at `path`, unless one runs already. `foreground`: stay the process that was started.
-pub fn run(path: &Path, foreground: bool) -> io::Result<()> {
+/// How a daemon is started.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// It stays the process that was started.
+    foreground: bool,
+    /// Descriptors of the lock and the socket: it takes the place of another one.
+    handed: Option<(i32, i32)>,
+}
+
+impl Start {
+    /// From the words of the call.
+    pub fn from(words: &[&str]) -> Start {
+        let handed = words.iter().position(|word| *word == "--handed").and_then(|at| words.get(at + 1));
+        let handed = handed.and_then(|word| word.split_once(','));
+        Start {
+            foreground: words.contains(&"--foreground"),
+            handed: handed.and_then(|(lock, listener)| Some((lock.parse().ok()?, listener.parse().ok()?))),
+        }
+    }
+}
+
+/// What a daemon has of its home: nobody else is to have it.
+struct Hold {
+    home: Home,
+    path: PathBuf,
+    lock: Flock<File>,
+    listener: std::os::unix::net::UnixListener,
+    foreground: bool,
+}
+
+/// Runs the daemon of the home at `path`, unless one runs already.
+pub fn run(path: &Path, start: &Start) -> io::Result<()> {
     let home = Home::open(path)?;
-    let lock = File::options().write(true).create(true).truncate(false).mode(0o600).open(home.file("daemon.lock"))?;
-    let lock = only_one(lock, path)?;
     store::Store::new(home.file("state.json")).check()?;
-    let listener = socket::listen_private(&home.file("daemon.sock"))?;
-    if !foreground {
+    let (lock, listener) = match start.handed {
+        Some((lock, listener)) => {
+            let (lock, listener) = (process::handed(lock)?, process::handed(listener)?);
+            (only_one(File::from(lock), path)?, listener.into())
+        }
+        None => {
+            let file = home.file("daemon.lock");
+            let lock = File::options().write(true).create(true).truncate(false).mode(0o600).open(file)?;
+            (only_one(lock, path)?, socket::listen_private(&home.file("daemon.sock"))?)
+        }
+    };
+    if !start.foreground && start.handed.is_none() {
         // From here on requests can be made: they wait until we answer.
         if matches!(process::detach()?, process::Detached::Foreground) {
             std::mem::forget(lock);
@@ -58,11 +106,11 @@ pub fn run(path: &Path, foreground: bool) -> io::Result<()> {
         eprintln!("rclusterd: daemon.pid could not be written: {error}");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    let ended = LocalSet::new().block_on(&runtime, serve(home.clone(), listener));
+    let hold = Hold { home, path: path.to_owned(), lock, listener, foreground: start.foreground };
+    let ended = LocalSet::new().block_on(&runtime, serve(&hold));
     // Whoever looks for a daemon finds none.
-    let _ = std::fs::remove_file(home.file("daemon.sock"));
-    let _ = std::fs::remove_file(home.file("daemon.pid"));
-    drop(lock);
+    let _ = std::fs::remove_file(hold.home.file("daemon.sock"));
+    let _ = std::fs::remove_file(hold.home.file("daemon.pid"));
     ended
 }
 
@@ -96,16 +144,51 @@ async fn guard_keepers(service: Rc<Service>) {
     }
 }
 
-async fn serve(home: Home, listener: std::os::unix::net::UnixListener) -> io::Result<()> {
-    let (apps, troubles) = Apps::open(home);
+async fn serve(hold: &Hold) -> io::Result<()> {
+    let events = Rc::new(Events::default());
+    let (apps, troubles) = Apps::open(hold.home.clone(), Rc::clone(&events));
     for trouble in troubles {
         eprintln!("rclusterd: {trouble}");
     }
     apps.adopt().await;
-    let service = Rc::new(Service { apps, end: Notify::new() });
+    let started_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis());
+    let service = Rc::new(Service {
+        apps,
+        events,
+        started_at: u64::try_from(started_at).unwrap_or(u64::MAX),
+        end: Notify::new(),
+        why: RefCell::default(),
+        busy: Cell::default(),
+    });
     tokio::task::spawn_local(guard_keepers(Rc::clone(&service)));
-    let listener = UnixListener::from_std(listener)?;
+    let listener = UnixListener::from_std(hold.listener.try_clone()?)?;
+    loop {
+        let why = accept(&service, &listener, hold.foreground).await?;
+        service.events.end();
+        // The last answers leave.
+        let began = Instant::now();
+        while service.busy.get() > 0 && began.elapsed() < LAST_ANSWERS {
+            tokio::time::sleep(AGAIN).await;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let End::Update(executable) = why else { return Ok(()) };
+        let (lock, socket) = (hold.lock.as_fd(), hold.listener.as_fd());
+        let words = update::words(&hold.path, hold.foreground, lock.as_raw_fd(), socket.as_raw_fd());
+        // Only a failure comes back: then this daemon goes on.
+        let error = process::become_other(&executable, &words, &[lock, socket]);
+        eprintln!("rclusterd: \"{}\" could not take over: {error}", executable.display());
+    }
+}
+
+/// Answers whoever comes, until the daemon shall end.
+///
+/// In the foreground whatever keepers leave behind is ours, as we are what a container runs: it is collected when it ends.
+async fn accept(service: &Rc<Service>, listener: &UnixListener, foreground: bool) -> io::Result<End> {
     let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut child = signal(SignalKind::child())?;
+    if foreground {
+        process::adopt_orphans()?;
+    }
     loop {
         tokio::select! {
             accepted = listener.accept() => {
@@ -119,7 +202,7 @@ async fn serve(home: Home, listener: std::os::unix::net::UnixListener) -> io::Re
                     continue;
                 }
                 let stream = TokioIo::new(tokio::net::UnixStream::from_std(stream)?);
-                let service = Rc::clone(&service);
+                let service = Rc::clone(service);
                 tokio::task::spawn_local(async move {
                     let answers = service_fn(move |request| {
                         let service = Rc::clone(&service);
@@ -129,13 +212,12 @@ async fn serve(home: Home, listener: std::os::unix::net::UnixListener) -> io::Re
                     let _ = http1::Builder::new().serve_connection(stream, answers).await;
                 });
             }
-            () = service.end.notified() => break,
+            // One that we wait for ourselves must not be taken away.
+            _ = child.recv(), if foreground && !update::is_asking() => while process::next_ended().is_some() {},
+            () = service.end.notified() => return Ok(service.why.take().unwrap_or(End::Quit)),
             // Keepers and programs go on.
-            _ = term.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = term.recv() => return Ok(End::Quit),
+            _ = interrupt.recv() => return Ok(End::Quit),
         }
     }
-    // The last answers leave.
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    Ok(())
 }

@@ -1,23 +1,18 @@
 //! One instance of an app: its life, its process, and everything that ties the two together.
 
-use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
 
 use super::life::{End, Life, Trouble};
 use super::lines::Lines;
-use super::output::Output;
 use super::resolve;
 use super::store;
 use super::tree::Root;
-use crate::logs::format::Stamp;
-use crate::logs::sink::Sink;
 use crate::model::{App, Mode, Process};
 use crate::sys::spawn::{self, Failed, Program};
 use crate::sys::{procfs, socket};
@@ -37,7 +32,7 @@ const NOT_PASSED_ON: [&str; 10] = [
     "NODE_CHANNEL_SERIALIZATION_MODE",
 ];
 
-/// A process that runs, or has run and whose output is still to be read.
+/// A process that runs, or has run and left others of its tree.
 pub struct Running {
     /// Its number; that of another one that it has said to be the main process (`MAINPID`).
     pub pid: i32,
@@ -49,21 +44,10 @@ pub struct Running {
     pub main: Option<OwnedFd>,
     /// Whether it has ended.
     pub ended: bool,
-    /// Its standard output and error, as long as somebody has them open.
-    pub outputs: [Option<Output>; 2],
     /// Its standard input.
     pub input: Option<File>,
     /// Its message channel.
     pub ipc: Option<Lines>,
-}
-
-/// Where the lines of an instance go.
-#[derive(Clone)]
-pub struct Sinks {
-    /// Of standard output.
-    pub out: Rc<RefCell<Sink>>,
-    /// Of standard error.
-    pub error: Rc<RefCell<Sink>>,
 }
 
 /// An instance.
@@ -80,7 +64,6 @@ pub struct Instance {
     started_at: Option<u64>,
     /// What its process has told of itself.
     pub told: Told,
-    sinks: Sinks,
 }
 
 /// What a process has told of itself (sd_notify(3)).
@@ -102,11 +85,13 @@ pub struct Gifts<'a> {
     pub notify: &'a str,
     /// Listening sockets, and what the process before has left, with their names.
     pub sockets: Vec<(String, BorrowedFd<'a>)>,
+    /// Standard output and standard error.
+    pub outputs: &'a [OwnedFd; 2],
 }
 
 impl Instance {
     /// One that is stopped.
-    pub fn new(number: u32, sinks: Sinks) -> Instance {
+    pub fn new(number: u32) -> Instance {
         Instance {
             number,
             life: Life::default(),
@@ -114,7 +99,6 @@ impl Instance {
             problem: None,
             started_at: None,
             told: Told::default(),
-            sinks,
         }
     }
 
@@ -123,8 +107,6 @@ impl Instance {
         let executable = resolve::executable(app)?;
         let user = resolve::user(app)?;
         let failed = |error: io::Error| format!("could not be started: {error}");
-        let (out, theirs_out) = spawn::output_pipe().map_err(failed)?;
-        let (error, theirs_error) = spawn::output_pipe().map_err(failed)?;
         let (theirs_in, input) = spawn::input_pipe().map_err(failed)?;
         let mut env = self.environment(app, gifts);
         let mut fds: Vec<_> = gifts.sockets.iter().map(|(_, fd)| *fd).collect();
@@ -141,7 +123,7 @@ impl Instance {
             args: executable.args.iter().map(|arg| arg.as_os_str()).collect(),
             env,
             cwd: Path::new(&app.cwd),
-            stdio: [theirs_in.as_fd(), theirs_out.as_fd(), theirs_error.as_fd()],
+            stdio: [theirs_in.as_fd(), gifts.outputs[0].as_fd(), gifts.outputs[1].as_fd()],
             fds,
             own_pid,
             user,
@@ -163,25 +145,10 @@ impl Instance {
             session: pid,
             main: None,
             ended: false,
-            outputs: [
-                Some(Output::new(out, Rc::clone(&self.sinks.out), self.stamp(app, "out", pid))),
-                Some(Output::new(error, Rc::clone(&self.sinks.error), self.stamp(app, "error", pid))),
-            ],
             input: Some(File::from(input)),
             ipc: channel.map(|(ours, _)| Lines::new(ours)),
         });
         Ok(())
-    }
-
-    fn stamp(&self, app: &App, stream: &'static str, pid: i32) -> Stamp {
-        Stamp {
-            format: app.log_format,
-            date: app.log_date_format.clone(),
-            app: app.name.clone(),
-            instance: self.number,
-            stream,
-            pid,
-        }
     }
 
     fn environment(&self, app: &App, gifts: &Gifts) -> Vec<String> {
@@ -274,6 +241,7 @@ impl Instance {
             reloading: self.told.reloading && self.is_running(),
             memory: 0,
             cpu_time: 0,
+            cpu: 0.0,
         }
     }
 }

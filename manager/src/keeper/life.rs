@@ -50,13 +50,18 @@ const ALIVE_AFTER: u64 = 50;
 
 impl From<&App> for Rules {
     fn from(app: &App) -> Rules {
-        let says_so = app.wait_ready || app.mode == crate::model::Mode::Cluster;
+        // A cluster is ready when its workers listen. Those that are slow, or never listen as they have other work, are no failure:
+        // after a while they count as online, as under PM2.
+        let alive_after = match app.mode {
+            crate::model::Mode::Cluster => app.listen_timeout,
+            crate::model::Mode::Program => app.min_uptime.unwrap_or(ALIVE_AFTER),
+        };
         Rules {
             autorestart: app.autorestart,
             max_restarts: app.max_restarts,
             min_uptime: app.min_uptime.unwrap_or(MIN_UPTIME),
-            alive_after: app.min_uptime.unwrap_or(ALIVE_AFTER),
-            ready_within: says_so.then_some(app.listen_timeout),
+            alive_after,
+            ready_within: app.wait_ready.then_some(app.listen_timeout),
             restart_delay: app.restart_delay,
             exp_backoff: app.exp_backoff,
             stop_exit_codes: app.stop_exit_codes.clone(),

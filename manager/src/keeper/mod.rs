@@ -9,6 +9,7 @@ mod instance;
 mod leftovers;
 pub mod life;
 mod lines;
+mod log_orders;
 mod memory;
 mod notify;
 mod output;
@@ -18,7 +19,6 @@ mod resolve;
 mod store;
 mod tree;
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
@@ -26,7 +26,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::time::Instant;
 
 use nix::fcntl::{Flock, FlockArg};
@@ -34,15 +33,16 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::durable::write_durably;
-use crate::logs::sink::Sink;
 use crate::model::{App, Mode, State, Status, Worker};
 use crate::sys::poll::Poller;
-use crate::sys::signals::Signals;
+use crate::sys::signals::{self, Signals};
 use crate::sys::{datagram::NotifySocket, process, procfs, socket};
-use instance::{Gifts, Instance, Sinks};
+use instance::{Gifts, Instance};
 use leftovers::Note;
 use life::{Action, Event, Rules};
 use lines::{Got, Lines};
+use log_orders::Waiting;
+use output::Outputs;
 pub use store::About;
 use store::Store;
 
@@ -60,9 +60,9 @@ mod token {
     pub const SIGNALS: u64 = 0;
     pub const LISTENER: u64 = 1;
     pub const NOTIFY: u64 = 2;
+    pub const LOGS: u64 = 3;
     pub const CLIENT: u64 = 1 << 32;
-    pub const OUT: u64 = 2 << 32;
-    pub const ERROR: u64 = 3 << 32;
+    pub const OUTPUT: u64 = 2 << 32;
     pub const IPC: u64 = 4 << 32;
     pub const STORED: u64 = 5 << 32;
     pub const MAIN: u64 = 6 << 32;
@@ -104,8 +104,10 @@ pub struct Keeper {
     instances: Vec<Instance>,
     /// Sockets that the app asks for, and what its processes have left for those that come after them.
     store: Store,
-    /// The log files, by path: instances may share them.
-    sinks: BTreeMap<PathBuf, Rc<RefCell<Sink>>>,
+    /// What processes write, on its way into files.
+    outputs: Outputs,
+    /// What goes on when the writer of logs has done what it was told, by the number of the order.
+    ordered: BTreeMap<u64, Waiting>,
     /// Of a cluster, as its primary has told.
     workers: Vec<Worker>,
     /// Requests that the primary has to answer, by the number that it got.
@@ -139,6 +141,7 @@ impl Keeper {
             File::options().write(true).create(true).truncate(false).mode(0o600).open(folder.join("keeper.lock"))?;
         let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| io::Error::from(errno))?;
         process::adopt_orphans()?;
+        signals::survive_full_files()?;
         let signals =
             Signals::open(&[Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR2])?;
         let (poller, notify) = (Poller::new()?, NotifySocket::open()?);
@@ -160,7 +163,8 @@ impl Keeper {
             pending: Vec::new(),
             instances: Vec::new(),
             store: Store::default(),
-            sinks: BTreeMap::new(),
+            outputs: Outputs::new()?,
+            ordered: BTreeMap::new(),
             workers: Vec::new(),
             asked: BTreeMap::new(),
             last_asked: 0,
@@ -181,7 +185,8 @@ impl Keeper {
             keeper.store.keep(about, fd, &keeper.poller);
         }
         keeper.store.open(&keeper.app.sockets, Path::new(&keeper.app.cwd), &keeper.poller)?;
-        keeper.set_count(keeper.app.processes())?;
+        keeper.poller.add(&keeper.outputs.writer, token::LOGS)?;
+        keeper.set_count(keeper.app.processes());
         keeper.introduce();
         Ok(keeper)
     }
@@ -205,7 +210,7 @@ impl Keeper {
         loop {
             self.plan_memory_look();
             let deadlines = self.instances.iter().flat_map(|one| [one.life.deadline(), one.told.alive_until]).flatten();
-            let timeout = deadlines.chain(self.memory_look).min();
+            let timeout = deadlines.chain(self.memory_look).chain(self.logs_deadline()).min();
             self.poller.wait(timeout.map(|at| at.saturating_sub(self.now())), &mut ready)?;
             for token in std::mem::take(&mut ready) {
                 self.on_ready(token);
@@ -217,7 +222,10 @@ impl Keeper {
                 self.write_note();
                 self.publish(&json!({ "event": "status", "status": self.status() }));
             }
-            if self.quitting && self.instances.iter().all(|instance| instance.life.is_at_rest()) {
+            if self.quitting
+                && self.ordered.is_empty()
+                && self.instances.iter().all(|instance| instance.life.is_at_rest())
+            {
                 let _ = fs::remove_file(self.folder.join("keeper.sock"));
                 let _ = fs::remove_file(self.folder.join("keeper.json"));
                 if self.forgets {
@@ -233,10 +241,13 @@ impl Keeper {
             token::SIGNALS => self.on_signals(),
             token::LISTENER => self.on_client(),
             token::NOTIFY => self.on_told(),
+            token::LOGS => self.on_logs_written(),
             other => match token::parts(other) {
                 (token::CLIENT, number) => self.on_request(number),
-                (token::OUT, number) => self.on_output(number, 0),
-                (token::ERROR, number) => self.on_output(number, 1),
+                (token::OUTPUT, number) => {
+                    let now = self.now();
+                    self.outputs.on_ready(number, now, &self.poller, token::OUTPUT);
+                }
                 (token::IPC, number) => self.on_message(number),
                 (token::STORED, number) => self.store.on_gone(number, &self.poller),
                 (token::MAIN, number) => self.on_main_ended(number),
@@ -249,7 +260,7 @@ impl Keeper {
         while let Some(signal) = self.signals.next() {
             match signal {
                 Signal::SIGCHLD => self.on_ended(),
-                Signal::SIGUSR2 => self.reopen_logs(),
+                Signal::SIGUSR2 => self.reopen_logs(None),
                 // Whoever ends the keeper ends the app, in an orderly way.
                 Signal::SIGTERM | Signal::SIGINT => self.quit(),
                 _ => {}
@@ -281,18 +292,19 @@ impl Keeper {
                 .is_some_and(|running| running.pid == pid && !std::mem::replace(&mut running.ended, true))
         });
         if let Some(number) = instance {
-            self.drain_outputs(number);
             if self.app.mode == Mode::Cluster {
                 self.primary_is_gone();
             }
-            self.event(number, Event::Exited(end));
+            self.when_logged(number, end);
         }
     }
 
     /// Those who wait for the rest of their tree go on when nothing is left of it.
     fn look_for_gone_trees(&mut self) {
         let waits = |instance: &Instance| instance.life.state() == State::Stopping && !instance.is_running();
-        let waiting: Vec<usize> = (0..self.instances.len()).filter(|number| waits(&self.instances[*number])).collect();
+        let waiting: Vec<usize> = (0..self.instances.len())
+            .filter(|number| waits(&self.instances[*number]) && !self.is_being_logged(*number))
+            .collect();
         if waiting.is_empty() {
             return;
         }
@@ -335,6 +347,9 @@ impl Keeper {
         if self.memory_look.is_some_and(|at| at <= now) {
             self.look_at_memory();
         }
+        if self.logs_deadline().is_some_and(|at| at <= now) {
+            self.on_logs_time(now);
+        }
     }
 
     /// Something has happened to an instance: does what follows from it.
@@ -369,57 +384,37 @@ impl Keeper {
 
     fn spawn(&mut self, number: usize) {
         self.forget_process(number);
-        let gifts = Gifts { notify: self.notify.name(), sockets: self.store.of(number as u32).collect() };
-        let instance = &mut self.instances[number];
-        let spawned = instance.spawn(&self.app, &gifts).and_then(|()| {
-            let running = instance.running.as_ref().ok_or("it has gone")?;
-            let which = u64::from(instance.number);
-            let outputs = running.outputs.iter().flatten().zip([token::OUT, token::ERROR]);
-            let watched = outputs.map(|(output, token)| self.poller.add(output, token + which));
-            let ipc = running.ipc.iter().map(|ipc| self.poller.add(ipc, token::IPC + which));
-            watched.chain(ipc).collect::<io::Result<()>>().map_err(|error| error.to_string())
-        });
-        if let Err(problem) = spawned {
-            instance.problem = Some(problem);
+        if let Err(problem) = self.try_spawn(number) {
+            self.instances[number].problem = Some(problem);
             self.event(number, Event::SpawnFailed);
         }
     }
 
-    /// What is left of the process before: its output is read to its end by now, or somebody else has it.
+    fn try_spawn(&mut self, number: usize) -> Result<(), String> {
+        let home = self.home().to_owned();
+        let which = self.instances[number].number;
+        let wires = self.outputs.wires(&self.app, &home, which)?;
+        let sockets = self.store.of(which).collect();
+        let gifts = Gifts { notify: self.notify.name(), sockets, outputs: &wires.theirs };
+        let instance = &mut self.instances[number];
+        instance.spawn(&self.app, &gifts)?;
+        let running = instance.running.as_ref().ok_or("it has gone")?;
+        let connected = self.outputs.connect(wires, &self.app, which, running.pid, &self.poller, token::OUTPUT);
+        let watched = connected.and_then(|()| {
+            let ipc = running.ipc.iter().map(|ipc| self.poller.add(ipc, token::IPC + u64::from(which)));
+            ipc.collect::<io::Result<()>>()
+        });
+        watched.map_err(|error| error.to_string())
+    }
+
+    /// What is left of the process before. What still comes of its output, from others that have it, is read on.
     fn forget_process(&mut self, number: usize) {
         let Some(running) = self.instances[number].running.take() else { return };
-        for output in running.outputs.iter().flatten() {
-            self.poller.remove(output);
-        }
         if let Some(ipc) = &running.ipc {
             self.poller.remove(ipc);
         }
         if let Some(main) = &running.main {
             self.poller.remove(main);
-        }
-    }
-
-    fn on_output(&mut self, number: u32, stream: usize) {
-        let Some(running) = self.instances.get_mut(number as usize).and_then(|instance| instance.running.as_mut())
-        else {
-            return;
-        };
-        let Some(output) = &mut running.outputs[stream] else { return };
-        if !output.pass_on() {
-            self.poller.remove(&*output);
-            running.outputs[stream] = None;
-        }
-    }
-
-    /// What a process wrote before it died is read before anything else happens to it.
-    fn drain_outputs(&mut self, number: usize) {
-        let Some(running) = self.instances[number].running.as_mut() else { return };
-        for output in &mut running.outputs {
-            if output.as_mut().is_some_and(|output| !output.pass_on())
-                && let Some(output) = output.take()
-            {
-                self.poller.remove(&output);
-            }
         }
     }
 
@@ -450,48 +445,15 @@ impl Keeper {
     }
 
     /// Sets how many instances there are. Surplus ones must have come to rest.
-    fn set_count(&mut self, count: u32) -> io::Result<()> {
+    fn set_count(&mut self, count: u32) {
         while self.instances.len() < count as usize {
-            let number = self.instances.len() as u32;
-            let sinks = self.sinks_of(number)?;
-            self.instances.push(Instance::new(number, sinks));
+            self.instances.push(Instance::new(self.instances.len() as u32));
         }
-        Ok(())
-    }
-
-    fn sinks_of(&mut self, number: u32) -> io::Result<Sinks> {
-        Ok(Sinks {
-            out: self.sink(number, "out", self.app.out_file.clone())?,
-            error: self.sink(number, "error", self.app.error_file.clone())?,
-        })
-    }
-
-    fn sink(&mut self, number: u32, stream: &str, file: Option<String>) -> io::Result<Rc<RefCell<Sink>>> {
-        let cwd = PathBuf::from(&self.app.cwd);
-        let one = self.app.processes() == 1 || self.app.merge_logs;
-        let suffix = if one { String::new() } else { format!("-{number}") };
-        let path = match file {
-            Some(file) => with_suffix(&cwd.join(file), &suffix),
-            None => self.home().join("logs").join(format!("{}-{stream}{suffix}.log", file_name(&self.app.name))),
-        };
-        if let Some(known) = self.sinks.get(&path) {
-            return Ok(Rc::clone(known));
-        }
-        let sink = Rc::new(RefCell::new(Sink::open(&path, self.app.max_size, self.app.retain)?));
-        self.sinks.insert(path, Rc::clone(&sink));
-        Ok(sink)
     }
 
     /// The folder of the daemon, two above ours.
     fn home(&self) -> &Path {
         self.folder.parent().and_then(Path::parent).unwrap_or(&self.folder)
-    }
-
-    fn reopen_logs(&mut self) {
-        for sink in self.sinks.values() {
-            // The old file is written on where the new one cannot be opened.
-            let _ = sink.borrow_mut().reopen();
-        }
     }
 
     /// What all processes are doing. What they use is not looked up: whoever asks for many apps looks once for all.
@@ -504,20 +466,6 @@ impl Keeper {
             processes: self.instances.iter().map(|instance| instance.status(&self.app)).collect(),
             workers: self.workers.clone(),
         }
-    }
-}
-
-/// The name of a log file: nothing in it that leads elsewhere.
-fn file_name(name: &str) -> String {
-    name.replace(['/', '\0'], "-")
-}
-
-/// `a.log` becomes `a-1.log`.
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    match path.extension() {
-        Some(extension) => path.with_file_name(format!("{stem}{suffix}.{}", extension.to_string_lossy())),
-        None => path.with_file_name(format!("{stem}{suffix}")),
     }
 }
 

@@ -1,94 +1,519 @@
-//! What a process writes to one of its streams, on its way into the log.
+//! What processes write, on its way from their pipes to the thread that writes logs.
+//!
+//! A stream that brings a little now and then is read when it has something. One that goes on and on is read once in a while
+//! instead, so that neither its program nor we are woken for each line, and its pipe is made larger. When [`feed::MOST_HELD`] bytes wait for
+//! the disk, the stream is not read for [`PATIENCE`], which makes its program wait; then lines are dropped and counted until the disk has
+//! caught up, and the count is written where they are missing.
 
-use std::cell::RefCell;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::rc::Rc;
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
 
+use jiff::Timestamp;
+
+use crate::logs::feed::{self, Feed, Held};
 use crate::logs::format::Stamp;
-use crate::logs::sink::Sink;
+use crate::logs::margin::Source;
+use crate::logs::place::{self, Stream};
+use crate::logs::sink::Plan;
+use crate::logs::writer::{Order, Writer};
+use crate::model::App;
+use crate::sys::poll::Poller;
+use crate::sys::{pipe, spawn};
 
-/// Bytes of one read.
-const CHUNK: usize = 64 * 1024;
-/// Reads before others have their turn.
-const READS: usize = 16;
-/// A line that is longer is cut into lines.
-const LONGEST_LINE: usize = 1 << 20;
+/// The most bytes of one read.
+const CHUNK: usize = 1 << 20;
+/// What the pipe of a busy program holds.
+const LARGE_PIPE: usize = 1 << 20;
+/// How long (ms) a program waits for the disk.
+const PATIENCE: u64 = 1000;
+/// How long (ms) a busy stream is left alone, so that there is more to read at once.
+const PAUSE: u64 = 1;
+/// Reads in a row that make a stream a busy one.
+const BUSY: u32 = 4;
 
-/// A stream of a process.
-pub struct Output {
-    pipe: File,
-    /// A line whose end has not come.
-    rest: Vec<u8>,
-    sink: Rc<RefCell<Sink>>,
-    stamp: Stamp,
+/// How a stream is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    /// When the poller says that there is something.
+    Told,
+    /// At this time (ms), whatever the poller says.
+    Later(u64),
+    /// Not before there is room; at this time (ms) patience is over.
+    Full(u64),
+    /// What comes is dropped until there is room.
+    Dropping,
+}
+
+/// One stream of one process.
+struct Output {
+    pipe: OwnedFd,
+    feed: Arc<Feed>,
+    pace: Pace,
+    /// When (ms) it was read last, and how often in a row with hardly a pause.
+    last_read: u64,
+    in_a_row: u32,
+    /// Bytes that its pipe holds.
+    capacity: usize,
+    /// Lines that were dropped and not told of yet.
+    dropped: u64,
+    /// Whether the rest of the line is dropped as well.
+    within_dropped: bool,
+}
+
+/// All streams of a keeper's processes, those of processes that have ended and left them to others included.
+pub struct Outputs {
+    open: BTreeMap<u32, Output>,
+    last: u32,
+    /// The thread that writes.
+    pub writer: Writer,
+    scratch: Vec<u8>,
+}
+
+/// Pipes for a process that is about to be started.
+pub struct Wires {
+    /// What becomes its standard output and its standard error.
+    pub theirs: [OwnedFd; 2],
+    ours: [Option<OurEnd>; 2],
+}
+
+/// What we read, and where it goes.
+type OurEnd = (OwnedFd, Vec<Arc<Plan>>);
+
+/// What reading has brought.
+enum Got {
+    /// So many bytes.
+    Some(usize),
+    /// Nothing at the moment.
+    Nothing,
+    /// Nothing any more.
+    End,
+}
+
+impl Outputs {
+    /// None yet.
+    pub fn new() -> io::Result<Outputs> {
+        Ok(Outputs { open: BTreeMap::new(), last: 0, writer: Writer::new()?, scratch: Vec::new() })
+    }
+
+    /// The pipes for an instance. The error says in words what is wrong with its log files.
+    pub fn wires(&mut self, app: &App, home: &Path, instance: u32) -> Result<Wires, String> {
+        let plans = plans(app, home);
+        let plan = |path| plans.iter().find(|plan| plan.path == path).cloned();
+        let mut wire = |stream: Stream| -> Result<(OwnedFd, Option<OurEnd>), String> {
+            let files = [place::file(app, home, instance, stream), place::common_file(app, instance)];
+            let mut plans: Vec<Arc<Plan>> = files.into_iter().flatten().filter_map(plan).collect();
+            plans.dedup();
+            let failed = |error: io::Error| format!("could not be started: {error}");
+            if plans.is_empty() {
+                // Nobody wants it: nobody has to read it.
+                let null = std::fs::File::options().read(true).write(true).open("/dev/null").map_err(failed)?;
+                return Ok((null.into(), None));
+            }
+            for plan in &plans {
+                place::check(&plan.path)?;
+            }
+            self.writer.start().map_err(failed)?;
+            let (ours, theirs) = spawn::output_pipe().map_err(failed)?;
+            Ok((theirs, Some((ours, plans))))
+        };
+        let ((out, our_out), (error, our_error)) = (wire(Stream::Out)?, wire(Stream::Error)?);
+        Ok(Wires { theirs: [out, error], ours: [our_out, our_error] })
+    }
+
+    /// The process was started. `token` is what the poller reports them by, with their numbers.
+    pub fn connect(
+        &mut self,
+        wires: Wires,
+        app: &App,
+        instance: u32,
+        pid: i32,
+        poller: &Poller,
+        token: u64,
+    ) -> io::Result<()> {
+        for (ours, stream) in wires.ours.into_iter().zip([Stream::Out, Stream::Error]) {
+            let Some((pipe, plans)) = ours else { continue };
+            let stamp = Stamp {
+                format: app.log_format,
+                date: app.log_date_format.clone(),
+                app: app.name.clone(),
+                source: Source { pid, instance, stream },
+            };
+            self.last = self.last.wrapping_add(1);
+            poller.add(&pipe, token + u64::from(self.last))?;
+            let output = Output {
+                capacity: pipe::capacity(&pipe),
+                pipe,
+                feed: Arc::new(Feed::new(stamp, plans)),
+                pace: Pace::Told,
+                last_read: 0,
+                in_a_row: 0,
+                dropped: 0,
+                within_dropped: false,
+            };
+            self.open.insert(self.last, output);
+        }
+        Ok(())
+    }
+
+    /// When (ms) something is to be done without anything having come.
+    pub fn deadline(&self) -> Option<u64> {
+        self.open
+            .values()
+            .filter_map(|output| match output.pace {
+                Pace::Later(at) | Pace::Full(at) => Some(at),
+                Pace::Told | Pace::Dropping => None,
+            })
+            .min()
+    }
+
+    /// A stream has something.
+    pub fn on_ready(&mut self, number: u32, now: u64, poller: &Poller, token: u64) {
+        let Some(output) = self.open.get_mut(&number) else { return };
+        let before = output.pace;
+        if output.read(now, &self.writer, &mut self.scratch) {
+            self.watch(number, before, poller, token);
+        } else {
+            self.close(number, poller);
+        }
+    }
+
+    /// Time has passed, or the disk has caught up.
+    pub fn on_time(&mut self, now: u64, poller: &Poller, token: u64) {
+        let due = |output: &Output| match output.pace {
+            Pace::Later(at) => at <= now,
+            Pace::Full(at) => at <= now || output.feed.lock().total() <= feed::MOST_HELD / 2,
+            Pace::Dropping => output.feed.lock().total() <= feed::MOST_HELD / 2,
+            Pace::Told => false,
+        };
+        let due: Vec<u32> = self.open.iter().filter(|(_, output)| due(output)).map(|(number, _)| *number).collect();
+        for number in due {
+            let Some(output) = self.open.get_mut(&number) else { continue };
+            let before = output.pace;
+            if matches!(before, Pace::Full(_)) && output.feed.lock().total() > feed::MOST_HELD / 2 {
+                output.begin_dropping();
+            } else if before == Pace::Dropping {
+                output.end_dropping(&self.writer);
+            }
+            if output.read(now, &self.writer, &mut self.scratch) {
+                self.watch(number, before, poller, token);
+            } else {
+                self.close(number, poller);
+            }
+        }
+        if self.open.is_empty() {
+            self.scratch = Vec::new();
+        }
+    }
+
+    /// Reads all that a process has written before it ended. Returns whether it had any output.
+    pub fn drain(&mut self, pid: i32, now: u64, poller: &Poller, token: u64) -> bool {
+        let of_it = self.open.iter().filter(|(_, output)| output.feed.stamp.source.pid == pid);
+        let numbers: Vec<u32> = of_it.map(|(number, _)| *number).collect();
+        for number in &numbers {
+            let Some(output) = self.open.get_mut(number) else { continue };
+            let before = output.pace;
+            if output.drain(now, &self.writer, &mut self.scratch) {
+                self.watch(*number, before, poller, token);
+            } else {
+                self.close(*number, poller);
+            }
+        }
+        !numbers.is_empty()
+    }
+
+    fn watch(&self, number: u32, before: Pace, poller: &Poller, token: u64) {
+        let Some(output) = self.open.get(&number) else { return };
+        let is_watched = |pace| matches!(pace, Pace::Told | Pace::Dropping);
+        if is_watched(before) == is_watched(output.pace) {
+            return;
+        }
+        let watched = if is_watched(output.pace) {
+            poller.add(&output.pipe, token + u64::from(number))
+        } else {
+            // Not even that its other side has gone is of interest now.
+            poller.remove(&output.pipe);
+            Ok(())
+        };
+        // It fails only when memory is short.
+        debug_assert!(watched.is_ok());
+    }
+
+    fn close(&mut self, number: u32, poller: &Poller) {
+        if let Some(output) = self.open.remove(&number) {
+            poller.remove(&output.pipe);
+        }
+    }
+
+    /// Empties all log files of the app.
+    pub fn flush(&mut self, app: &App, home: &Path) -> io::Result<u64> {
+        self.writer.order(Order::Flush(plans(app, home)))
+    }
 }
 
 impl Output {
-    /// Of a pipe that does not block.
-    pub fn new(pipe: OwnedFd, sink: Rc<RefCell<Sink>>, stamp: Stamp) -> Output {
-        Output { pipe: File::from(pipe), rest: Vec::new(), sink, stamp }
+    /// Reads once. Returns whether more may come.
+    fn read(&mut self, now: u64, writer: &Writer, scratch: &mut Vec<u8>) -> bool {
+        self.in_a_row = if now <= self.last_read + 2 * PAUSE { self.in_a_row.saturating_add(1) } else { 0 };
+        self.last_read = now;
+        let feed = Arc::clone(&self.feed);
+        let mut held = feed.lock();
+        if self.pace == Pace::Dropping {
+            if held.total() > feed::MOST_HELD / 2 {
+                drop(held);
+                return self.discard(writer, scratch);
+            }
+            self.pace = Pace::Told;
+        }
+        if held.total() >= feed::MOST_HELD {
+            self.pace = Pace::Full(now + PATIENCE);
+            held.wants_room = true;
+            return true;
+        }
+        let is_open = match self.take(&mut held) {
+            Got::End => {
+                self.end(&mut held);
+                false
+            }
+            Got::Nothing => {
+                self.pace = Pace::Told;
+                true
+            }
+            Got::Some(count) => {
+                let is_much = count >= self.capacity / 4;
+                if is_much && self.capacity < LARGE_PIPE && pipe::grow(&self.pipe, LARGE_PIPE) {
+                    self.capacity = LARGE_PIPE;
+                }
+                self.pace = if self.in_a_row >= BUSY && !is_much { Pace::Later(now + PAUSE) } else { Pace::Told };
+                true
+            }
+        };
+        self.pass_on(held, writer);
+        is_open
     }
 
-    fn write(&self, lines: &[u8]) {
-        if self.stamp.is_raw() {
-            self.sink.borrow_mut().write(lines);
-        } else {
-            self.sink.borrow_mut().write(&self.stamp.lines(lines));
+    /// Reads what is in the pipe now, to the last byte. What others add meanwhile is read later.
+    fn drain(&mut self, now: u64, writer: &Writer, scratch: &mut Vec<u8>) -> bool {
+        let mut left = pipe::waiting(&self.pipe);
+        loop {
+            if self.feed.lock().total() >= feed::MOST_HELD || self.pace == Pace::Dropping {
+                // The disk has not kept up, and nobody waits any more.
+                return self.read(now, writer, scratch);
+            }
+            let feed = Arc::clone(&self.feed);
+            let mut held = feed.lock();
+            let got = self.take(&mut held);
+            if matches!(got, Got::End) {
+                self.end(&mut held);
+            }
+            self.pass_on(held, writer);
+            match got {
+                Got::End => return false,
+                Got::Nothing => return true,
+                Got::Some(count) if count >= left => left = 0,
+                Got::Some(count) => left -= count,
+            }
+            if left == 0 && pipe::waiting(&self.pipe) > 0 {
+                return true;
+            }
         }
     }
 
-    /// Passes on what has come. Returns whether more may come.
-    pub fn pass_on(&mut self) -> bool {
-        let mut chunk = vec![0; CHUNK];
-        for _ in 0..READS {
-            match self.pipe.read(&mut chunk) {
-                Ok(0) => {
-                    self.end();
-                    return false;
-                }
-                Ok(count) => self.take(&chunk[..count]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+    fn take(&mut self, held: &mut Held) -> Got {
+        let start = held.bytes.len();
+        let most = pipe::waiting(&self.pipe).clamp(1, CHUNK);
+        let count = loop {
+            match pipe::read_into(&self.pipe, &mut held.bytes, most) {
+                Ok(0) => return Got::End,
+                Ok(count) => break count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Got::Nothing,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return false,
+                Err(_) => return Got::End,
             }
+        };
+        if self.within_dropped {
+            let end = memchr::memchr(b'\n', &held.bytes[start..]);
+            held.bytes.drain(start..end.map_or(held.bytes.len(), |end| start + end + 1));
+            self.within_dropped = end.is_none();
         }
-        true
+        let at = now();
+        if self.dropped > 0 && !self.within_dropped {
+            let note = self.note();
+            held.bytes.splice(start..start, note);
+        }
+        held.frame(start, at);
+        Got::Some(count)
     }
 
-    fn take(&mut self, bytes: &[u8]) {
-        match bytes.iter().rposition(|byte| *byte == b'\n') {
-            Some(last) => {
-                let (whole, rest) = bytes.split_at(last + 1);
-                if self.rest.is_empty() {
-                    self.write(whole);
-                } else {
-                    self.rest.extend_from_slice(whole);
-                    let lines = std::mem::take(&mut self.rest);
-                    self.write(&lines);
-                }
-                self.rest.extend_from_slice(rest);
-            }
-            None => self.rest.extend_from_slice(bytes),
-        }
-        if self.rest.len() > LONGEST_LINE {
-            self.end();
+    fn note(&mut self) -> Vec<u8> {
+        let count = std::mem::take(&mut self.dropped);
+        format!("[rcluster] {count} lines were dropped: the disk was too slow\n").into_bytes()
+    }
+
+    fn end(&mut self, held: &mut Held) {
+        held.end(now());
+        if self.dropped > 0 {
+            self.tell_dropped(held);
         }
     }
 
-    /// The last line, or a part of one that is too long, gets an end of its own.
-    fn end(&mut self) {
-        if !self.rest.is_empty() {
-            self.rest.push(b'\n');
-            let line = std::mem::take(&mut self.rest);
-            self.write(&line);
+    fn begin_dropping(&mut self) {
+        let feed = Arc::clone(&self.feed);
+        let mut held = feed.lock();
+        self.pace = Pace::Dropping;
+        self.within_dropped = held.drop_rest();
+        self.dropped += u64::from(self.within_dropped);
+        held.wants_room = true;
+    }
+
+    /// There is room again: what is missing is said at once, as nothing else may come.
+    fn end_dropping(&mut self, writer: &Writer) {
+        self.pace = Pace::Told;
+        if self.dropped > 0 && !self.within_dropped {
+            let feed = Arc::clone(&self.feed);
+            let mut held = feed.lock();
+            self.tell_dropped(&mut held);
+            self.pass_on(held, writer);
+        }
+    }
+
+    fn tell_dropped(&mut self, held: &mut Held) {
+        let (start, note) = (held.bytes.len(), self.note());
+        held.bytes.extend_from_slice(&note);
+        held.frame(start, now());
+    }
+
+    /// Reads what there is and counts its lines.
+    fn discard(&mut self, writer: &Writer, scratch: &mut Vec<u8>) -> bool {
+        scratch.clear();
+        match pipe::read_into(&self.pipe, scratch, CHUNK) {
+            Ok(0) => {
+                self.within_dropped = false;
+                let feed = Arc::clone(&self.feed);
+                let mut held = feed.lock();
+                self.end(&mut held);
+                self.pass_on(held, writer);
+                false
+            }
+            Ok(_) => {
+                let is_counted = self.within_dropped;
+                self.within_dropped = scratch.last() != Some(&b'\n');
+                let ends = memchr::memchr_iter(b'\n', scratch).count() as u64;
+                self.dropped += ends + u64::from(self.within_dropped) - u64::from(is_counted);
+                true
+            }
+            Err(error) => matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
+        }
+    }
+
+    fn pass_on(&self, mut held: std::sync::MutexGuard<'_, Held>, writer: &Writer) {
+        if held.has_lines() && !std::mem::replace(&mut held.told, true) {
+            drop(held);
+            writer.tell(&self.feed);
         }
     }
 }
 
-impl AsFd for Output {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.pipe.as_fd()
+fn now() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+/// What becomes of each log file of an app.
+fn plans(app: &App, home: &Path) -> Vec<Arc<Plan>> {
+    let mut family: Vec<_> = (0..app.processes())
+        .flat_map(|instance| {
+            let streams = [Stream::Out, Stream::Error].map(|stream| place::file(app, home, instance, stream));
+            streams.into_iter().chain([place::common_file(app, instance)]).flatten()
+        })
+        .collect();
+    family.sort();
+    family.dedup();
+    let plan = |path: &std::path::PathBuf| {
+        Arc::new(Plan {
+            path: path.clone(),
+            home: home.to_owned(),
+            max_size: app.max_size,
+            retain: app.retain,
+            max_total: app.max_total,
+            rotate: app.rotate,
+            compress: app.compress,
+            family: family.clone(),
+        })
+    };
+    family.iter().map(plan).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn app(folder: &Path) -> App {
+        let text = format!(r#"{{"name":"a","mode":"program","script":"a.js","cwd":"{}"}}"#, folder.display());
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn all_that_an_ended_process_wrote_is_in_the_file_when_the_order_is_carried_out() {
+        let folder = std::env::temp_dir().join(format!("rclusterd-output-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (app, poller) = (app(&folder), Poller::new().unwrap());
+        let mut outputs = Outputs::new().unwrap();
+        poller.add(&outputs.writer, 1).unwrap();
+        let mut wires = outputs.wires(&app, &folder, 0).unwrap();
+        assert!(wires.ours.iter().flatten().all(|(pipe, _)| pipe::grow(pipe, LARGE_PIPE)));
+        let mut out = std::fs::File::from(std::mem::replace(
+            &mut wires.theirs[0],
+            std::fs::File::open("/dev/null").unwrap().into(),
+        ));
+        outputs.connect(wires, &app, 0, 77, &poller, 2 << 32).unwrap();
+        // More than one read takes: a second part comes while the first is being read.
+        let text = format!("{}\nthe end", "x".repeat(LARGE_PIPE - 100));
+        out.write_all(text.as_bytes()).unwrap();
+        drop(out);
+        assert!(outputs.drain(77, 0, &poller, 2 << 32));
+        let order = outputs.writer.order(Order::Written).unwrap();
+        let mut ready = Vec::new();
+        while !outputs.writer.done().iter().any(|(number, _)| *number == order) {
+            poller.wait(Some(1000), &mut ready).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(folder.join("logs/a-out.log")).unwrap(), text + "\n");
+        // Nothing more comes of it.
+        assert!(outputs.open.is_empty() && !outputs.drain(77, 0, &poller, 2 << 32));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn lines_that_are_dropped_are_counted_once_wherever_they_are_cut() {
+        let (pipe, write) = spawn::output_pipe().unwrap();
+        let source = Source { pid: 1, instance: 0, stream: Stream::Out };
+        let stamp = Stamp { format: crate::model::LogFormat::Raw, date: None, app: "a".into(), source };
+        let mut output = Output {
+            pipe,
+            feed: Arc::new(Feed::new(stamp, Vec::new())),
+            pace: Pace::Told,
+            last_read: 0,
+            in_a_row: 0,
+            capacity: 0,
+            dropped: 0,
+            within_dropped: false,
+        };
+        let (writer, mut scratch, mut write) = (Writer::new().unwrap(), Vec::new(), std::fs::File::from(write));
+        let mut put = |text: &str| write.write_all(text.as_bytes()).unwrap();
+        put("kept\ncut ");
+        assert!(output.read(0, &writer, &mut scratch));
+        output.begin_dropping();
+        for part in ["off\ntwo\nthr", "ee", "\n", "four ", "goes on"] {
+            put(part);
+            assert!(output.discard(&writer, &mut scratch));
+        }
+        put(" and ends\nagain\n");
+        output.end_dropping(&writer);
+        assert!(output.read(0, &writer, &mut scratch));
+        let text = output.feed.lock().take(Vec::new()).bytes;
+        let note = "[rcluster] 4 lines were dropped: the disk was too slow";
+        assert_eq!(String::from_utf8(text).unwrap(), format!("kept\n{note}\nagain\n"));
     }
 }

@@ -104,15 +104,15 @@ impl Keeper {
                     instance.life.restarts = 0;
                     instance.life.unstable = 0;
                 }
-                Ok(Answer::Now(Value::Null))
+                Ok(Answer::Now(json!(self.status())))
             }
             "reopen-logs" => {
-                self.reopen_logs();
-                Ok(Answer::Now(Value::Null))
+                self.reopen_logs(Some((client, request["id"].clone())));
+                Ok(Answer::Elsewhere)
             }
             "flush-logs" => {
-                let flushed = self.sinks.values().try_for_each(|sink| sink.borrow_mut().flush());
-                flushed.map(|()| Answer::Now(Value::Null)).map_err(|error| ("ERR_RCLUSTER_LOG", error.to_string()))
+                self.flush_logs((client, request["id"].clone()));
+                Ok(Answer::Elsewhere)
             }
             "quit" => {
                 self.forgets = true;
@@ -165,7 +165,7 @@ impl Keeper {
         if self.app.mode != Mode::Cluster {
             return self.tell_instances(request, Event::Restart);
         }
-        self.ask(client, request, json!({ "rcluster": "reload" }))
+        self.ask(client, request, json!({ "rcluster": "reload", "env": request.get("env") }))
     }
 
     /// Changes the number of workers of a cluster. That of a program is changed by `configure`.
@@ -234,11 +234,12 @@ impl Keeper {
             return Err(bad(format!("this is the keeper of \"{}\", not of \"{}\"", self.app.name, app.name)));
         }
         let before = std::mem::replace(&mut self.app, app);
-        let taken = self.open_sockets().and_then(|()| self.set_count(self.app.processes())).and_then(|()| self.save());
+        let taken = self.open_sockets().and_then(|()| self.save());
         if let Err(error) = taken {
             self.app = before;
             return Err(("ERR_RCLUSTER_NOT_SAVED", error.to_string()));
         }
+        self.set_count(self.app.processes());
         self.rules = Rules::from(&self.app);
         for number in self.app.processes() as usize..self.instances.len() {
             self.event(number, Event::Stop);

@@ -85,6 +85,10 @@ fn primary(app: &App) -> Result<Executable, String> {
     let mut args: Vec<OsString> = [node.into(), command.into_os_string()].into();
     args.extend([OsString::from("-i"), app.instances.to_string().into()]);
     args.extend(app.interpreter_args.iter().map(|option| format!("--exec-arg={option}").into()));
+    if app.wait_ready {
+        let within = format!("{}ms", app.listen_timeout);
+        args.extend(["--ready".into(), "message".into(), "--ready-timeout".into(), within.into()]);
+    }
     if app.max_memory > 0 {
         args.extend(["--max-memory".into(), app.max_memory.to_string().into()]);
     }

@@ -1,8 +1,10 @@
 //! What a line looks like in a log file.
 
-use jiff::Zoned;
-use serde_json::json;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 
+use super::feed::{Batch, Mark};
+use super::margin::Source;
 use crate::model::LogFormat;
 
 /// How PM2 writes a time where nothing is said.
@@ -20,12 +22,8 @@ pub struct Stamp {
     pub date: Option<String>,
     /// The app.
     pub app: String,
-    /// The number of the instance.
-    pub instance: u32,
-    /// `out` or `error`.
-    pub stream: &'static str,
-    /// The process.
-    pub pid: i32,
+    /// Who writes.
+    pub source: Source,
 }
 
 impl Stamp {
@@ -34,35 +32,59 @@ impl Stamp {
         self.format == LogFormat::Raw
     }
 
-    /// Whole lines as they go into the file.
-    pub fn lines(&self, text: &[u8]) -> Vec<u8> {
-        let now = Zoned::now();
-        let mut out = Vec::with_capacity(text.len() + 64);
-        for line in text.split_inclusive(|byte| *byte == b'\n') {
-            let line = line.strip_suffix(b"\n").unwrap_or(line);
-            match self.format {
-                LogFormat::Raw => out.extend_from_slice(line),
-                LogFormat::Time => {
-                    out.extend_from_slice(written(&now, self.date.as_deref().unwrap_or(DEFAULT_DATE)).as_bytes());
-                    out.extend_from_slice(b": ");
-                    out.extend_from_slice(line);
+    /// Lines as they go into the file.
+    pub fn dress(&self, batch: &Batch) -> Batch {
+        let mut out =
+            Batch { bytes: Vec::with_capacity(batch.bytes.len() * 2), marks: Vec::with_capacity(batch.marks.len()) };
+        let mut start = 0;
+        let app = serde_json::to_string(&self.app).unwrap_or_default();
+        for mark in &batch.marks {
+            let time = Timestamp::from_millisecond(mark.at).unwrap_or_default().to_zoned(TimeZone::system());
+            let head = self.head(&time, &app);
+            for line in batch.bytes[start..mark.end].split_inclusive(|byte| *byte == b'\n') {
+                let line = line.strip_suffix(b"\n").unwrap_or(line);
+                out.bytes.extend_from_slice(head.as_bytes());
+                if self.format == LogFormat::Json {
+                    // Writing to memory does not fail.
+                    let _ = serde_json::to_writer(&mut out.bytes, &String::from_utf8_lossy(line));
+                    out.bytes.push(b'}');
+                } else {
+                    out.bytes.extend_from_slice(line);
                 }
-                LogFormat::Json => {
-                    let ts = match &self.date {
-                        Some(date) => written(&now, date),
-                        None => now.timestamp().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
-                    };
-                    let line = json!({
-                        "ts": ts, "app": self.app, "instance": self.instance, "pid": self.pid, "stream": self.stream,
-                        "msg": String::from_utf8_lossy(line),
-                    });
-                    out.extend_from_slice(line.to_string().as_bytes());
-                }
+                out.bytes.push(b'\n');
             }
-            out.push(b'\n');
+            start = mark.end;
+            out.marks.push(Mark { end: out.bytes.len(), at: mark.at });
         }
         out
     }
+
+    /// What stands before lines that were read at that time.
+    fn head(&self, time: &Zoned, app: &str) -> String {
+        match self.format {
+            LogFormat::Raw => String::new(),
+            LogFormat::Time => prefix(time, self.date.as_deref()),
+            LogFormat::Json => {
+                let ts = self.date.as_ref().map_or_else(|| iso(time.timestamp()), |date| written(time, date));
+                let ts = serde_json::to_string(&ts).unwrap_or_default();
+                let Source { instance, pid, stream } = self.source;
+                format!(
+                    r#"{{"ts":{ts},"app":{app},"instance":{instance},"pid":{pid},"stream":"{}","msg":"#,
+                    stream.name()
+                )
+            }
+        }
+    }
+}
+
+/// What stands before each line of a log with times.
+pub fn prefix(time: &Zoned, date: Option<&str>) -> String {
+    written(time, date.unwrap_or(DEFAULT_DATE)) + ": "
+}
+
+/// A time as JSON has it.
+pub fn iso(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
 /// A time in the signs of moment.js.
@@ -107,9 +129,16 @@ fn part(time: &Zoned, sign: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logs::place::Stream;
 
     fn stamp(format: LogFormat, date: Option<&str>) -> Stamp {
-        Stamp { format, date: date.map(str::to_owned), app: "web".into(), instance: 2, stream: "out", pid: 7 }
+        let source = Source { pid: 7, instance: 2, stream: Stream::Out };
+        Stamp { format, date: date.map(str::to_owned), app: "web".into(), source }
+    }
+
+    fn batch(bytes: &[u8]) -> Batch {
+        let end = bytes.len();
+        Batch { bytes: bytes.to_vec(), marks: vec![Mark { end: end - 5, at: 0 }, Mark { end, at: 1_500_000_000_007 }] }
     }
 
     #[test]
@@ -120,19 +149,21 @@ mod tests {
     }
 
     #[test]
-    fn each_line_has_its_time_and_keeps_its_bytes() {
-        let text = stamp(LogFormat::Time, Some("YYYY")).lines(b"one\n\xff two\n");
-        let year = Zoned::now().year().to_string();
-        let wanted = [year.as_bytes(), b": one\n", year.as_bytes(), b": \xff two\n"].concat();
-        assert_eq!(text, wanted);
+    fn each_line_has_the_time_when_it_was_read_and_keeps_its_bytes() {
+        let dressed = stamp(LogFormat::Time, Some("YYYY SSS")).dress(&batch(b"one\n\xff two\nlast\n"));
+        assert_eq!(dressed.bytes, b"1970 000: one\n1970 000: \xff two\n2017 007: last\n");
+        assert_eq!(dressed.marks, [Mark { end: 30, at: 0 }, Mark { end: 45, at: 1_500_000_000_007 }]);
     }
 
     #[test]
     fn a_line_of_json_says_where_it_came_from() {
-        let text = String::from_utf8(stamp(LogFormat::Json, None).lines(b"say \"x\"\n")).unwrap();
-        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let parts = (&line["app"], &line["instance"], &line["pid"], &line["stream"], &line["msg"]);
-        assert_eq!(parts, (&json!("web"), &json!(2), &json!(7), &json!("out"), &json!("say \"x\"")));
-        assert!(line["ts"].as_str().unwrap().ends_with('Z'));
+        let text =
+            String::from_utf8(stamp(LogFormat::Json, None).dress(&batch(b"say \"x\"\n\xffast\n")).bytes).unwrap();
+        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let wanted = serde_json::json!({
+            "ts": "1970-01-01T00:00:00.000Z", "app": "web", "instance": 2, "pid": 7, "stream": "out", "msg": "say \"x\""
+        });
+        assert_eq!(lines[0], wanted);
+        assert_eq!((&lines[1]["msg"], &lines[1]["ts"]), (&"\u{fffd}ast".into(), &"2017-07-14T02:40:00.007Z".into()));
     }
 }

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// The longest key, so that the paths of sockets below `run/` fit into a socket's address.
 const LONGEST_KEY: usize = 40;
 
+/// The longest name: with what is added, that of its log files must be one that a file may have.
+const LONGEST_NAME: usize = 200;
+
 /// How an app is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,6 +30,18 @@ pub enum LogFormat {
     Time,
     /// An object of JSON with time, app, instance, process and stream.
     Json,
+}
+
+/// How often a log file is set aside, whatever its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Rotate {
+    /// At each full hour.
+    Hourly,
+    /// At midnight.
+    Daily,
+    /// At the midnight before Monday.
+    Weekly,
 }
 
 /// What is to run, as the client has read it from its arguments or a configuration file. Paths and the interpreter stay as
@@ -57,6 +72,9 @@ pub struct App {
     /// The whole environment.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// Which of its variables were said of this app, rather than being those of whoever started it; nothing for all.
+    #[serde(default)]
+    pub stated_env: Option<Vec<String>>,
     /// How many of them.
     #[serde(default = "one")]
     pub instances: u32,
@@ -126,6 +144,12 @@ pub struct App {
     /// So many files that were set aside are kept for each stream.
     #[serde(default = "App::default_retain")]
     pub retain: u32,
+    /// Bytes of all its log files together, those that were set aside included.
+    #[serde(default = "App::default_max_total")]
+    pub max_total: u64,
+    /// How often a log file is set aside, whatever its size; nothing for by size alone.
+    #[serde(default)]
+    pub rotate: Option<Rotate>,
     /// Whether they are compressed.
     #[serde(default = "yes")]
     pub compress: bool,
@@ -197,10 +221,22 @@ impl App {
         10
     }
 
+    const fn default_max_total() -> u64 {
+        1 << 30
+    }
+
     /// Whether it makes sense, as far as that can be seen without running it. The error names the member, the rule and the value.
     pub fn check(&self) -> Result<(), String> {
         if self.name.is_empty() || self.name.contains('\0') {
             return Err(format!("\"name\" must be a text that is not empty. Received {:?}", self.name));
+        }
+        for (member, text) in [("name", &self.name), ("namespace", &self.namespace)] {
+            if text.len() > LONGEST_NAME {
+                return Err(format!(
+                    "\"{member}\" must be {LONGEST_NAME} bytes at most. Received {} bytes",
+                    text.len()
+                ));
+            }
         }
         if self.instances == 0 || self.instances > 1024 {
             return Err(format!("\"instances\" must be a whole number from 1 to 1024. Received {}", self.instances));
@@ -210,6 +246,9 @@ impl App {
         }
         if self.kill_signal.parse::<nix::sys::signal::Signal>().is_err() {
             return Err(format!("\"killSignal\" must be a signal such as SIGINT. Received {:?}", self.kill_signal));
+        }
+        if let Some(bad) = self.env.keys().find(|name| name.is_empty() || name.contains('=')) {
+            return Err(format!("\"env\" must have names without \"=\". Received {bad:?}"));
         }
         let texts = self.args.iter().chain(&self.interpreter_args).chain([&self.script, &self.cwd]);
         let names = self.env.iter().flat_map(|(name, value)| [name, value]);

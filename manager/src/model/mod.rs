@@ -3,5 +3,5 @@
 mod app;
 mod status;
 
-pub use app::{App, LogFormat, Mode};
+pub use app::{App, LogFormat, Mode, Rotate};
 pub use status::{Process, State, Status, Worker};

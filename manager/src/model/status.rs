@@ -63,6 +63,9 @@ pub struct Process {
     /// Milliseconds of processor time that it has used, with all that it has started.
     #[serde(default)]
     pub cpu_time: u64,
+    /// Percent of a processor that it has used since it was looked at before.
+    #[serde(default)]
+    pub cpu: f64,
 }
 
 /// A worker of a cluster, as its primary tells.
@@ -82,6 +85,9 @@ pub struct Worker {
     /// Bytes that it uses, with all that it has started.
     #[serde(default)]
     pub memory: u64,
+    /// Percent of a processor that it has used since it was looked at before.
+    #[serde(default)]
+    pub cpu: f64,
 }
 
 /// An app as its keeper sees it.

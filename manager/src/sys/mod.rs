@@ -6,11 +6,14 @@
 #![allow(unsafe_code)]
 
 pub mod datagram;
+pub mod pipe;
 pub mod poll;
+pub mod priority;
 pub mod process;
 pub mod procfs;
 pub mod signals;
 pub mod socket;
 pub mod spawn;
+pub mod wake;
 
 pub(crate) use nix::libc;

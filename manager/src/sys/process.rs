@@ -1,12 +1,16 @@
 //! This process, and processes that end.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -103,4 +107,28 @@ pub fn redirect_output(path: &Path) -> io::Result<()> {
     dup2_stdout(&log)?;
     dup2_stderr(&log)?;
     Ok(())
+}
+
+/// Executes another file in this process, which keeps these descriptors under their numbers. Comes back with the error only; then
+/// all is as before.
+pub fn become_other(executable: &Path, words: &[OsString], kept: &[BorrowedFd]) -> io::Error {
+    let set = |flags: FdFlag| kept.iter().try_for_each(|fd| fcntl(fd, FcntlArg::F_SETFD(flags)).map(drop));
+    if let Err(errno) = set(FdFlag::empty()) {
+        return errno.into();
+    }
+    let error = Command::new(executable).args(words).exec();
+    // Other programs shall not get them.
+    let _ = set(FdFlag::FD_CLOEXEC);
+    error
+}
+
+/// A descriptor that [`become_other`] has kept for us.
+pub fn handed(number: i32) -> io::Result<OwnedFd> {
+    if number <= 2 || !Path::new("/proc/self/fd").join(number.to_string()).exists() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("there is no descriptor {number}")));
+    }
+    // SAFETY: it is open, and nothing else in this process has been told of it: it came with the words of the call.
+    let fd = unsafe { OwnedFd::from_raw_fd(number) };
+    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    Ok(fd)
 }

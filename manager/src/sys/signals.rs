@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// Signals that this process gets by reading them.
@@ -34,6 +34,13 @@ impl Signals {
             }
         }
     }
+}
+
+/// A file that must not grow further is an error (EFBIG) where it is written, and not the end of this process.
+pub fn survive_full_files() -> io::Result<()> {
+    // SAFETY: nothing of ours is called when it comes.
+    unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) }?;
+    Ok(())
 }
 
 impl AsFd for Signals {

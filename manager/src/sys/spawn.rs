@@ -202,7 +202,9 @@ impl Prepared {
     unsafe fn reset_signals(&self) {
         // SAFETY: the set is initialised by sigemptyset; handlers are set to their defaults.
         unsafe {
-            for signal in [libc::SIGPIPE, libc::SIGHUP, libc::SIGINT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2] {
+            for signal in
+                [libc::SIGPIPE, libc::SIGHUP, libc::SIGINT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2, libc::SIGXFSZ]
+            {
                 libc::signal(signal, libc::SIG_DFL);
             }
             let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();

@@ -19,10 +19,22 @@ const POLICY = Object.freeze({ none: 1, roundRobin: 2, least: 3, sticky: 4, reus
  * @property {number} least the least number of requests that the siblings have to answer while it lives
  */
 
-/** @type {Limits} */
-const LIMITS = Object.freeze({ gap: 1200, share: 0.1, delay: 1500, mib: 400, mibAfter: 150, fds: 1500, lost: 0.02, least: 20 });
+/**
+ * - `gap`, `delay`: so long a busy machine with two processors keeps six processes waiting now and then; what stands longer stood for
+ *   as long as the attack.
+ * - `share`: who floods the primary has a processor of two, and the clients need some of the other.
+ * - `mib`: frames of 32 MiB under way, and what V8 has not collected yet; `mibAfter`: what the C library keeps of that.
+ * - `fds`: 1,024 connections that one worker has given back, and as many descriptors as frames may announce.
+ * - `lost`: a request or two that were under way when it began.
+ *
+ * @type {Limits}
+ */
+const LIMITS = Object.freeze({ gap: 1000, share: 0.1, delay: 1000, mib: 400, mibAfter: 150, fds: 1500, lost: 0.02, least: 20 });
 
-/** Who takes part in what the others serve costs those that it gets: with two others each third one. */
+/**
+ * Who takes part in what the others serve costs those that it gets: with two others each third one, or half while another is busy.
+ * Each of them keeps its client for 1.5 s, in which that one does not ask: few requests a second are left of thousands.
+ */
 const TAKES_PART = { lost: 0.6, share: 0.02 };
 
 /**
@@ -56,7 +68,7 @@ const SETTINGS = {
   'frame-of-': { noticed: true },
   'frame-deep': { noticed: true },
   'frame-joined': {},
-  // A user's message may be that long; reading one takes its time, with the built-in as well.
+  // A user's message may be that long; V8 parses one of 100 MB without interruption for seconds, with the built-in as well.
   'frame-alone': { limits: { mib: 1500, delay: 8000, gap: 2500 } },
   // More than any program listens on, and less than it takes to be in want of descriptors.
   'listen-20000': { noticed: true, limits: { fds: 10_500 } },
@@ -77,6 +89,9 @@ const SETTINGS = {
   'control-move': { limits: TAKES_PART },
   'handle-own': { limits: TAKES_PART },
   'own-': { policy: POLICY.reuseport, limits: TAKES_PART },
+  // What it does not accept is accepted for it.
+  'own-never': { policy: POLICY.reuseport },
+  'own-steers': { policy: POLICY.reuseport },
   'board-': { limits: TAKES_PART },
   'board-least': { policy: POLICY.least, limits: TAKES_PART },
 };

@@ -72,7 +72,8 @@ function client(name, { policy, maxConnections = 0, share }, attack) {
         const rules = [
           [primary.ended !== undefined, 'the primary ended'],
           [rates[1] < rates[0] * share, `others got ${rates[1]} answers a second instead of ${rates[0]}`],
-          [during.gap > 1000, `nobody else was answered for ${during.gap} ms`],
+          // On a machine that has much else to do they waited before.
+          [during.gap > Math.max(1000, 4 * before.gap), `nobody else was answered for ${during.gap} ms`],
           [after.answered === 0 || after.failed > 0, `${after.failed} requests failed afterwards`],
         ];
         const figures = `others' answers/s ${rates.join(' → ')}; failed ${during.failed} → ${after.failed}; gap ${during.gap} ms`;

@@ -4,10 +4,11 @@
 
 const { FDS_LEFT } = require('./trial.js');
 
-/** Descriptors that it may cost the siblings, and that may be left there after some seconds. */
+/** Descriptors that it may cost the siblings (as much as it may give back), and that may be left there after some seconds: connections. */
 const SIBLING_FDS = 1500;
 const SIBLING_FDS_LEFT = 40;
-/** Percent of a processor that a primary with nothing to do may need. */
+/** Percent of a processor that a primary with nothing to do may need: Node's own timers and collections, over a second. One that spins
+ * has half a processor at least. */
 const IDLE_CPU = 8;
 /** The same beside a worker that has done what it does, but lives; noise of a busy machine included. */
 const BESIDE_CPU = 30;
@@ -23,7 +24,7 @@ const rate = ({ answered, ms }) => answered / ms;
  * @returns {string[]} what is wrong
  */
 function judge(figures, { limits, noticed, stays }) {
-  const { before, during, after, costBefore, costMost, costAfter, siblings, cpuBeside, delay, gone, pong, joined, ended } = figures;
+  const { before, during, after, costBefore, costMost, costAfter, siblings, cpuBeside, delay, gone, pong, joined, ended, removed } = figures;
   if (!costAfter) return [`the primary ended: ${ended[0]}`];
   const part = during.failed / Math.max(1, during.failed + during.answered);
   /** @type {[boolean, string][]} */
@@ -45,6 +46,7 @@ function judge(figures, { limits, noticed, stays }) {
     [siblings.after - siblings.before > SIBLING_FDS_LEFT, `${siblings.after - siblings.before} descriptors left in the siblings`],
     [cpuBeside > BESIDE_CPU, `${cpuBeside} % of a processor beside it with nothing to do`],
     [!gone && !stays, 'the dead worker is still in the list'],
+    [removed.length > 0, `${removed} has been removed`],
     [!pong, 'messages do not pass any more'],
     [!joined, 'a new worker does not come to serve'],
     [noticed && figures.noticed.length === 0, 'nobody was told'],

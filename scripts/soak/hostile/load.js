@@ -86,9 +86,11 @@ class Load {
 
   /** @param {number} port */
   async #probe(port) {
+    /** @type {Set<Promise<unknown>>} */
     const asked = new Set();
     for (; !this.#stopped; await sleep(PROBE)) {
       if (this.#paused) continue;
+      /** @type {Promise<unknown>} */
       const one = this.#ask(port).then(() => asked.delete(one));
       asked.add(one);
     }

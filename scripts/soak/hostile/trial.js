@@ -4,6 +4,7 @@
 
 const { fork } = require('node:child_process');
 const { once } = require('node:events');
+const fs = require('node:fs');
 const path = require('node:path');
 const { setTimeout: sleep } = require('node:timers/promises');
 const { Load } = require('./load.js');
@@ -26,7 +27,7 @@ const THOROUGH = Object.freeze({ before: 700, shortest: 2500, longest: 9000, aft
 const QUICK = Object.freeze({ before: 500, shortest: 1700, longest: 8000, after: 700, settle: 800, idle: 500, peace: 300 });
 
 const CLIENTS = 16;
-/** How long (ms) listeners outlive a worker that crashed (lib/listeners.js), and some more. */
+/** How long (ms) listeners outlive a worker that crashed (lib/primary/listeners.js), and some more. */
 const LINGER = 6000;
 /** Descriptors that a dead worker may have left: what the primary has opened for the first time. */
 const FDS_LEFT = 4;
@@ -51,6 +52,7 @@ const FDS_LEFT = 4;
  * @property {boolean} joined whether a new worker serves afterwards
  * @property {string[]} ended how the primary ended, if it did
  * @property {string[]} said by the hostile worker
+ * @property {string[]} removed files that are not for it to remove, and are not there any more
  */
 
 class Primary {
@@ -178,15 +180,24 @@ async function tryOut({ name, policy, supervised }, binary, packageFolder, times
     const noticed = [...primary.all('noticed'), ...primary.all('warning')];
     const ended = primary.ended === undefined ? [] : [primary.ended, ...primary.all('uncaught'), ...primary.lines.slice(-3)];
     const said = primary.lines.filter((line) => !/^hostile: (begins|done)$/.test(line));
-    return { before, during, after, costBefore, costMost, costAfter, siblings, cpuBeside, delay, noticed, gone, pong, joined, ended, said };
+    const removed = preciousIn(said).filter((file) => !fs.existsSync(file));
+    return { before, during, after, costBefore, costMost, costAfter, siblings, cpuBeside, delay, noticed, gone, pong, joined, ended, said, removed };
   } finally {
     if (hostile) kill(hostile);
     await primary.end();
     // Some would have to close thousands of sockets before they see that it is gone.
     for (const pid of pids) kill(pid);
     await load.stop();
+    for (const file of preciousIn(primary.lines)) fs.rmSync(path.dirname(path.dirname(file)), { recursive: true, force: true });
   }
 }
+
+/**
+ * Files that the worker tried to have removed: each in a folder in one that it has made.
+ *
+ * @param {string[]} lines that it has printed
+ */
+const preciousIn = (lines) => lines.flatMap((line) => /^hostile: precious (.*)/.exec(line)?.[1] ?? []);
 
 /**
  * What a primary needs that has nothing to do.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::super::errand::End;
-use super::super::listener::Watch;
 use super::super::sockets::MOST_AT_THE_END;
-use super::{Core, EPISODE, RETRY, RETRY_SOON};
+use super::super::times::RETRY;
+use super::{Core, EPISODE};
 
 /// Connections accepted from one socket before the others have their turn.
 const BURST: usize = 32;
@@ -24,7 +24,7 @@ impl Core {
 
     fn accept(&mut self, id: u32, index: usize, now: u64) {
         let Some(listener) = self.listeners.get_mut(&id) else { return };
-        if listener.watch != Watch::Accepting || !listener.has_room() {
+        if !listener.accepts() || !listener.has_room() {
             return;
         }
         if let Some(socket) = listener.sockets.get_mut(index).filter(|socket| socket.was_given()) {
@@ -37,10 +37,10 @@ impl Core {
             // There will be room when what has been accepted in this turn has been sent.
             End::OutOfDescriptors if has_some => {}
             End::OutOfDescriptors => {
-                listener.watch = Watch::Paused(now + RETRY.as_nanos() as u64);
+                listener.pause(now);
                 return self.shortage(now);
             }
-            End::Later => listener.watch = Watch::Paused(now + RETRY_SOON.as_nanos() as u64),
+            End::Later => listener.pause_shortly(now),
             End::Dead => {
                 listener.close_socket(index, &self.poller);
                 self.deaf(now);
@@ -57,8 +57,7 @@ impl Core {
             late.append(&mut seen.late);
             shortage |= seen.shortage;
             if seen.failed && !listener.is_finished() {
-                let pause = if seen.shortage { RETRY } else { RETRY_SOON };
-                listener.watch = Watch::Paused(now + pause.as_nanos() as u64);
+                if seen.shortage { listener.pause(now) } else { listener.pause_shortly(now) }
             }
             if seen.unfinished {
                 wait = Some(RETRY);
@@ -98,7 +97,7 @@ impl Core {
                 listener.forget(&self.poller);
                 listener.sockets.clear();
             } else {
-                listener.watch = Watch::Paused(now + RETRY_SOON.as_nanos() as u64);
+                listener.pause_shortly(now);
             }
         }
         if ran_out {

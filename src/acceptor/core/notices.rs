@@ -9,8 +9,9 @@ use crate::sys::poll::Interest;
 use crate::sys::{clock, descriptors, socket};
 
 use super::super::listener::Fit;
+use super::super::times::{RETRY, RETRY_SOON};
 use super::super::worker::Worker;
-use super::{Core, Homeless, RETRY, RETRY_SOON, take_back};
+use super::{Core, Homeless, take_back};
 
 /// Notices read from one worker before the others have their turn.
 const NOTICES: usize = 64;

@@ -4,11 +4,11 @@ use std::mem;
 
 use crate::connection_queue::Connection;
 
-use super::super::listener::{Listener, Watch};
+use super::super::listener::Listener;
 use super::super::worker::{Unsent, Worker};
 use super::super::workers::Workers;
 use super::notices::DEFECT;
-use super::{Core, Homeless, RETRY, take_back};
+use super::{Core, Homeless, take_back};
 
 impl Core {
     /// Connections that came back go to the head of their listener's line; without a listener they are closed.
@@ -40,11 +40,7 @@ impl Core {
                 }
                 serve(listener, &mut self.workers, &mut self.dirty, self.processors, now);
             }
-            listener.watch = match listener.watch {
-                Watch::Paused(at) if now < at => continue,
-                _ if listener.may_accept(&self.workers, now) => Watch::Accepting,
-                _ => Watch::Waiting,
-            };
+            listener.decide(&self.workers, now);
         }
     }
 
@@ -82,11 +78,10 @@ impl Core {
             self.shortage(now);
         }
         for listener in self.listeners.values_mut() {
-            match listener.watch {
-                _ if ran_out => listener.watch = Watch::Paused(now + RETRY.as_nanos() as u64),
-                // Ours of what was sent are closed: there is room again.
-                Watch::Paused(_) if sent => listener.watch = Watch::Accepting,
-                _ => {}
+            if ran_out {
+                listener.pause(now);
+            } else if sent {
+                listener.has_room_again();
             }
         }
     }

@@ -1,0 +1,500 @@
+'use strict';
+
+// What the workers listen on: one entry per address, shared by all workers that ask for it.
+
+const { load } = require('../native.js');
+const { bindPipe } = require('../node/net.js');
+const { POLICIES } = require('./policies.js');
+const { Guarded } = require('./guarded.js');
+const { Shares } = require('./heirs.js');
+const { addressOnly, bindings, isPipe, isTooMuch, isUdp, nameOf, shortest, typed } = require('./question.js');
+const { takeFile } = require('./socket_file.js');
+
+/** @typedef {import('./question.js').Question} Question */
+
+/** The system's numbers of errors; the module is loaded when there is one. */
+const errno = () => require('node:os').constants.errno;
+
+/** UV_READABLE and UV_WRITABLE: the permissions that a Unix socket's file can be given for everybody. */
+const READABLE = 1;
+const WRITABLE = 2;
+
+/** As in Node. */
+const DEFAULT_BACKLOG = 511;
+
+/** How often (ms) we look whether the last connections have been handed over. */
+const LOOK = 10;
+
+/** How long (ms) a listener outlives its last worker when that has died: its replacement finds what came meanwhile. */
+const LINGER = 5000;
+
+/**
+ * @typedef {object} ListenedOn An address that a worker listens on.
+ * @property {string} key
+ * @property {string} name In words, such as `127.0.0.1:3000`.
+ * @property {boolean} fixed Whether the program has chosen the port, not the system.
+ */
+
+/**
+ * @typedef {object} Entry
+ * @property {string} key
+ * @property {string} name The address in words.
+ * @property {boolean} fixed Whether the program has chosen the port, not the system.
+ * @property {boolean} accepted Whether the acceptor accepts; if not, `id` is a descriptor that workers share.
+ * @property {boolean} distributed Whether the kernel distributes over a socket for each worker.
+ * @property {number} id The listener's id or the shared descriptor.
+ * @property {number} backlog
+ * @property {unknown} data What the first server said of itself (the key of TLS tickets).
+ * @property {boolean} ours Whether we have bound it, rather than got the socket from somebody.
+ * @property {string} [path] The name of a Unix socket.
+ * @property {() => void} [removeFile] Removes the file of a Unix socket.
+ * @property {import('./guarded.js').Guard[]} guards What of it the manager that started us keeps as well.
+ * @property {import('./question.js').Question} question What was asked for first.
+ * @property {Set<any>} workers
+ * @property {Set<any>} accepting Those whose servers have the answer, and take connections.
+ * @property {any} [last] The worker that was the last to leave.
+ * @property {NodeJS.Timeout} [linger]
+ */
+
+/** @typedef {Pick<Entry, 'id' | 'distributed' | 'ours' | 'path' | 'removeFile' | 'guards'>} Opened */
+
+/**
+ * @param {number} id A negative errno.
+ * @returns {Opened}
+ */
+const notOpened = (id) => ({ id, distributed: false, ours: false, guards: [] });
+
+/**
+ * Who has taken a worker's place, or the place of the one who had.
+ *
+ * @param {any} worker
+ * @returns {any}
+ */
+function heirOf({ heir }) {
+  return heir?.heir ? heirOf(heir) : heir;
+}
+
+class Listeners {
+  /** @type {Map<string, Entry>} */
+  #entries = new Map();
+  /** @type {import('../native-types').Acceptor | undefined} */
+  #acceptor;
+  #host;
+  #native;
+  /** What others keep for us. */
+  #guarded;
+  #isLeaving = false;
+  /** Of listeners that are closed as soon as what has come has been accepted. @type {import('./guarded.js').Guard[]} */
+  #finishing = [];
+
+  /**
+   * @typedef {object} Host
+   * @property {(text: string) => void} onWarning
+   * @property {(worker: number, reason: string) => void} onGivenUp The acceptor cannot do anything for this worker any more.
+   * @property {() => boolean} anotherComes Whether a worker is sure to take the place of one that has died.
+   */
+
+  /**
+   * @param {Host} host
+   * @param {() => Pick<import('../native-types').Native, 'Acceptor' | 'bindShared' | 'closeFd' | 'duplicateFd' | 'isConnection' | 'isListening' | 'retireSocket' | 'socketKind' | 'socketName'>} [native]
+   */
+  constructor(host, native = load) {
+    this.#host = host;
+    this.#native = native;
+    this.#guarded = new Guarded(native);
+  }
+
+  /**
+   * @param {{ fd: number, name: string }[]} sockets Listening sockets to use instead of binding their addresses.
+   * @param {import('./guarded.js').Store} [store] Whom our listeners are given to.
+   */
+  useSockets(sockets, store) {
+    this.#guarded.use(sockets, store);
+  }
+
+  /** Closes what a primary before us had and nobody has asked for. */
+  closeUnclaimed() {
+    this.#guarded.closeUnclaimed();
+  }
+
+  /** From now on what is closed here goes on elsewhere: the manager keeps the sockets, and their files stay. */
+  leaveSockets() {
+    this.#isLeaving = true;
+  }
+
+  /** Started when it is first needed. */
+  get acceptor() {
+    return (this.#acceptor ??= new (this.#native().Acceptor)(this.#host.onWarning, this.#host.onGivenUp));
+  }
+
+  /**
+   * A worker wants to listen.
+   *
+   * @param {any} worker
+   * @param {any} asked
+   * @param {number} policy Who accepts: under `SCHED_NONE` the worker itself, from the bound socket.
+   * @returns {{ errno: number } | { errno: 0, entry: Entry }} `errno` is negative when it cannot be.
+   */
+  join(worker, asked, policy) {
+    try {
+      return this.#join(worker, typed(asked), policy);
+    } catch (error) {
+      // The acceptor could not be started, or the worker could not be added to it: the next who asks may have more luck.
+      return { errno: require('../errors.js').errnoOf(error) };
+    }
+  }
+
+  /**
+   * @param {any} worker
+   * @param {Question} question
+   * @param {number} policy
+   * @returns {{ errno: number } | { errno: 0, entry: Entry }}
+   */
+  #join(worker, question, policy) {
+    if (isTooMuch(question)) return { errno: -errno().EINVAL };
+    const key = [question.address, question.port, question.addressType, question.fd, question.index].join(':');
+    const accepted = this.#entries.get(key)?.accepted ?? (policy !== POLICIES.SCHED_NONE && !isUdp(question));
+    if (accepted && worker.enter() === undefined) return { errno: -errno().ESRCH };
+    let entry = this.#entries.get(key);
+    if (!entry) {
+      const opened = this.#open(question, accepted, policy);
+      if (opened.id < 0) return { errno: opened.id };
+      const backlog = question.backlog > 0 ? question.backlog : DEFAULT_BACKLOG;
+      const described = { key, name: nameOf(question), fixed: question.port !== 0 };
+      entry = { ...described, accepted, ...opened, question, backlog, data: null, workers: new Set(), accepting: new Set() };
+      this.#entries.set(key, entry);
+    }
+    clearTimeout(entry.linger);
+    entry.last = undefined;
+    entry.data ??= question.data;
+    if (!entry.workers.has(worker)) worker.joined++;
+    entry.workers.add(worker);
+    return { errno: 0, entry };
+  }
+
+  /**
+   * The worker's server is ready: what came before that would come back. Now it gets its part.
+   *
+   * @param {any} worker
+   * @param {string} key
+   */
+  onAccepting(worker, key) {
+    const entry = this.#entries.get(key);
+    if (!entry?.accepted || !entry.workers.has(worker) || worker.number === undefined) return;
+    entry.accepting.add(worker);
+    if (!worker.held) this.acceptor.addMember(entry.id, worker.number);
+  }
+
+  /**
+   * What a worker listens on.
+   *
+   * @param {any} worker
+   * @returns {ListenedOn[]}
+   */
+  listenedOn(worker) {
+    const all = [...this.#entries.values()];
+    return all.filter(({ accepted, accepting, workers }) => (accepted ? accepting : workers).has(worker));
+  }
+
+  /**
+   * A worker that is about to leave has an heir.
+   *
+   * @param {any} worker
+   * @param {any} heir Gets what comes back, and the clients that stick.
+   */
+  succeed(worker, heir) {
+    worker.heir = heir;
+    if (worker.number !== undefined && heir.number !== undefined) this.#acceptor?.succeed(worker.number, heir.number);
+  }
+
+  /**
+   * A worker that was kept out of the rotation takes its part.
+   *
+   * @param {any} worker
+   */
+  release(worker) {
+    for (const entry of this.#entries.values()) {
+      if (!entry.accepted || !entry.workers.has(worker) || worker.number === undefined) continue;
+      if (entry.accepting.has(worker)) this.acceptor.addMember(entry.id, worker.number);
+      this.withOwnSocket(worker, entry, (fd) => {
+        if (fd >= 0) worker.tell({ act: 'own', listener: entry.id, backlog: entry.backlog }, fd);
+      });
+    }
+  }
+
+  /**
+   * Calls `send` with the descriptor of the worker's own socket, or with -1 when it gets none: not under this policy,
+   * not yet, or for want of descriptors. It serves what the others cannot all the same.
+   *
+   * @param {any} worker
+   * @param {Entry} entry
+   * @param {(fd: number) => void} send
+   */
+  withOwnSocket(worker, entry, send) {
+    const wanted = entry.distributed && !worker.held && worker.number !== undefined;
+    const fd = wanted ? this.acceptor.ownSocket(entry.id, worker.number, entry.backlog) : -1;
+    send(Math.max(fd, -1));
+    if (fd < 0) return;
+    entry.guards = this.#guarded.living(entry.guards);
+    this.#guarded.guard(entry.question, true, entry.guards, () => this.#native().duplicateFd(fd));
+    this.#native().closeFd(fd);
+  }
+
+  /**
+   * The worker cannot use the socket of its own.
+   *
+   * @param {any} worker
+   * @param {string} key
+   */
+  disown(worker, key) {
+    const entry = this.#entries.get(key);
+    if (entry?.distributed && entry.workers.has(worker) && worker.number !== undefined) this.acceptor.disown(entry.id, worker.number);
+  }
+
+  /** Who gets what moves. */
+  #shares = new Shares();
+
+  /**
+   * A connection that a worker which is leaving hands on: to the one that has taken its place, unless that has more than its part by
+   * then, or else to who has the fewest. Without anybody to take it, it is closed by the caller.
+   *
+   * @param {any} from
+   * @param {string} key
+   * @param {number} fd
+   * @param {number} left How long it may stay idle.
+   */
+  move(from, key, fd, left) {
+    const entry = this.#entries.get(key);
+    const all = entry ? [...entry.workers].filter((worker) => worker !== from) : [];
+    const released = all.filter((worker) => !worker.held);
+    const others = released.length > 0 ? released : all;
+    if (!entry || !this.#native().isConnection(fd) || others.length === 0) return;
+    if (this.#native().socketKind(fd) === 'pipe') from.channel?.mayBeAbroad();
+    const passOn = (/** @type {any} */ to) => to.channel?.passOn({ act: 'adopt', key, left }, fd, from.channel);
+    // One that has stopped reading is passed over.
+    const to = this.#shares.inOrder(others, heirOf(from)).find(passOn);
+    if (to) this.#shares.give(to);
+  }
+
+  /**
+   * @param {Question} question
+   * @param {boolean} accepted
+   * @param {number} policy
+   * @returns {Opened} `id` is a negative errno when it cannot be.
+   */
+  #open(question, accepted, policy) {
+    if (question.fd !== null) {
+      if (!this.#maySend(question, question.fd)) return notOpened(-errno().EINVAL);
+      return this.#openAnew(question, accepted, policy);
+    }
+    const given = this.#guarded.for(question, accepted && policy === POLICIES.SCHED_REUSEPORT && !isPipe(question));
+    if (given) return this.#openGiven(question, given, accepted, policy);
+    let opened = this.#openAnew(question, accepted, policy);
+    if (opened.id === -errno().EADDRINUSE && this.#guarded.clearTheWay(question)) opened = this.#openAnew(question, accepted, policy);
+    if (opened.id < 0) return opened;
+    const copy = () => (accepted ? this.acceptor.listenerFd(opened.id) : this.#native().duplicateFd(opened.id));
+    this.#guarded.guard(question, opened.distributed, opened.guards, copy);
+    return opened;
+  }
+
+  /**
+   * @param {Question} question
+   * @param {import('./guarded.js').Found} given
+   * @param {boolean} accepted
+   * @param {number} policy
+   * @returns {Opened}
+   */
+  #openGiven({ backlog }, { fd, guards, removeFile }, accepted, policy) {
+    const binding = { fd, backlog };
+    const id = accepted ? this.acceptor.listen(binding, policy) : this.#native().bindShared(binding);
+    if (id < 0) for (const guard of guards) this.#guarded.release(guard);
+    else for (const guard of guards.slice(1)) this.acceptor.addSocket(id, guard.fd);
+    const { path } = this.#native().socketName(fd) ?? {};
+    const distributed = guards.length > 0 && accepted && policy === POLICIES.SCHED_REUSEPORT && path === undefined;
+    return { id, distributed, ours: guards.length > 0, guards, removeFile, ...(path !== undefined && { path }) };
+  }
+
+  /**
+   * @param {Question} question
+   * @param {boolean} accepted
+   * @param {number} policy
+   * @returns {Opened}
+   */
+  #openAnew(question, accepted, policy) {
+    if (isPipe(question)) return this.#openPipe(question, accepted, policy);
+    let id = 0;
+    let distributed = false;
+    for (const binding of bindings(question)) {
+      distributed = accepted && policy === POLICIES.SCHED_REUSEPORT && binding.port !== undefined;
+      if (distributed) binding.reusePort = true;
+      id = accepted ? this.acceptor.listen(binding, policy) : this.#native().bindShared(binding);
+      if (id >= 0 || id === -errno().EADDRINUSE) break;
+    }
+    return { id, distributed, ours: question.fd === null, guards: [] };
+  }
+
+  /**
+   * Whether a descriptor of this process is one that a worker may ask for by its number: a socket of that kind that its program
+   * has opened, or whoever started it. What can be served from, the native part looks at.
+   *
+   * @param {Question} question
+   * @param {number} fd
+   */
+  #maySend(question, fd) {
+    const kind = this.#native().socketKind(fd);
+    return kind !== null && (kind === 'udp') === isUdp(question) && !this.#isOurs(fd);
+  }
+
+  /**
+   * Whether it is one that we have opened for workers.
+   *
+   * @param {number} fd
+   */
+  #isOurs(fd) {
+    const name = this.#native().socketName(fd);
+    return [...this.#entries.values()].some((entry) => {
+      if (!entry.ours) return false;
+      if (!entry.accepted && entry.id === fd) return true;
+      const own = entry.path === undefined ? this.address(entry) : undefined;
+      if (name?.port !== undefined) return name.port === own?.port && name.address === addressOnly(own);
+      return name?.path !== undefined && name.path === entry.path;
+    });
+  }
+
+  /**
+   * Node itself binds a Unix socket. Its versions differ in what becomes of a name that is too long, in how much of its
+   * address an abstract one fills, and in the permissions that `readableAll` and `writableAll` give.
+   *
+   * @param {Question} question
+   * @param {boolean} accepted
+   * @param {number} policy
+   */
+  #openPipe({ address, backlog, readableAll, writableAll }, accepted, policy) {
+    if (!address) return notOpened(-errno().EINVAL);
+    const pipe = bindPipe(shortest(address));
+    if (typeof pipe === 'number') return notOpened(pipe);
+    const mode = (readableAll ? READABLE : 0) | (writableAll ? WRITABLE : 0);
+    const binding = { fd: pipe.fd, backlog };
+    let id = mode === 0 ? 0 : pipe.fchmod(mode);
+    if (id === 0) id = accepted ? this.acceptor.listen(binding, policy) : this.#native().bindShared(binding);
+    if (id < 0) {
+      pipe.close();
+      return notOpened(id);
+    }
+    const opened = { id, distributed: false, ours: true, guards: [], path: this.#native().socketName(pipe.fd)?.path };
+    const removeFile = address.startsWith('\0') ? undefined : (takeFile(pipe, address) ?? (() => pipe.close()));
+    // An abstract one has no file, for which the handle would be needed.
+    if (!removeFile) pipe.close();
+    return { ...opened, removeFile };
+  }
+
+  /**
+   * The worker has closed the server that has this key. That may be heard of when it has died since.
+   *
+   * @param {any} worker
+   * @param {string} key
+   */
+  leave(worker, key) {
+    const entry = this.#entries.get(key);
+    if (!entry) return;
+    // One that has crashed and finishes what it has closes its servers in the end: they wait for who takes its place.
+    if (entry.last === worker && !worker.crashed) this.#close(entry);
+    else this.#leave(entry, worker, false);
+  }
+
+  /**
+   * The worker serves nothing any more.
+   *
+   * @param {any} worker
+   * @param {boolean} died Not by its own or anybody's will: another may take its place.
+   */
+  leaveAll(worker, died) {
+    for (const entry of [...this.#entries.values()]) this.#leave(entry, worker, died);
+  }
+
+  /**
+   * These workers end together. What only they listen on is closed, and what has come by then they still get; what others
+   * listen on, too, goes on without them.
+   *
+   * @param {any[]} workers
+   * @returns {Promise<void>} Resolves when all of it is in their queues.
+   */
+  async finish(workers) {
+    const ending = new Set(workers);
+    for (const entry of [...this.#entries.values()]) {
+      const stays = [...entry.workers].some((worker) => !ending.has(worker));
+      if (stays) for (const worker of ending) this.#leave(entry, worker, false);
+      else this.#close(entry, true);
+    }
+    const { setTimeout: sleep } = require('node:timers/promises');
+    while (this.#acceptor?.isFinishing()) await sleep(LOOK);
+    for (const guard of this.#finishing.splice(0)) this.#guarded.release(guard);
+  }
+
+  /**
+   * @param {Entry} entry
+   * @param {any} worker
+   * @param {boolean} died
+   */
+  #leave(entry, worker, died) {
+    if (!entry.workers.delete(worker)) return;
+    worker.joined--;
+    entry.accepting.delete(worker);
+    // One that has ended is out of the acceptor's books altogether.
+    if (entry.accepted && worker.number !== undefined) this.acceptor.removeMember(entry.id, worker.number);
+    if (entry.workers.size > 0) return;
+    entry.last = worker;
+    // Who hears of the end may look for the file: with the built-in module it has gone by then. A supervisor takes care of it.
+    const isLookedFor = entry.removeFile !== undefined && !worker.supervised;
+    if (died && entry.accepted && !isLookedFor) this.#linger(entry);
+    else this.#close(entry);
+  }
+
+  /**
+   * Keeps the listener open for a while: for another worker, which finds what came meanwhile.
+   *
+   * @param {Entry} entry
+   */
+  #linger(entry) {
+    entry.linger = setTimeout(() => (this.#host.anotherComes() ? this.#linger(entry) : this.#close(entry)), LINGER).unref();
+  }
+
+  /**
+   * Closes what only waits for a worker that may come, as there will be none: all of it, or what this worker left.
+   *
+   * @param {any} [worker]
+   */
+  closeLingering(worker) {
+    for (const entry of [...this.#entries.values()]) {
+      if (entry.workers.size === 0 && (!worker || entry.last === worker)) this.#close(entry);
+    }
+  }
+
+  /**
+   * @param {Entry} entry
+   * @param {boolean} [serve] Whether its workers still get what has come by now.
+   */
+  #close(entry, serve = false) {
+    clearTimeout(entry.linger);
+    this.#entries.delete(entry.key);
+    for (const worker of entry.workers) worker.joined--;
+    const { guards } = entry;
+    if (guards.length === 0 || !this.#isLeaving) entry.removeFile?.();
+    if (entry.accepted && serve) this.acceptor.finishListener(entry.id);
+    else if (entry.accepted) this.acceptor.closeListener(entry.id);
+    else this.#native().closeFd(entry.id);
+    if (this.#isLeaving) for (const { fd } of guards) this.#native().closeFd(fd);
+    else if (entry.accepted && serve) this.#finishing.push(...guards);
+    else for (const guard of guards) this.#guarded.release(guard);
+  }
+
+  /**
+   * @param {Entry} entry
+   * @returns {import('../native-types').Address | null} `null` for Unix sockets and shared ones.
+   */
+  address(entry) {
+    return entry.accepted ? this.acceptor.address(entry.id) : null;
+  }
+}
+
+module.exports = { Listeners };

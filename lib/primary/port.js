@@ -1,0 +1,85 @@
+'use strict';
+
+// What a supervisor needs of the primary, and all that it may know of it.
+
+/**
+ * @typedef {import('./listeners.js').ListenedOn} ListenedOn
+ * @typedef {import('./guarded.js').Store} Store
+ */
+
+/**
+ * What the primary asks a supervisor.
+ *
+ * @typedef {object} SupervisionHooks
+ * @property {(worker: any) => boolean} one `worker.disconnect()` was called. Returns whether that is taken care of.
+ * @property {() => Promise<void>} all `cluster.disconnect()` was called.
+ * @property {() => boolean} isRecovering Whether workers are missing, and will be started.
+ */
+
+/**
+ * What a supervisor needs of the primary.
+ *
+ * @typedef {object} Port
+ * @property {(settings: object, policy: number | undefined) => void} setup
+ * @property {(env: NodeJS.ProcessEnv | undefined, extra: { supervised: object, held: boolean }) => any} fork
+ * @property {(worker: any, listener: (message: any) => void) => void} onControl
+ * @property {(worker: any, message: object) => void} tell
+ * @property {(worker: any) => void} release Into the rotation.
+ * @property {(worker: any, crashed: boolean, heir: any) => void} leave Out of the rotation. After a crash another one will
+ *   come: its listeners stay open for a while even if nobody else has them. What it gives back goes to the heir, if there is one.
+ * @property {(worker: any) => ListenedOn[]} listenedOn
+ * @property {(worker: any) => import('../native-types').BoardReading} board
+ * @property {(worker: any) => number} lost Connections that were open in it when it ended.
+ * @property {(worker: any) => void} nudge Makes an idle event loop turn.
+ * @property {() => number[]} pids Of all workers that have not ended.
+ * @property {import('./listeners.js').Listeners['useSockets']} useSockets
+ * @property {() => void} closeUnclaimed Closes what a primary before us had and nobody has asked for.
+ * @property {() => void} leaveSockets What is closed from now on stays with the manager, for the primary after us.
+ * @property {(workers: any[]) => Promise<void>} finish All at once out of the rotation, once they have what has come by now.
+ * @property {(hooks: SupervisionHooks | undefined) => void} setHooks Who is asked from now on.
+ */
+
+/**
+ * @param {any} cluster
+ * @param {import('./workers.js').Workers} workers
+ * @returns {Port}
+ */
+function makePort(cluster, workers) {
+  const { listeners } = workers;
+  const tiesOf = workers.tiesOf.bind(workers);
+  return {
+    setup(workerSettings, wantedPolicy) {
+      if (wantedPolicy !== undefined) cluster.schedulingPolicy = wantedPolicy;
+      cluster.setupPrimary(workerSettings);
+    },
+    fork: (env, extra) => workers.fork(env, extra),
+    onControl: (worker, listener) => void (tiesOf(worker).onControl = listener),
+    tell(worker, message) {
+      const known = tiesOf(worker);
+      if (/** @type {any} */ (message).act === 'drain') known.mayMove = true;
+      known.tell(message);
+    },
+    release: (worker) => workers.happen(worker, 'release'),
+    leave(worker, crashed, heir) {
+      // Before it leaves, and before what it gives back comes.
+      if (heir) listeners.succeed(tiesOf(worker), tiesOf(heir));
+      tiesOf(worker).crashed = crashed;
+      workers.happen(worker, 'retire', { crashed });
+    },
+    listenedOn: (worker) => listeners.listenedOn(tiesOf(worker)),
+    board: (worker) => tiesOf(worker).board,
+    lost: (worker) => tiesOf(worker).lost,
+    nudge: (worker) => tiesOf(worker).nudge(),
+    pids: () => [...workers.pids],
+    useSockets: (sockets, store) => listeners.useSockets(sockets, store),
+    closeUnclaimed: () => listeners.closeUnclaimed(),
+    leaveSockets: () => listeners.leaveSockets(),
+    finish(all) {
+      for (const worker of all) workers.happen(worker, 'finish');
+      return listeners.finish(all.map(tiesOf));
+    },
+    setHooks: (hooks) => void (workers.supervision = hooks),
+  };
+}
+
+module.exports = { makePort };

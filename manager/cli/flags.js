@@ -1,0 +1,79 @@
+'use strict';
+
+// The options of the verbs that start something: PM2's.
+
+/** Options that say of an app what a key of a configuration file says, and the key. @type {Record<string, [spec: string, about: string]>} */
+const KEY_FLAGS = {
+  name: ['-n, --name <name>', 'what it is called; the name of the script without its extension by default'],
+  namespace: ['--namespace <name>', 'a group of apps'],
+  instances: ['-i, --instances <count>', 'so many workers of a Node server: a cluster; so many processes of another program; max for one per available core'],
+  exec_mode: ['--exec-mode <mode>', 'fork or cluster'],
+  interpreter: ['--interpreter <program>', 'what runs the script; none for the script itself'],
+  interpreter_args: ['--interpreter-args <args>', 'options of the interpreter'],
+  node_args: ['--node-args <args>', 'the same'],
+  args: ['--args <args>', 'arguments of the script; those behind -- as well'],
+  cwd: ['--cwd <folder>', 'the folder that it runs in'],
+  out_file: ['-o, --output <file>', 'where its output goes'],
+  error_file: ['-e, --error <file>', 'where its errors go'],
+  log_file: ['-l, --log [file]', 'where both go'],
+  log_type: ['--log-type <type>', 'json for an object per line'],
+  log_date_format: ['--log-date-format <format>', 'each line behind its time, written like this'],
+  time: ['--time', 'each line behind its time'],
+  merge_logs: ['--merge-logs', 'instances share the log files'],
+  autorestart: ['--no-autorestart', 'it is not started again when it ends'],
+  max_restarts: ['--max-restarts <count>', 'it is given up after so many ends that came too soon'],
+  min_uptime: ['--min-uptime <time>', 'what ends sooner has ended too soon'],
+  restart_delay: ['--restart-delay <time>', 'the pause before each restart'],
+  exp_backoff_restart_delay: ['--exp-backoff-restart-delay <time>', 'the pause before the first restart, growing with each'],
+  stop_exit_codes: ['--stop-exit-codes <codes...>', 'exit codes after which it is not started again'],
+  kill_signal: ['--kill-signal <signal>', 'how it is asked to end'],
+  kill_timeout: ['-k, --kill-timeout <time>', 'it is killed when it has not ended so long after it was asked to'],
+  treekill: ['--no-treekill', 'what it has started does not end with it'],
+  shutdown_with_message: ['--shutdown-with-message', "it is asked to end by the message 'shutdown'"],
+  wait_ready: ['--wait-ready', "it says process.send('ready') when it is ready"],
+  listen_timeout: ['--listen-timeout <time>', 'how long that may take'],
+  max_memory_restart: ['--max-memory-restart <bytes>', 'it is started anew above it, such as 300M'],
+  filter_env: ['--filter-env <names...>', 'variables that it does not get: beginnings of their names'],
+  uid: ['--uid <user>', 'whom it runs as'],
+  user: ['-u, --user <user>', 'the same'],
+  gid: ['--gid <group>', 'the group that it runs as'],
+};
+
+/** @type {import('./words.js').Flag[]} */
+const CONFIG_FLAGS = [
+  ['--env <name>', 'of a configuration file: env_<name> as well'],
+  ['--only <names>', 'of a configuration file: these apps alone, parted by commas'],
+];
+
+/** @type {import('./words.js').Flag[]} */
+const ENV_FLAGS = [['-a, --update-env', 'it gets the environment of this command']];
+
+/** PM2's that are accepted and do nothing. @type {import('./words.js').Flag[]} */
+const NOTHING_FLAGS = [
+  '-x, --execute-command', '-p, --pid <file>', '-w, --write', '--no-vizion', '--no-pmx', '--no-automation', '--trace', '--disable-trace', '--v8', '--event-loop-inspector',
+  '--deep-monitoring', '--source-map-support', '--disable-source-map-support', '--disable-logs', '--parallel <number>', '--sort <field>', '--wait-ip', '--hp <path>', '--service-name <name>',
+].map((spec) => [spec, "PM2's: does nothing here"]);
+
+/** PM2's that are not there yet, and what is missing. @type {Record<string, [spec: string, about: string]>} */
+const LATER_FLAGS = {
+  watch: ['--watch [paths]', 'not there yet: files are not watched'],
+  ignoreWatch: ['--ignore-watch <paths>', 'not there yet: files are not watched'],
+  watchDelay: ['--watch-delay <time>', 'not there yet: files are not watched'],
+  ext: ['--ext <extensions>', 'not there yet: files are not watched'],
+  cron: ['-c, --cron <pattern>', 'not there yet: nothing is started anew by the clock'],
+  cronRestart: ['--cron-restart <pattern>', 'not there yet: nothing is started anew by the clock'],
+  autostart: ['--no-autostart', 'not there yet: what is started runs'],
+  container: ['--container', 'not there: rcluster run is the first process of a container'],
+};
+
+/** @type {import('./words.js').Flag[]} */
+const START_FLAGS = [
+  ...Object.values(KEY_FLAGS), ...CONFIG_FLAGS, ...ENV_FLAGS,
+  ['-f, --force', 'what runs already starts anew'],
+  ['--attach', 'follows its output afterwards'],
+  ['--no-daemon', 'stays in the foreground: rcluster run'],
+  ['--json', 'the result as JSON'],
+  ...Object.values(LATER_FLAGS), ...NOTHING_FLAGS,
+];
+
+module.exports = { CONFIG_FLAGS, ENV_FLAGS, KEY_FLAGS, LATER_FLAGS, NOTHING_FLAGS, START_FLAGS };

@@ -1,0 +1,81 @@
+'use strict';
+
+// What the words behind a verb mean: apps that the daemon knows by a name, a number, a namespace or a pattern, or that a script or a
+// configuration file names.
+
+const path = require('node:path');
+
+const { configFile, readConfig } = require('./config.js');
+const { fail } = require('./say.js');
+const { usage } = require('./words.js');
+
+/**
+ * Does something to each of the words. What one of them does not name is said, and the others are done all the same.
+ *
+ * @param {import('../client.js').Manager} manager
+ * @param {string[]} words
+ * @param {any} options
+ * @param {(target: string) => Promise<any[]>} act
+ * @returns {Promise<any[]>} What all of them have given, each app once.
+ */
+async function forEach(manager, words, options, act) {
+  /** @type {Map<string, any>} */
+  const all = new Map();
+  for (const word of await expand(words, options)) {
+    try {
+      for (const one of await known(manager, word, act)) all.set(`${one.namespace}:${one.name}`, one);
+    } catch (error) {
+      if (words.length === 1) throw error;
+      fail(/** @type {Error} */ (error).message);
+    }
+  }
+  return [...all.values()];
+}
+
+/**
+ * Configuration files stand for their apps.
+ *
+ * @param {string[]} words
+ * @param {any} options
+ */
+async function expand(words, options) {
+  const targets = [];
+  for (const word of words) {
+    const file = configFile(word);
+    if (!file) targets.push(word);
+    else for (const { name, namespace = 'default' } of await readConfig(file, options)) targets.push(`${namespace}:${name}`);
+  }
+  return targets;
+}
+
+/**
+ * @param {import('../client.js').Manager} manager
+ * @param {string} word
+ * @param {(target: string) => Promise<any[]>} act
+ */
+async function known(manager, word, act) {
+  try {
+    return await act(word);
+  } catch (error) {
+    if (/** @type {any} */ (error).code !== 'ERR_RCLUSTER_NO_SUCH_TARGET') throw error;
+    const file = path.resolve(word);
+    const ofScript = (await manager.list()).filter(({ script, cwd }) => path.resolve(cwd, script) === file);
+    if (ofScript.length === 0) throw error;
+    const results = [];
+    for (const { name, namespace } of ofScript) results.push(...(await act(`${namespace}:${name}`)));
+    return results;
+  }
+}
+
+/**
+ * @param {string} verb
+ * @param {string[]} words
+ */
+function needTargets(verb, words) {
+  if (words.length === 0) throw usage(`${verb}: which app? Give a name, a number, a namespace, a pattern such as /api-.*/, a script, a configuration file, or all`);
+}
+
+/** How the help of a verb shows its words. */
+const TARGETS = '<name | id | namespace | /pattern/ | script | config file | - | all> ...';
+
+module.exports = { TARGETS, forEach, needTargets };
