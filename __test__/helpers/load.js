@@ -1,9 +1,17 @@
 'use strict';
 
+const { setTimeout: sleep } = require('node:timers/promises');
 const { request } = require('./http');
 
+/** Pause (ms) after something has failed. */
+const PAUSE = 5;
+/** What ends the clients of a test that has failed. @type {(() => void)[]} */
+const running = [];
+
+if (typeof afterEach === 'function') afterEach(() => running.splice(0).forEach((stop) => stop()));
+
 /**
- * Clients that connect anew for each request, until they are stopped.
+ * Clients that connect anew for each request, until they are stopped, or the test is over.
  *
  * @param {number | string} where A port, or the path of a Unix socket.
  * @param {number} count
@@ -23,10 +31,14 @@ function load(where, count) {
         if (code === 'ECONNREFUSED') result.refused++;
         else if (code === 'ECONNRESET') result.cut++;
         else result.other.push(code ?? message);
+        await sleep(PAUSE);
       }
       result.longest = Math.max(result.longest, Math.round(performance.now() - began));
     }
   };
+  running.push(() => {
+    on = false;
+  });
   const clients = Array.from({ length: count }, one);
   return {
     result,

@@ -174,3 +174,29 @@ test('a daemon and a keeper that are killed together: the next daemon has it run
   await anotherOf(home, pid);
   await waitForDeath([/** @type {number} */ (pid)]);
 });
+
+test("a cluster's and a program's sockets outlive their keeper: nobody is refused", async () => {
+  const home = new Home();
+  home.write('web.js', WEB);
+  home.write('given.js', `require('http').createServer((q, s) => s.end(String(process.pid))).listen({ fd: 3 }, function () { console.log('port', this.address().port); });`);
+  await home.manager.ensureDaemon();
+  await home.manager.start([
+    { ...program(home, 'web'), mode: 'cluster', instances: 2 },
+    { ...program(home, 'given'), sockets: ['tcp:127.0.0.1:0'] },
+  ]);
+  const ports = [await portOf(home), await portOf(home, 'given-out.log')];
+  const loads = ports.map((port) => load(port, 2));
+  const results = loads.map(({ result }) => result);
+  for (let round = 0; round < 3; round++) {
+    const answered = results.map((result) => result.answered);
+    await waitFor('answers', () => results.every((result, index) => result.answered > answered[index] + 20));
+    const before = await home.manager.list();
+    for (const { keeper } of before) process.kill(/** @type {number} */ (keeper), 'SIGKILL');
+    await waitFor('others', async () => (await home.manager.list()).every(({ processes: [one] }, index) => one.state === 'online' && one.pid !== before[index].processes[0].pid));
+  }
+  await Promise.all(loads.map(({ stop }) => stop()));
+  for (const result of results) expect(result).toMatchObject({ refused: 0, other: [] });
+  // With the app they end.
+  await home.run('delete', 'all');
+  for (const port of ports) await expect(request(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+}, LONG);

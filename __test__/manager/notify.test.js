@@ -109,11 +109,11 @@ time.sleep(1e6)`);
   });
 
   test('a watchdog that is not fed ends the process, and another one starts', async () => {
-    const teller = await Teller.start({ watchdog: 400 });
-    expect(await teller.given()).toMatch(/ 400000 True$/);
+    const teller = await Teller.start({ watchdog: 2000 });
+    expect(await teller.given()).toMatch(/ 2000000 True$/);
     await teller.tell('watchdog 0.1');
     const { pid } = await teller.status();
-    await new Promise((resolve) => { setTimeout(resolve, 900); });
+    await new Promise((resolve) => { setTimeout(resolve, 4500); });
     expect((await teller.status()).pid).toBe(pid);
     await teller.tell('quiet');
     expect(await teller.until('another', (one) => one.pid !== pid && one.pid !== null)).toMatchObject({ signal: 'SIGABRT' });

@@ -126,6 +126,9 @@ describeWithPython('with a manager that keeps descriptors (without python3 there
     const manager = new Manager([{ port: 0, host: '127.0.0.1' }], { args: ['--policy', policy] });
     await manager.ready();
     const [port] = manager.all(/^serves (\d+)$/);
+    // Those that workers share do not listen yet when they are given away: they must not be taken for shut down.
+    const given = manager.lines.filter((line) => line.startsWith('told FDSTORE=1'));
+    expect(given.every((line) => line.endsWith(' FDPOLL=0'))).toBe(policy === 'none');
     const { pid } = manager;
     manager.kill();
     await manager.restarted(pid);

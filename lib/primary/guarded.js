@@ -131,8 +131,8 @@ class Guarded {
       this.#native().closeFd(fd);
       return;
     }
-    // An error that waits to be read is no reason to forget a UDP socket.
-    this.#store.keep(name, fd, !isUdp(question));
+    // One that does not listen yet would be taken for one that has been shut down, and so would a UDP socket with an error to be read.
+    this.#store.keep(name, fd, this.#native().isListening(fd));
     guards.push({ name, fd });
   }
 

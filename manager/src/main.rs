@@ -45,9 +45,15 @@ fn main() -> ExitCode {
     }
 }
 
+/// `RCLUSTER_KEPT` tells what the descriptors behind the standard streams are: what the keeper before had in its store.
 fn keep(folder: &Path, foreground: bool) -> std::io::Result<()> {
+    let kept: Vec<keeper::About> = match std::env::var(keeper::KEPT) {
+        Ok(text) => serde_json::from_str(&text)?,
+        Err(_) => Vec::new(),
+    };
+    let fds = sys::socket::take_given(kept.len())?;
     if !foreground && matches!(sys::process::detach()?, sys::process::Detached::Foreground) {
         return Ok(());
     }
-    keeper::run(folder)
+    keeper::run(folder, kept.into_iter().zip(fds).collect())
 }

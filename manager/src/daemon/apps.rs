@@ -10,6 +10,7 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
+use super::copies::Copies;
 use super::events::Events;
 use super::figures::Figures;
 use super::home::Home;
@@ -27,6 +28,7 @@ pub struct Apps {
     dump: Store,
     remembered: RefCell<Remembered>,
     links: RefCell<BTreeMap<String, Rc<Link>>>,
+    copies: Copies,
     /// Held while a keeper is being started: there is one for each app.
     starting: RefCell<BTreeMap<String, Rc<Mutex<()>>>>,
     events: Rc<Events>,
@@ -46,6 +48,7 @@ impl Apps {
                 dump,
                 remembered: RefCell::new(remembered),
                 links: RefCell::default(),
+                copies: Copies::default(),
                 starting: RefCell::default(),
                 events,
                 figures: Figures::default(),
@@ -64,6 +67,31 @@ impl Apps {
         let keys: Vec<String> = self.remembered.borrow().apps.iter().map(|known| known.app.key()).collect();
         // What becomes of each is in the list.
         join_all(keys.iter().map(|key| self.link(key)).collect()).await;
+        self.find_unknown(&keys).await;
+    }
+
+    /// Keepers that run and are not in the list: what was written down last could not be read, or a daemon has died while it had them end.
+    /// What runs is listed.
+    async fn find_unknown(&self, known: &[String]) {
+        let folders = fs::read_dir(self.home.run()).into_iter().flatten().flatten();
+        for key in folders.filter_map(|entry| entry.file_name().into_string().ok()) {
+            if known.contains(&key) {
+                continue;
+            }
+            let Ok(link) = Link::connect(&self.folder(&key), &self.events).await else { continue };
+            let app = link.ask("app", json!({})).await.ok().and_then(|app| serde_json::from_value::<App>(app).ok());
+            let Some(app) = app.filter(|app| app.key() == key) else { continue };
+            let stopped =
+                link.status().is_some_and(|status| status.processes.iter().all(|one| one.state == State::Stopped));
+            let added = self.change(|remembered| {
+                remembered.next_id = app.ids.iter().map(|id| id + 1).chain([remembered.next_id]).max().unwrap_or(0);
+                remembered.apps.push(Known { app, stopped });
+            });
+            // On a full disk it is found again by the next daemon.
+            if added.is_ok() {
+                self.know(&key, &link);
+            }
+        }
     }
 
     /// Starts keepers anew that have gone, though their apps have not. Returns whether all are there.
@@ -83,8 +111,12 @@ impl Apps {
             Failure::new("ERR_RCLUSTER_NOT_SAVED", format!("\"{}\" could not be kept: {error}", app.name))
         };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed)?;
-        write_durably(&folder.join("app.json"), json!(app).to_string().as_bytes()).map_err(failed)?;
-        Link::open(&folder, &self.events).await
+        let (file, text) = (folder.join("app.json"), json!(app).to_string());
+        // A keeper that has been killed can be replaced on a full disk, too.
+        if fs::read(&file).ok().as_deref() != Some(text.as_bytes()) {
+            write_durably(&file, text.as_bytes()).map_err(failed)?;
+        }
+        Link::open(&folder, &self.copies.of(&app.key()), &self.events).await
     }
 
     /// The line to an app's keeper, which is started if it is not there. Then what ran before it does again.
@@ -111,8 +143,13 @@ impl Apps {
                 link
             }
         };
-        self.links.borrow_mut().insert(key.to_owned(), Rc::clone(&link));
+        self.know(key, &link);
         Ok(link)
+    }
+
+    fn know(&self, key: &str, link: &Rc<Link>) {
+        self.copies.follow(key, self.folder(key), link);
+        self.links.borrow_mut().insert(key.to_owned(), Rc::clone(link));
     }
 
     fn find(&self, key: &str) -> Option<Known> {
@@ -326,6 +363,7 @@ impl Apps {
         let links: Vec<_> = keys.iter().filter_map(|key| self.links.borrow_mut().remove(key)).collect();
         join_all(links.iter().map(|link| link.ask("quit", json!({}))).collect()).await;
         for key in &keys {
+            self.copies.forget(key);
             // Only what a keeper has left there; a log elsewhere stays.
             let _ = fs::remove_dir_all(self.folder(key));
         }
@@ -338,8 +376,11 @@ impl Apps {
     /// Stops all apps and forgets them, but for what [`Apps::save`] has kept.
     pub async fn quit_all(&self) -> Result<(), Failure> {
         self.change(|remembered| remembered.apps.clear())?;
-        let links: Vec<_> = std::mem::take(&mut *self.links.borrow_mut()).into_values().collect();
-        join_all(links.iter().map(|link| link.ask("quit", json!({}))).collect()).await;
+        let links = std::mem::take(&mut *self.links.borrow_mut());
+        join_all(links.values().map(|link| link.ask("quit", json!({}))).collect()).await;
+        for key in links.keys() {
+            self.copies.forget(key);
+        }
         Ok(())
     }
 

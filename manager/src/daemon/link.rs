@@ -2,9 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -14,8 +15,12 @@ use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::{Mutex, Notify, oneshot, watch};
 
+use super::copies;
 use super::events::Events;
+use crate::keeper::{self, About};
 use crate::model::Status;
+use crate::sys::process;
+use crate::sys::spawn::{self, Program};
 
 /// How long a keeper that was just started may take to answer.
 const START: Duration = Duration::from_secs(5);
@@ -80,15 +85,15 @@ impl Link {
         Ok(link)
     }
 
-    /// The keeper of this folder: the one that is there, or a new one.
-    pub async fn open(folder: &Path, events: &Rc<Events>) -> Result<Rc<Link>, Failure> {
+    /// The keeper of this folder: the one that is there, or a new one, which gets what the one before had.
+    pub async fn open(folder: &Path, kept: &[(About, OwnedFd)], events: &Rc<Events>) -> Result<Rc<Link>, Failure> {
         if let Ok(link) = Link::connect(folder, events).await {
             return Ok(link);
         }
         let failed = |error: io::Error| {
             Failure::new("ERR_RCLUSTER_NO_KEEPER", format!("the keeper could not be started: {error}"))
         };
-        start(folder).map_err(failed)?;
+        start(folder, kept).map_err(failed)?;
         let began = Instant::now();
         loop {
             match Link::connect(folder, events).await {
@@ -167,21 +172,33 @@ impl Link {
 }
 
 /// Starts a keeper, which goes on without us.
-fn start(folder: &Path) -> io::Result<()> {
+fn start(folder: &Path, kept: &[(About, OwnedFd)]) -> io::Result<()> {
     let _ = std::fs::remove_file(words_file(folder));
     let words = std::fs::File::create(words_file(folder))?;
     let executable = std::env::current_exe()?;
     // Its file may have been replaced meanwhile: this is what runs.
     let executable = if executable.exists() { executable } else { PathBuf::from("/proc/self/exe") };
-    let mut child = Command::new(executable)
-        .args(["keeper", "--dir"])
-        .arg(folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::from(words))
-        .spawn()?;
+    let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
+    let (abouts, fds) = copies::gifts(kept);
+    let mut env: Vec<String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some(format!("{}={}", name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    if !fds.is_empty() {
+        env.push(format!("{}={abouts}", keeper::KEPT));
+    }
+    let program = Program {
+        file: &executable,
+        args: vec![executable.as_os_str(), OsStr::new("keeper"), OsStr::new("--dir"), folder.as_os_str()],
+        env,
+        cwd: Path::new("/"),
+        stdio: [null.as_fd(), null.as_fd(), words.as_fd()],
+        fds,
+        own_pid: Vec::new(),
+        user: None,
+    };
+    let child = spawn::spawn(&program).map_err(|(_, error)| error)?;
     // It ends at once, when it has started the one that stays.
-    child.wait()?;
+    process::wait_for(child);
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 mod api;
 mod apps;
+mod copies;
 mod events;
 mod figures;
 mod home;
@@ -80,6 +81,7 @@ struct Hold {
 /// Runs the daemon of the home at `path`, unless one runs already.
 pub fn run(path: &Path, start: &Start) -> io::Result<()> {
     let home = Home::open(path)?;
+    store::Store::new(home.file("state.json")).check()?;
     let (lock, listener) = match start.handed {
         Some((lock, listener)) => {
             let (lock, listener) = (process::handed(lock)?, process::handed(listener)?);
@@ -99,7 +101,10 @@ pub fn run(path: &Path, start: &Start) -> io::Result<()> {
         }
         process::redirect_output(&home.file("daemon.log"))?;
     }
-    write_durably(&home.file("daemon.pid"), format!("{}\n", std::process::id()).as_bytes())?;
+    if let Err(error) = write_durably(&home.file("daemon.pid"), format!("{}\n", std::process::id()).as_bytes()) {
+        // On a full disk there is the more to be told of.
+        eprintln!("rclusterd: daemon.pid could not be written: {error}");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let hold = Hold { home, path: path.to_owned(), lock, listener, foreground: start.foreground };
     let ended = LocalSet::new().block_on(&runtime, serve(&hold));

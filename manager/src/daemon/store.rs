@@ -55,19 +55,33 @@ impl Store {
             match read(&path) {
                 Ok(Some(state)) => return (state, troubles),
                 Ok(None) => {}
-                Err(error) => {
-                    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-                    let aside = path.with_extension(format!("corrupt-{seconds}"));
-                    let moved = fs::rename(&path, &aside);
-                    troubles.push(format!("{} makes no sense ({error}); set aside: {}", path.display(), moved.is_ok()));
-                }
+                Err(error) => troubles.push(set_aside(&path, &error)),
             }
         }
         (Remembered::default(), troubles)
     }
 
+    /// Whether there is a state that is not for us to set aside: one of a later version, or one that the system does not let us read.
+    pub fn check(&self) -> io::Result<()> {
+        match read(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::InvalidData => {
+                Err(io::Error::new(error.kind(), format!("\"{}\" cannot be used: {error}", self.path.display())))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Keeps a state. On an error the one before is what is kept.
     pub fn save(&self, state: &Remembered) -> io::Result<()> {
+        let saved = self.try_save(state);
+        if saved.is_err() {
+            // A full disk needs the room.
+            let _ = fs::remove_file(self.path.with_extension("next"));
+        }
+        saved
+    }
+
+    fn try_save(&self, state: &Remembered) -> io::Result<()> {
         let state = Remembered { version: VERSION, ..state.clone() };
         let text = serde_json::to_vec(&state)?;
         // The new one is on the disk before any older one is touched.
@@ -94,11 +108,31 @@ fn read(path: &Path) -> io::Result<Option<Remembered>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
     };
-    let state: Remembered = serde_json::from_slice(&text)?;
-    if state.version != VERSION {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("version {} is not known", state.version)));
+    let nonsense = |error: serde_json::Error| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
+    let Versioned { version } = serde_json::from_slice(&text).map_err(nonsense)?;
+    if version > VERSION {
+        let text =
+            format!("it was written by a later version of rcluster (its format is {version}, and this is {VERSION})");
+        return Err(io::Error::new(io::ErrorKind::Unsupported, text));
     }
-    Ok(Some(state))
+    serde_json::from_slice(&text).map(Some).map_err(nonsense)
+}
+
+/// What each version of the file has.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+/// Keeps a file that makes no sense where nobody reads it. Returns what has happened, in words.
+fn set_aside(path: &Path, error: &io::Error) -> String {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let aside = path.with_file_name(format!("{name}.corrupt-{seconds}"));
+    match fs::rename(path, &aside) {
+        Ok(()) => format!("{} makes no sense ({error}); it is {} now", path.display(), aside.display()),
+        Err(problem) => format!("{} makes no sense ({error}), and could not be set aside: {problem}", path.display()),
+    }
 }
 
 fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
@@ -127,6 +161,20 @@ mod tests {
             let (state, troubles) = store.load();
             assert_eq!((state.next_id, troubles.len()), (3, 1), "cut at {cut}");
         }
+        assert!(!folder.join("state.json").exists());
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_file_of_a_later_version_is_left_alone() {
+        let folder = std::env::temp_dir().join(format!("rclusterd-later-{}", std::process::id()));
+        fs::create_dir(&folder).unwrap();
+        let store = Store::new(folder.join("state.json"));
+        store.check().unwrap();
+        fs::write(folder.join("state.json"), r#"{"version":2,"all":"different"}"#).unwrap();
+        assert!(store.check().unwrap_err().to_string().contains("later version"));
+        fs::write(folder.join("state.json"), r#"{"version":1,"nex"#).unwrap();
+        store.check().unwrap();
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
+use super::Keeper;
+use super::instance::Instance;
 use crate::durable::write_whole;
 use crate::model::{App, Mode};
 use crate::sys::process;
@@ -63,6 +65,33 @@ impl Note {
     }
 }
 
+impl Keeper {
+    /// Keeps what is running now where the keeper after us finds it. A full disk is no reason to stop: that one would leave alone what
+    /// it does not know.
+    pub(super) fn write_note(&mut self) {
+        if self.quitting {
+            // What runs now is to run again when the machine has been started anew.
+            return;
+        }
+        let noted = |one: &Instance| {
+            let running = one.running.as_ref().filter(|running| !running.ended);
+            Noted {
+                instance: one.number,
+                pid: running.map(|running| running.pid),
+                start: running.and_then(|running| running.start),
+                session: one.running.as_ref().map(|running| running.session),
+                wanted: one.life.is_wanted(),
+                restarts: one.life.restarts,
+            }
+        };
+        let instances = self.instances.iter().map(noted).collect();
+        let note = Note { boot: self.boot.clone(), notify: self.notify.name().to_owned(), instances };
+        if note != self.note && note.write(&self.folder).is_ok() {
+            self.note = note;
+        }
+    }
+}
+
 /// Ends all that is left, and returns when nothing is.
 pub fn end(note: &Note, app: &App) {
     if note.boot != procfs::boot() {
@@ -74,15 +103,16 @@ pub fn end(note: &Note, app: &App) {
         kill_until_gone(primaries);
         return;
     }
+    let left = |all: &[Stat]| if app.treekill { left(note, all) } else { mains(note, all) };
     let signal = app.kill_signal.parse().unwrap_or(Signal::SIGINT);
-    for stat in left(note, &procfs::all()) {
+    for stat in left(&procfs::all()) {
         let _ = process::signal(stat.pid, signal as i32);
     }
     let began = Instant::now();
-    while began.elapsed() < Duration::from_millis(app.kill_timeout) && !left(note, &procfs::all()).is_empty() {
+    while began.elapsed() < Duration::from_millis(app.kill_timeout) && !left(&procfs::all()).is_empty() {
         std::thread::sleep(LOOK);
     }
-    kill_until_gone(|| left(note, &procfs::all()));
+    kill_until_gone(|| left(&procfs::all()));
 }
 
 fn kill_until_gone(find: impl Fn() -> Vec<Stat>) {
@@ -122,13 +152,8 @@ fn left(note: &Note, all: &[Stat]) -> Vec<Stat> {
             && (note.instances.iter().any(|one| is_session(one, stat.session)) || procfs::has_variable(stat.pid, &mark))
     };
     let mut left = mains(note, all);
-    left.extend(all.iter().filter(belongs).filter(|stat| !is_manager(stat.pid)));
+    left.extend(all.iter().filter(belongs).filter(|stat| !procfs::is_manager(stat.pid)));
     left
-}
-
-/// Whether it is a daemon or a keeper, which a program may have started for another home.
-fn is_manager(pid: i32) -> bool {
-    fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|path| std::env::current_exe().is_ok_and(|own| own == path))
 }
 
 #[cfg(test)]

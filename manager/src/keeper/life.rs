@@ -85,6 +85,8 @@ pub enum End {
 pub enum Event {
     /// It is wanted.
     Start,
+    /// It was wanted before the keeper was there, and nobody waits to hear of it.
+    Resume,
     /// It is not wanted any more.
     Stop,
     /// It is wanted anew.
@@ -157,6 +159,8 @@ pub struct Life {
     /// When the time for what it is doing is over (ms).
     deadline: Option<u64>,
     started_at: u64,
+    /// Whether it was started last because it had ended by itself, and nobody waits to hear of it.
+    by_itself: bool,
     /// How often it was started again since somebody asked for it.
     pub restarts: u64,
     /// How often in a row it ended too soon.
@@ -188,6 +192,7 @@ impl Default for Life {
             phase: Phase::Stopped,
             deadline: None,
             started_at: 0,
+            by_itself: false,
             restarts: 0,
             unstable: 0,
             last_end: None,
@@ -229,11 +234,12 @@ impl Life {
                 }
                 self.launch(rules, now)
             }
+            (Phase::Stopped, Event::Resume) => self.launch_by_itself(rules, now),
             (Phase::Waiting, Event::Stop) => self.rest(Phase::Stopped),
             (Phase::Errored, Event::Stop) => self.rest(Phase::Stopped),
             (Phase::Waiting, Event::Timeout) => {
                 self.restarts += 1;
-                self.launch(rules, now)
+                self.launch_by_itself(rules, now)
             }
             (Phase::Launching, Event::Ready) => self.go_online(),
             (Phase::Launching, Event::Timeout) if rules.ready_within.is_none() => self.go_online(),
@@ -243,7 +249,13 @@ impl Life {
             }
             (Phase::Launching, Event::SpawnFailed) => {
                 self.trouble = Some(Trouble::NotStarted);
-                self.rest(Phase::Errored)
+                // What it needs may be on its way, as when a new version is being put in its place.
+                if !self.by_itself || self.unstable + 1 >= rules.max_restarts.max(1) {
+                    return self.rest(Phase::Errored);
+                }
+                self.unstable += 1;
+                let pause = rules.restart_delay.max(backoff(rules.exp_backoff, self.unstable));
+                self.wait(pause.max(START_AGAIN), now)
             }
             (Phase::Launching | Phase::Stopping { .. }, Event::Extend(time)) => {
                 self.deadline = self.deadline.map(|at| at.max(now.saturating_add(time)));
@@ -302,7 +314,14 @@ impl Life {
         }
     }
 
+    fn launch_by_itself(&mut self, rules: &Rules, now: u64) -> Vec<Action> {
+        let actions = self.launch(rules, now);
+        self.by_itself = true;
+        actions
+    }
+
     fn launch(&mut self, rules: &Rules, now: u64) -> Vec<Action> {
+        self.by_itself = false;
         self.phase = Phase::Launching;
         self.started_at = now;
         self.trouble = None;
@@ -319,7 +338,7 @@ impl Life {
     fn stop(&mut self, then: Then, rules: &Rules, now: u64) -> Vec<Action> {
         self.phase = Phase::Stopping { then, main_gone: false };
         self.deadline = Some(now.saturating_add(rules.kill_timeout));
-        vec![if then == Then::Again { Action::AskToMakeRoom } else { Action::AskToEnd }]
+        vec![if then == Then::Stay { Action::AskToEnd } else { Action::AskToMakeRoom }]
     }
 
     /// One that has been ending by itself is asked to; others have been.
@@ -381,13 +400,20 @@ impl Life {
         let pause = rules.restart_delay.max(backoff(rules.exp_backoff, self.unstable));
         if pause == 0 {
             self.restarts += 1;
-            return self.launch(rules, now);
+            return self.launch_by_itself(rules, now);
         }
+        self.wait(pause, now)
+    }
+
+    fn wait(&mut self, pause: u64, now: u64) -> Vec<Action> {
         self.phase = Phase::Waiting;
         self.deadline = Some(now.saturating_add(pause));
         Vec::new()
     }
 }
+
+/// How long (ms) at least until one is tried again that could not be started.
+const START_AGAIN: u64 = 1000;
 
 /// How long (ms) until those are killed again who are still there after having been killed.
 const KILL_AGAIN: u64 = 100;
@@ -439,7 +465,7 @@ mod tests {
         let rules = Rules { ready_within: Some(3000), ..rules() };
         let (life, actions) = lived(&rules, &[(0, Event::Start), (3000, Event::Timeout)]);
         assert_eq!((life.state(), life.trouble), (State::Stopping, Some(Trouble::NotReady)));
-        assert_eq!(actions, [Action::AskToEnd]);
+        assert_eq!(actions, [Action::AskToMakeRoom]);
         let end = Event::Exited(End::Signal(2));
         let events = [(0, Event::Start), (3000, Event::Timeout), (3001, end), (3002, Event::TreeGone)];
         let (life, actions) = lived(&rules, &events);
@@ -599,5 +625,23 @@ mod tests {
         let end = Event::Exited(End::Signal(6));
         let events = [(0, Event::Start), (60, Event::Ready), (5000, Event::Hung), (5001, end), (5002, Event::TreeGone)];
         assert_eq!(lived(&rules(), &events).1, [Action::Spawn]);
+    }
+
+    #[test]
+    fn one_that_cannot_be_started_is_tried_again_unless_somebody_waits_to_hear_of_it() {
+        let start = [(0, Event::Start), (0, Event::SpawnFailed)];
+        assert_eq!(lived(&rules(), &start).0.state(), State::Errored);
+        let end = Event::Exited(End::Signal(9));
+        let crash =
+            [(0, Event::Start), (60, Event::Ready), (5000, end), (5001, Event::TreeGone), (5001, Event::SpawnFailed)];
+        let (life, _) = lived(&rules(), &crash);
+        assert_eq!(
+            (life.state(), life.deadline(), life.trouble),
+            (State::Waiting, Some(6001), Some(Trouble::NotStarted))
+        );
+        let again =
+            [(6001, Event::Timeout), (6001, Event::SpawnFailed), (7001, Event::Timeout), (7001, Event::SpawnFailed)];
+        let (life, _) = lived(&rules(), &[&crash[..], &again].concat());
+        assert_eq!((life.state(), life.trouble), (State::Errored, Some(Trouble::NotStarted)));
     }
 }

@@ -3,11 +3,14 @@
 //! One thread, one epoll. When nothing happens nothing is done: no timer runs unless a process is starting, stopping or about to
 //! be started again.
 
+mod ends;
+mod guards;
 mod instance;
 mod leftovers;
 pub mod life;
 mod lines;
 mod log_orders;
+mod memory;
 mod notify;
 mod output;
 mod primary;
@@ -19,7 +22,7 @@ mod tree;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -35,15 +38,19 @@ use crate::sys::poll::Poller;
 use crate::sys::signals::{self, Signals};
 use crate::sys::{datagram::NotifySocket, process, procfs, socket};
 use instance::{Gifts, Instance};
-use leftovers::{Note, Noted};
+use leftovers::Note;
 use life::{Action, Event, Rules};
 use lines::{Got, Lines};
 use log_orders::Waiting;
 use output::Outputs;
+pub use store::About;
 use store::Store;
 
 /// The version of what is said between a daemon and its keepers.
 pub const PROTOCOL: u32 = 1;
+
+/// The variable that tells a new keeper what it was given.
+pub const KEPT: &str = "RCLUSTER_KEPT";
 
 /// How often (ms) it is looked how much memory instances use, where that is limited.
 const MEMORY_LOOK: u64 = 1000;
@@ -70,6 +77,8 @@ struct Client {
     lines: Lines,
     /// Whether it wants to hear what happens.
     subscribed: bool,
+    /// Whether it keeps what is in the store, in case that we go.
+    guards: bool,
 }
 
 /// A request that is answered when these instances have come to where they were told to go.
@@ -93,9 +102,7 @@ pub struct Keeper {
     last_client: u32,
     pending: Vec<Pending>,
     instances: Vec<Instance>,
-    /// Listening sockets that the app is given, by name.
-    sockets: Vec<(String, OwnedFd)>,
-    /// What its processes have left for those that come after them.
+    /// Sockets that the app asks for, and what its processes have left for those that come after them.
     store: Store,
     /// What processes write, on its way into files.
     outputs: Outputs,
@@ -122,13 +129,13 @@ pub struct Keeper {
     _lock: Flock<File>,
 }
 
-/// Runs the keeper of the app in `folder` until it is told to quit.
-pub fn run(folder: &Path) -> io::Result<()> {
-    Keeper::open(folder)?.run()
+/// Runs the keeper of the app in `folder` until it is told to quit. `kept`: what the one before us had in its store.
+pub fn run(folder: &Path, kept: Vec<(About, OwnedFd)>) -> io::Result<()> {
+    Keeper::open(folder, kept)?.run()
 }
 
 impl Keeper {
-    fn open(folder: &Path) -> io::Result<Keeper> {
+    fn open(folder: &Path, kept: Vec<(About, OwnedFd)>) -> io::Result<Keeper> {
         let app: App = serde_json::from_str(&resolve::read(&folder.join("app.json"))?)?;
         let lock =
             File::options().write(true).create(true).truncate(false).mode(0o600).open(folder.join("keeper.lock"))?;
@@ -155,7 +162,6 @@ impl Keeper {
             last_client: 0,
             pending: Vec::new(),
             instances: Vec::new(),
-            sockets: Vec::new(),
             store: Store::default(),
             outputs: Outputs::new()?,
             ordered: BTreeMap::new(),
@@ -175,31 +181,23 @@ impl Keeper {
         if let Some(before) = &keeper.before {
             leftovers::end(before, &keeper.app);
         }
+        for (about, fd) in kept {
+            keeper.store.keep(about, fd, &keeper.poller);
+        }
+        keeper.store.open(&keeper.app.sockets, Path::new(&keeper.app.cwd), &keeper.poller)?;
         keeper.poller.add(&keeper.outputs.writer, token::LOGS)?;
-        keeper.open_sockets()?;
         keeper.set_count(keeper.app.processes());
-        keeper.introduce()?;
+        keeper.introduce();
         Ok(keeper)
     }
 
-    /// Tells who we are: a number alone may be another process's tomorrow.
-    fn introduce(&self) -> io::Result<()> {
+    /// Tells who we are: a number alone may be another process's tomorrow. Nobody needs it who can ask; a full disk may be without.
+    fn introduce(&self) {
         let pid = std::process::id();
         let start = i32::try_from(pid).ok().and_then(procfs::stat).map(|stat| stat.start);
         let about =
             json!({ "pid": pid, "startTime": start, "version": env!("CARGO_PKG_VERSION"), "protocol": PROTOCOL });
-        write_durably(&self.folder.join("keeper.json"), about.to_string().as_bytes())
-    }
-
-    fn open_sockets(&mut self) -> io::Result<()> {
-        let cwd = PathBuf::from(&self.app.cwd);
-        for name in &self.app.sockets {
-            if self.sockets.iter().all(|(known, _)| known != name) {
-                self.sockets.push((name.clone(), socket::open_for_programs(name, &cwd)?));
-            }
-        }
-        self.sockets.retain(|(name, _)| self.app.sockets.contains(name));
-        Ok(())
+        let _ = write_durably(&self.folder.join("keeper.json"), about.to_string().as_bytes());
     }
 
     /// Milliseconds since this keeper began.
@@ -219,6 +217,7 @@ impl Keeper {
             }
             self.on_deadlines();
             self.answer_pending();
+            self.tell_guards();
             if std::mem::take(&mut self.changed) {
                 self.write_note();
                 self.publish(&json!({ "event": "status", "status": self.status() }));
@@ -234,31 +233,6 @@ impl Keeper {
                 }
                 return Ok(());
             }
-        }
-    }
-
-    /// Keeps what is running now where the keeper after us finds it. A full disk is no reason to stop: that one would leave alone what
-    /// it does not know.
-    fn write_note(&mut self) {
-        if self.quitting {
-            // What runs now is to run again when the machine has been started anew.
-            return;
-        }
-        let noted = |one: &Instance| {
-            let running = one.running.as_ref().filter(|running| !running.ended);
-            Noted {
-                instance: one.number,
-                pid: running.map(|running| running.pid),
-                start: running.and_then(|running| running.start),
-                session: one.running.as_ref().map(|running| running.session),
-                wanted: one.life.is_wanted(),
-                restarts: one.life.restarts,
-            }
-        };
-        let instances = self.instances.iter().map(noted).collect();
-        let note = Note { boot: self.boot.clone(), notify: self.notify.name().to_owned(), instances };
-        if note != self.note && note.write(&self.folder).is_ok() {
-            self.note = note;
         }
     }
 
@@ -378,26 +352,6 @@ impl Keeper {
         }
     }
 
-    /// Only what runs and has a limit is looked at.
-    fn plan_memory_look(&mut self) {
-        let wanted = self.app.max_memory > 0
-            && self.app.mode == Mode::Program
-            && self.instances.iter().any(Instance::is_running);
-        self.memory_look = wanted.then(|| self.memory_look.unwrap_or_else(|| self.now() + MEMORY_LOOK));
-    }
-
-    /// Whoever uses more than it may, with all that it has started, starts anew.
-    fn look_at_memory(&mut self) {
-        self.memory_look = None;
-        for (number, tree) in self.trees().iter().enumerate() {
-            let bytes = procfs::bytes(tree.iter().map(|stat| stat.resident).sum());
-            if bytes > self.app.max_memory && self.instances[number].life.state() == State::Online {
-                self.instances[number].is_too_large();
-                self.event(number, Event::Restart);
-            }
-        }
-    }
-
     /// Something has happened to an instance: does what follows from it.
     fn event(&mut self, number: usize, event: Event) {
         let now = self.now();
@@ -428,10 +382,6 @@ impl Keeper {
         }
     }
 
-    fn kill_signal(&self) -> Signal {
-        self.app.kill_signal.parse().unwrap_or(Signal::SIGINT)
-    }
-
     fn spawn(&mut self, number: usize) {
         self.forget_process(number);
         if let Err(problem) = self.try_spawn(number) {
@@ -444,9 +394,8 @@ impl Keeper {
         let home = self.home().to_owned();
         let which = self.instances[number].number;
         let wires = self.outputs.wires(&self.app, &home, which)?;
-        let own = self.sockets.iter().map(|(name, fd)| (store::name_for_programs(name), fd.as_fd()));
-        let left = self.store.of(which).map(|(name, fd)| (name.to_owned(), fd));
-        let gifts = Gifts { notify: self.notify.name(), sockets: own.chain(left).collect(), outputs: &wires.theirs };
+        let sockets = self.store.of(which).collect();
+        let gifts = Gifts { notify: self.notify.name(), sockets, outputs: &wires.theirs };
         let instance = &mut self.instances[number];
         instance.spawn(&self.app, &gifts)?;
         let running = instance.running.as_ref().ok_or("it has gone")?;
@@ -466,40 +415,6 @@ impl Keeper {
         }
         if let Some(main) = &running.main {
             self.poller.remove(main);
-        }
-    }
-
-    /// The next one finds the sockets of this one where it can leave them.
-    fn ask_to_make_room(&mut self, number: usize) {
-        let has_heard =
-            self.app.mode == Mode::Cluster && self.instances[number].send_message("{\"rcluster\":\"make-room\"}");
-        if !has_heard {
-            self.ask_to_end(number);
-        }
-    }
-
-    fn signal_main(&self, number: usize, signal: Signal) {
-        if let Some(running) = self.instances[number].running.as_ref().filter(|running| !running.ended) {
-            // One that is not there any more is about to be collected.
-            let _ = process::signal(running.pid, signal as i32);
-        }
-    }
-
-    fn ask_to_end(&mut self, number: usize) {
-        let instance = &mut self.instances[number];
-        if self.app.shutdown_with_message && instance.send_message("\"shutdown\"") {
-            return;
-        }
-        self.signal_main(number, self.kill_signal());
-    }
-
-    fn signal_tree(&mut self, number: usize, signal: Signal) {
-        if !self.app.treekill {
-            self.signal_main(number, signal);
-            return;
-        }
-        for stat in &self.trees()[number] {
-            let _ = process::signal(stat.pid, signal as i32);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::Keeper;
 use super::life::Event;
+use super::store::{self, About};
 use super::token;
 use crate::model::State;
 use crate::sys::datagram::Told;
@@ -76,9 +77,10 @@ impl Keeper {
             self.store.remove(instance, name, &self.poller);
         }
         if value("FDSTORE") == Some("1") {
-            let (name, watched) = (value("FDNAME").unwrap_or("stored"), value("FDPOLL") != Some("0"));
+            let name = store::valid_or_default(value("FDNAME").unwrap_or("stored")).to_owned();
+            let about = About { instance: Some(instance), name, watched: value("FDPOLL") != Some("0") };
             for fd in told.fds {
-                self.store.keep(instance, name, fd, watched, &self.poller);
+                self.store.keep(about.clone(), fd, &self.poller);
             }
         }
     }

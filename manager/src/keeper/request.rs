@@ -34,7 +34,7 @@ impl Keeper {
             self.last_client += 1;
             let lines = Lines::new(OwnedFd::from(stream));
             if self.poller.add(&lines, token::CLIENT + u64::from(self.last_client)).is_ok() {
-                self.clients.insert(self.last_client, Client { lines, subscribed: false });
+                self.clients.insert(self.last_client, Client { lines, subscribed: false, guards: false });
             }
         }
     }
@@ -77,12 +77,17 @@ impl Keeper {
                 "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"), "protocol": PROTOCOL
             }))),
             "status" => Ok(Answer::Now(json!(self.status()))),
+            "app" if self.quitting => Err(("ERR_RCLUSTER_NOT_RUNNING", format!("\"{}\" is ending", self.app.name))),
             "app" => Ok(Answer::Now(json!(self.app))),
             "subscribe" => {
                 if let Some(client) = self.clients.get_mut(&client) {
                     client.subscribed = true;
                 }
                 Ok(Answer::Now(json!(self.status())))
+            }
+            "guard" => {
+                self.add_guard(client);
+                Ok(Answer::Elsewhere)
             }
             "start" => self.tell_instances(request, Event::Start),
             "resume" => Ok(self.resume()),
@@ -146,9 +151,10 @@ impl Keeper {
         let chosen: Vec<u32> =
             (0..self.instances.len() as u32).filter(|number| noted(*number).is_none_or(|noted| noted.wanted)).collect();
         for number in &chosen {
+            let (index, noted) = (*number as usize, noted(*number));
             // It is one more time.
-            self.instances[*number as usize].life.restarts = noted(*number).map_or(0, |noted| noted.restarts + 1);
-            self.event(*number as usize, Event::Start);
+            self.instances[index].life.restarts = noted.map_or(0, |noted| noted.restarts + 1);
+            self.event(index, if noted.is_some() { Event::Resume } else { Event::Start });
         }
         Answer::Later(chosen)
     }
@@ -241,6 +247,10 @@ impl Keeper {
         Ok(Answer::Later((self.app.processes()..self.instances.len() as u32).collect()))
     }
 
+    fn open_sockets(&mut self) -> std::io::Result<()> {
+        self.store.open(&self.app.sockets, std::path::Path::new(&self.app.cwd), &self.poller)
+    }
+
     /// Writes what the app is, for the keeper that may come after us.
     fn save(&self) -> std::io::Result<()> {
         write_durably(&self.folder.join("app.json"), json!(self.app).to_string().as_bytes())
@@ -294,7 +304,7 @@ impl Keeper {
         }
     }
 
-    fn drop_client(&mut self, number: u32) {
+    pub(super) fn drop_client(&mut self, number: u32) {
         if let Some(client) = self.clients.remove(&number) {
             self.poller.remove(&client.lines);
         }

@@ -1,8 +1,11 @@
 //! Descriptors that programs have left with their keeper, for the one that comes after them (`FDSTORE` in sd_notify(3)).
 
 use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+
+use serde::{Deserialize, Serialize};
 
 use super::token;
 use crate::sys::poll::Poller;
@@ -13,48 +16,61 @@ pub const MOST: usize = 4096;
 /// Characters of a name (FDNAME_MAX of systemd).
 const LONGEST_NAME: usize = 255;
 
+/// What a descriptor is kept for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// The instance that has left it; none for a socket that the app itself asks for.
+    pub instance: Option<u32>,
+    /// What its program calls it, or as the app asks for it.
+    pub name: String,
+    /// Whether it is forgotten when its other side has gone, or it listens no longer.
+    pub watched: bool,
+}
+
 /// One that is kept.
 struct Kept {
-    instance: u32,
-    name: String,
+    about: About,
     fd: OwnedFd,
     identity: (u64, u64),
 }
 
-/// All that an app's processes have left.
+/// All that an app asks for, and that its processes have left.
 #[derive(Default)]
 pub struct Store {
     /// By a number that is never used again.
     kept: BTreeMap<u32, Kept>,
     last: u32,
+    /// What has changed since it was last asked for: numbers that have come or gone.
+    pub news: Vec<u32>,
 }
 
 impl Store {
-    /// Keeps a descriptor, unless it is known. `watched`: it is forgotten when its other side has gone, or it listens no longer.
-    /// Returns whether it is new.
-    pub fn keep(&mut self, instance: u32, name: &str, fd: OwnedFd, watched: bool, poller: &Poller) -> bool {
+    /// Keeps a descriptor, unless it is known. Returns whether it is new.
+    pub fn keep(&mut self, about: About, fd: OwnedFd, poller: &Poller) -> bool {
         let Ok(identity) = socket::identity(&fd) else { return false };
-        let is_known = self.kept.values().any(|kept| kept.instance == instance && kept.identity == identity);
-        if is_known || self.kept.len() >= MOST {
+        let is_it = |kept: &Kept| kept.about.instance == about.instance && kept.identity == identity;
+        if self.kept.values().any(is_it) || self.kept.len() >= MOST {
             return false;
         }
         self.last += 1;
-        if watched {
+        if about.watched {
             // A file cannot be watched, and need not be.
             let _ = poller.add_end(&fd, token::STORED + u64::from(self.last));
         }
-        self.kept.insert(self.last, Kept { instance, name: valid_or_default(name).to_owned(), fd, identity });
+        self.news.push(self.last);
+        self.kept.insert(self.last, Kept { about, fd, identity });
         true
     }
 
-    /// Forgets all of this name.
+    /// Forgets all that an instance has left under this name.
     pub fn remove(&mut self, instance: u32, name: &str, poller: &Poller) {
-        self.forget(|kept| kept.instance == instance && kept.name == name, poller);
+        self.forget(|about| about.instance == Some(instance) && about.name == name, poller);
     }
 
     /// The other side of this one has gone.
     pub fn on_gone(&mut self, number: u32, poller: &Poller) {
         if let Some(kept) = self.kept.remove(&number) {
+            self.news.push(number);
             poller.remove(&kept.fd);
         }
     }
@@ -62,41 +78,62 @@ impl Store {
     /// No other process will come that wants what this instance has left. Files of Unix sockets that nobody listens on any more go,
     /// too: else the next one that wants to listen there could not.
     pub fn abandon(&mut self, instance: u32, cwd: &Path, poller: &Poller) {
-        let files: Vec<_> = self
-            .kept
-            .values()
-            .filter(|kept| kept.instance == instance)
-            .filter_map(|kept| socket::file_of(&kept.fd))
-            .collect();
-        self.forget(|kept| kept.instance == instance, poller);
+        let left = self.kept.values().filter(|kept| kept.about.instance == Some(instance));
+        let files: Vec<_> = left.filter_map(|kept| socket::file_of(&kept.fd)).collect();
+        self.forget(|about| about.instance == Some(instance), poller);
         for file in files {
             socket::remove_if_abandoned(&cwd.join(file));
         }
     }
 
-    fn forget(&mut self, which: impl Fn(&Kept) -> bool, poller: &Poller) {
-        for kept in self.kept.values().filter(|kept| which(kept)) {
-            poller.remove(&kept.fd);
+    /// Opens the sockets that an app asks for, and closes those that it does not ask for any more.
+    pub fn open(&mut self, names: &[String], cwd: &Path, poller: &Poller) -> io::Result<()> {
+        for name in names {
+            if !self.kept.values().any(|kept| kept.about.instance.is_none() && kept.about.name == *name) {
+                let fd = socket::open_for_programs(name, cwd)?;
+                self.keep(About { instance: None, name: name.clone(), watched: false }, fd, poller);
+            }
         }
-        self.kept.retain(|_, kept| !which(kept));
+        self.forget(|about| about.instance.is_none() && !names.contains(&about.name), poller);
+        Ok(())
     }
 
-    /// What this instance has left: names and descriptors.
-    pub fn of(&self, instance: u32) -> impl Iterator<Item = (&str, BorrowedFd<'_>)> {
-        let own = self.kept.values().filter(move |kept| kept.instance == instance);
-        own.map(|kept| (kept.name.as_str(), kept.fd.as_fd()))
+    fn forget(&mut self, which: impl Fn(&About) -> bool, poller: &Poller) {
+        for (number, kept) in self.kept.iter().filter(|(_, kept)| which(&kept.about)) {
+            self.news.push(*number);
+            poller.remove(&kept.fd);
+        }
+        self.kept.retain(|_, kept| !which(&kept.about));
+    }
+
+    /// What this instance is given, the app's own sockets first: names and descriptors.
+    pub fn of(&self, instance: u32) -> impl Iterator<Item = (String, BorrowedFd<'_>)> {
+        let own = self.kept.values().filter(|kept| kept.about.instance.is_none());
+        let left = self.kept.values().filter(move |kept| kept.about.instance == Some(instance));
+        let own = own.map(|kept| (name_for_programs(&kept.about.name), kept.fd.as_fd()));
+        own.chain(left.map(|kept| (kept.about.name.clone(), kept.fd.as_fd())))
+    }
+
+    /// What there is to be told of one: what it is and itself, or that it has gone.
+    pub fn get(&self, number: u32) -> Option<(&About, BorrowedFd<'_>)> {
+        self.kept.get(&number).map(|kept| (&kept.about, kept.fd.as_fd()))
+    }
+
+    /// All numbers.
+    pub fn numbers(&self) -> Vec<u32> {
+        self.kept.keys().copied().collect()
     }
 }
 
 /// A name that makes sense, or the one that stands for none.
-fn valid_or_default(name: &str) -> &str {
+pub fn valid_or_default(name: &str) -> &str {
     let is_valid = name.len() <= LONGEST_NAME && name.bytes().all(|byte| (b' '..0x7f).contains(&byte) && byte != b':');
     if is_valid { name } else { "stored" }
 }
 
 /// The name of a socket that the app itself asks for, such as `tcp:3000`, as a program finds it in `LISTEN_FDNAMES`: colons stand
 /// between names there.
-pub fn name_for_programs(name: &str) -> String {
+fn name_for_programs(name: &str) -> String {
     let printable = |letter: char| if letter == ':' || !(' '..'\x7f').contains(&letter) { '-' } else { letter };
     name.chars().map(printable).take(LONGEST_NAME).collect()
 }
@@ -106,17 +143,21 @@ mod tests {
     use super::*;
     use std::os::unix::net::{UnixListener, UnixStream};
 
+    fn left(instance: u32, name: &str) -> About {
+        About { instance: Some(instance), name: name.into(), watched: true }
+    }
+
     #[test]
-    fn what_is_left_is_there_once_under_a_name_that_is_one() {
+    fn what_is_left_is_there_once_until_its_other_side_goes() {
         let poller = Poller::new().unwrap();
         let mut store = Store::default();
         let file = std::fs::File::open("/dev/null").unwrap();
         let (socket, other) = UnixStream::pair().unwrap();
-        assert!(store.keep(0, "a", file.try_clone().unwrap().into(), true, &poller));
-        assert!(!store.keep(0, "b", file.into(), true, &poller));
-        assert!(store.keep(0, "a:b", socket.try_clone().unwrap().into(), true, &poller));
-        assert!(store.keep(1, "a", socket.into(), true, &poller));
-        assert_eq!(store.of(0).map(|(name, _)| name).collect::<Vec<_>>(), ["a", "stored"]);
+        assert!(store.keep(left(0, "a"), file.try_clone().unwrap().into(), &poller));
+        assert!(!store.keep(left(0, "b"), file.into(), &poller));
+        assert!(store.keep(left(0, "c"), socket.try_clone().unwrap().into(), &poller));
+        assert!(store.keep(left(1, "a"), socket.into(), &poller));
+        assert_eq!(store.of(0).map(|(name, _)| name).collect::<Vec<_>>(), ["a", "c"]);
         store.remove(0, "a", &poller);
         assert_eq!((store.of(0).count(), store.of(1).count()), (1, 1));
         drop(other);
@@ -126,24 +167,42 @@ mod tests {
             store.on_gone(token::parts(token).1, &poller);
         }
         assert_eq!((store.of(0).count(), store.of(1).count()), (0, 0));
+        store.news[4..].sort_unstable();
+        assert_eq!(store.news, [1, 2, 3, 1, 2, 3]);
     }
 
     #[test]
     fn the_file_of_a_socket_that_nobody_has_any_more_goes() {
         let poller = Poller::new().unwrap();
         let mut store = Store::default();
-        let path = std::env::temp_dir().join(format!("rclusterd-store-{}.sock", std::process::id()));
+        let path = std::env::temp_dir().join(format!("rclusterd-left-{}.sock", std::process::id()));
         let listener = UnixListener::bind(&path).unwrap();
-        store.keep(0, "a", listener.try_clone().unwrap().into(), true, &poller);
+        store.keep(left(0, "a"), listener.try_clone().unwrap().into(), &poller);
         store.abandon(0, Path::new("/"), &poller);
         assert!(path.exists());
-        store.keep(0, "a", listener.into(), true, &poller);
+        store.keep(left(0, "a"), listener.into(), &poller);
         store.abandon(0, Path::new("/"), &poller);
         assert!(!path.exists());
     }
 
     #[test]
-    fn names_of_an_app_s_own_sockets_hold_no_colon() {
+    fn names_hold_no_colon() {
         assert_eq!(name_for_programs("tcp:[::1]:3000"), "tcp-[--1]-3000");
+        assert_eq!(
+            [valid_or_default("a b"), valid_or_default("a:b"), valid_or_default("\u{e9}")],
+            ["a b", "stored", "stored"]
+        );
+    }
+
+    #[test]
+    fn an_app_s_own_sockets_are_given_to_each_instance() {
+        let poller = Poller::new().unwrap();
+        let mut store = Store::default();
+        store.open(&["tcp:127.0.0.1:0".into()], Path::new("/"), &poller).unwrap();
+        let identity = store.kept[&1].identity;
+        store.open(&["tcp:127.0.0.1:0".into()], Path::new("/"), &poller).unwrap();
+        assert_eq!((store.of(0).count(), store.of(7).count(), store.kept[&1].identity), (1, 1, identity));
+        store.open(&[], Path::new("/"), &poller).unwrap();
+        assert_eq!(store.of(0).count(), 0);
     }
 }

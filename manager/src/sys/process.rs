@@ -45,6 +45,11 @@ pub fn end_of(pid: i32) -> End {
     }
 }
 
+/// Waits until a child has ended.
+pub fn wait_for(child: i32) {
+    while waitpid(Pid::from_raw(child), None) == Err(Errno::EINTR) {}
+}
+
 /// A descriptor of a process: readable when that has ended (pidfd_open(2)).
 pub fn open(pid: i32) -> io::Result<OwnedFd> {
     // SAFETY: two numbers; it touches no memory.

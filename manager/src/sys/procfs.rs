@@ -55,6 +55,12 @@ pub fn boot() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned()).unwrap_or_default()
 }
 
+/// Whether it is a daemon or a keeper, of whichever version.
+pub fn is_manager(pid: i32) -> bool {
+    let name = fs::read_link(format!("/proc/{pid}/exe")).ok();
+    name.and_then(|path| Some(path.file_name()?.as_encoded_bytes().starts_with(b"rclusterd"))).unwrap_or(false)
+}
+
 /// Whether a process was started with this entry in its environment: `NAME=value`.
 pub fn has_variable(pid: i32, entry: &str) -> bool {
     fs::read(format!("/proc/{pid}/environ"))

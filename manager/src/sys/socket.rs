@@ -1,19 +1,23 @@
 //! Sockets that this user's processes talk over, and those that programs are given.
 
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::{fs, process};
 
+use nix::fcntl::{FcntlArg, FdFlag};
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, UnixAddr, bind, getsockname, getsockopt, listen,
-    setsockopt, socket, socketpair, sockopt,
+    AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, SockaddrStorage,
+    UnixAddr, bind, getsockname, getsockopt, listen, recvmsg, sendmsg, setsockopt, socket, socketpair, sockopt,
 };
 
 const FLAGS: SockFlag = SockFlag::SOCK_CLOEXEC.union(SockFlag::SOCK_NONBLOCK);
+
+/// The most descriptors of one message (SCM_MAX_FD of unix(7)).
+const MOST_FDS: usize = 253;
 
 /// How many connections may wait for a program that is not there.
 const BACKLOG: i32 = 511;
@@ -107,6 +111,44 @@ fn unix(path: &Path) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
+/// Sends bytes, and a duplicate of a descriptor with the first of them, without waiting. Returns how many bytes went.
+pub fn send_with(socket: impl AsFd, bytes: &[u8], fd: Option<BorrowedFd>) -> io::Result<usize> {
+    let fds = [fd.map_or(-1, |fd| fd.as_raw_fd())];
+    let rights = [ControlMessage::ScmRights(&fds)];
+    let with = if fd.is_some() { &rights[..] } else { &[] };
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+    Ok(sendmsg::<()>(socket.as_fd().as_raw_fd(), &[IoSlice::new(bytes)], with, flags, None)?)
+}
+
+/// Receives bytes, and the descriptors that came with them, without waiting.
+pub fn receive_with(socket: impl AsFd, bytes: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    let mut control = nix::cmsg_space!([std::os::fd::RawFd; MOST_FDS]);
+    let mut slices = [IoSliceMut::new(bytes)];
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(socket.as_fd().as_raw_fd(), &mut slices, Some(&mut control), flags)?;
+    let mut fds = Vec::new();
+    for part in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(numbers) = part {
+            // SAFETY: the kernel has just installed each for this call alone.
+            fds.extend(numbers.into_iter().map(|number| unsafe { OwnedFd::from_raw_fd(number) }));
+        }
+    }
+    Ok((message.bytes, fds))
+}
+
+/// Takes the descriptors that whoever started this process has left for it behind the standard streams. To be called once, and before
+/// anything else is opened.
+pub fn take_given(count: usize) -> io::Result<Vec<OwnedFd>> {
+    let numbers = (3..).take(count);
+    let fds = numbers.map(|number: std::os::fd::RawFd| {
+        // SAFETY: only its flags are set; a number that is not open makes that fail.
+        nix::fcntl::fcntl(unsafe { BorrowedFd::borrow_raw(number) }, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        // SAFETY: it is open, and was given to this process alone; nobody else has taken it, as this is called once.
+        Ok(unsafe { OwnedFd::from_raw_fd(number) })
+    });
+    fds.collect()
+}
+
 /// What tells a descriptor's file or socket from all others, as long as it is open.
 pub fn identity(fd: impl AsFd) -> io::Result<(u64, u64)> {
     let data = nix::sys::stat::fstat(fd)?;
@@ -155,6 +197,20 @@ mod tests {
             assert_eq!(open_for_programs(name, &folder).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{name}");
         }
         fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn descriptors_travel_with_bytes() {
+        let (ours, theirs) = channel().unwrap();
+        let file = fs::File::open("/dev/null").unwrap();
+        assert_eq!(send_with(&ours, b"one", Some(file.as_fd())).unwrap(), 3);
+        assert_eq!(send_with(&ours, b"two", None).unwrap(), 3);
+        let mut bytes = [0; 16];
+        let (count, fds) = receive_with(&theirs, &mut bytes).unwrap();
+        assert_eq!((&bytes[..3], fds.len()), (&b"one"[..], 1));
+        assert_eq!(identity(&fds[0]).unwrap(), identity(&file).unwrap());
+        let rest = if count == 3 { receive_with(&theirs, &mut bytes).unwrap().0 } else { count - 3 };
+        assert_eq!(rest, 3);
     }
 
     #[test]

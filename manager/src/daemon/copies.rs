@@ -1,0 +1,118 @@
+//! Second descriptors for what keepers have in their stores: when a keeper is killed, the next one finds its sockets, and what waits in them.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+
+use super::link::Link;
+use crate::keeper::About;
+use crate::sys::socket;
+
+/// Bytes of one read.
+const CHUNK: usize = 4096;
+/// How long until we begin anew with a keeper that has given us up.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How long a keeper that has closed one connection may take to close the other.
+const MOMENT: Duration = Duration::from_millis(100);
+
+/// What one keeper has told us.
+type Told = RefCell<BTreeMap<u32, (About, OwnedFd)>>;
+
+/// All of them, by the key of the app.
+#[derive(Default)]
+pub struct Copies {
+    told: RefCell<BTreeMap<String, Rc<Told>>>,
+}
+
+/// A line of a keeper's.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Kept { number: u32, about: About },
+    Gone { gone: u32 },
+}
+
+impl Copies {
+    /// Follows what a keeper has, as long as it is there.
+    pub fn follow(&self, key: &str, folder: PathBuf, link: &Rc<Link>) {
+        let told = Rc::new(Told::default());
+        self.told.borrow_mut().insert(key.to_owned(), Rc::clone(&told));
+        let link = Rc::downgrade(link);
+        tokio::task::spawn_local(async move {
+            loop {
+                // Whatever ends it: when the keeper has gone, what it had is what the next one gets.
+                let _ = listen(&folder.join("keeper.sock"), &told).await;
+                tokio::time::sleep(MOMENT).await;
+                if link.upgrade().is_none_or(|link| link.is_gone()) {
+                    return;
+                }
+                told.borrow_mut().clear();
+                tokio::time::sleep(AGAIN).await;
+            }
+        });
+    }
+
+    /// What an app's keeper had, for the next one.
+    pub fn of(&self, key: &str) -> Vec<(About, OwnedFd)> {
+        let told = self.told.borrow().get(key).cloned();
+        let Some(told) = told else { return Vec::new() };
+        let told = told.borrow();
+        told.values().filter_map(|(about, fd)| Some((about.clone(), fd.try_clone().ok()?))).collect()
+    }
+
+    /// The app is no more.
+    pub fn forget(&self, key: &str) {
+        if let Some(told) = self.told.borrow_mut().remove(key) {
+            told.borrow_mut().clear();
+        }
+    }
+}
+
+async fn listen(path: &std::path::Path, told: &Told) -> io::Result<()> {
+    let stream = UnixStream::connect(path).await?;
+    let asked = b"{\"id\":0,\"op\":\"guard\"}\n";
+    if stream.try_write(asked)? < asked.len() {
+        return Err(io::Error::from(io::ErrorKind::WriteZero));
+    }
+    let (mut text, mut fds) = (Vec::new(), VecDeque::new());
+    loop {
+        stream.readable().await?;
+        // Not kept while nothing comes.
+        let mut chunk = [0; CHUNK];
+        let read = || socket::receive_with(&stream, &mut chunk);
+        let (count, came) = match stream.try_io(Interest::READABLE, read) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            other => other?,
+        };
+        if count == 0 {
+            return Ok(());
+        }
+        text.extend_from_slice(&chunk[..count]);
+        fds.extend(came);
+        while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = text.drain(..=end).collect();
+            match serde_json::from_slice(&line) {
+                Ok(Line::Kept { number, about }) => {
+                    let fd = fds.pop_front().ok_or(io::ErrorKind::InvalidData)?;
+                    told.borrow_mut().insert(number, (about, fd));
+                }
+                Ok(Line::Gone { gone }) => drop(told.borrow_mut().remove(&gone)),
+                Err(_) => return Err(io::Error::from(io::ErrorKind::InvalidData)),
+            }
+        }
+    }
+}
+
+/// Their descriptions, as a keeper reads them, and their descriptors.
+pub fn gifts(kept: &[(About, OwnedFd)]) -> (String, Vec<BorrowedFd<'_>>) {
+    let abouts: Vec<&About> = kept.iter().map(|(about, _)| about).collect();
+    (serde_json::to_string(&abouts).unwrap_or_default(), kept.iter().map(|(_, fd)| fd.as_fd()).collect())
+}
