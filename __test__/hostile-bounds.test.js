@@ -17,7 +17,7 @@ describe('where descriptors are few', () => {
       const worker = cluster.fork({ COUNT: `${count}` });
       worker.on('error', ({ code, message }) => report([code, message]));
       worker.on('message', report);
-      await Promise.race(['message', 'disconnect'].map((name) => new Promise((resolve) => worker.on(name, resolve))));
+      await Promise.race(['message', 'disconnect'].map((name) => once(worker, name)));
       worker.process.kill('SIGKILL');
       await once(worker, 'exit');
     },
@@ -51,7 +51,7 @@ test('a worker that was not told to leave hands no connection on to others', asy
       bad.on('error', ({ code, message }) => report([code, message]));
       bad.send('move');
       // It says so when it has done it and nobody minds.
-      await Promise.race(['message', 'disconnect'].map((name) => new Promise((resolve) => bad.on(name, resolve))));
+      await Promise.race(['message', 'disconnect'].map((name) => once(bad, name)));
       good.send('end');
       bad.process.kill('SIGKILL');
       await Promise.all([good, bad].map((worker) => once(worker, 'exit')));

@@ -3,8 +3,8 @@
 // The primary: `cluster` as the process that forks sees it.
 
 const { ours } = require('../errors.js');
+const { captureAsToldLater } = require('../node/events.js');
 const { debugProcess } = require('../node/process.js');
-const { captureAsToldLater } = require('./capture.js');
 const { POLICIES, assertPolicy, definePolicy } = require('./policies.js');
 const { makePort } = require('./port.js');
 const settings = require('./settings.js');

@@ -30,7 +30,7 @@ const LARGE_PIPE: usize = 1 << 20;
 /// How long (ms) a program waits for the disk.
 const PATIENCE: u64 = 1000;
 /// How long (ms) a busy stream is left alone, so that there is more to read at once.
-const PAUSE: u64 = 1;
+const PAUSE: u64 = 4;
 /// Reads in a row that make a stream a busy one.
 const BUSY: u32 = 4;
 
@@ -256,7 +256,7 @@ impl Outputs {
 impl Output {
     /// Reads once. Returns whether more may come.
     fn read(&mut self, now: u64, writer: &Writer, scratch: &mut Vec<u8>) -> bool {
-        self.in_a_row = if now <= self.last_read + 2 * PAUSE { self.in_a_row.saturating_add(1) } else { 0 };
+        self.in_a_row = if now <= self.last_read + PAUSE + 2 { self.in_a_row.saturating_add(1) } else { 0 };
         self.last_read = now;
         let feed = Arc::clone(&self.feed);
         let mut held = feed.lock();
@@ -469,7 +469,7 @@ mod tests {
             std::fs::File::open("/dev/null").unwrap().into(),
         ));
         outputs.connect(wires, &app, 0, 77, &poller, 2 << 32).unwrap();
-        // More than one read takes: a second part comes while the first is being read.
+        // As much as its pipe holds, and a last line without an end.
         let text = format!("{}\nthe end", "x".repeat(LARGE_PIPE - 100));
         out.write_all(text.as_bytes()).unwrap();
         drop(out);

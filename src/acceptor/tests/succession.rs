@@ -22,6 +22,10 @@ fn what_a_worker_passes_on_goes_to_its_heir_and_to_nobody_else() {
     scene.connect(3 * each);
     wait_for("all", || (workers.iter_mut().map(Worker::take).sum::<usize>() == 3 * each).then_some(()));
     let counts = workers.each_ref().map(|worker| worker.taken.len());
+    // However many the first one has got: its heir has less than its part.
+    for other in &workers[1..] {
+        other.board.counts()[0].store(1000_f64.to_bits(), Ordering::Relaxed);
+    }
     let [mut first, mut second, mut third] = workers;
     let mut heir = scene.member();
     scene.acceptor.succeed(first.slot, heir.slot);

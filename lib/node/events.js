@@ -1,6 +1,6 @@
 'use strict';
 
-// `events.captureRejections`, which an emitter asks for when it is made.
+// Private members of Node's `events`: `captureRejections`, which an emitter asks for when it is made.
 
 /**
  * A preload makes Node load its module before the program can set it: then what the program says holds, too.
