@@ -121,6 +121,14 @@ test('more messages in one frame than an honest worker joins end the channel bef
   expect(hello).toBe('hello');
 });
 
+test('a frame of millions of messages ends the channel, and none of them is told', async () => {
+  const { primary: [{ noticed }, hello] } = await attack(`
+    evil.writeAll(fd, evil.frame(1, '1,'.repeat(${MB}) + '1'));
+  `);
+  expect(noticed.sort()).toEqual(MALFORMED);
+  expect(hello).toBe('hello');
+});
+
 test('texts whose message never comes are forgotten with their worker', async () => {
   const { primary: [{ noticed, memory }, hello] } = await attack(`
     const text = evil.frame(7, Buffer.alloc(${8 * MB}, 'x'));

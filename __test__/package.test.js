@@ -97,11 +97,11 @@ test('the tarball has what an install needs, and nothing else', () => {
   expect(files.filter((file) => file.startsWith('native/')).sort()).toEqual([`native/${binaryName()}`, `native/${path.basename(executable())}`]);
 });
 
-test('it installs into an empty app without building anything, with no dependency but that of the command', () => {
+test('it installs into an empty app without building anything, with no dependencies but those of the command', () => {
   const { status, output } = install(app, tarball, noCargo);
   expect({ status, output }).toMatchObject({ status: 0 });
   const modules = fs.readdirSync(path.join(app, 'node_modules')).filter((name) => !name.startsWith('.'));
-  expect(modules).toEqual(['commander', 'rcluster']);
+  expect(modules).toEqual(['commander', 'rcluster', 'yaml']);
   expect(fs.existsSync(path.join(app, 'node_modules', 'rcluster', 'target'))).toBe(false);
 });
 

@@ -1,6 +1,6 @@
 'use strict';
 
-const { keepTail } = require('../../lib/tail');
+const { keepTail } = require('../../lib/worker/leaving/tail');
 
 /** Runs with standard streams that print nothing. */
 function quietly(action) {

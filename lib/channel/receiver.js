@@ -8,6 +8,11 @@ const { load } = require('../native.js');
 const { EVENT, FRAME } = require('./kinds.js');
 const { areTooMuch, lengthOf, putTogether } = require('./long_texts.js');
 
+/**
+ * More messages never come at once: 64 KiB are read, and who joins messages joins no more than `LAST_PIECE` (pace.js). Telling millions
+ * of them would keep everybody waiting.
+ */
+const MOST_AT_ONCE = 64 * 1024;
 /** What control messages about sent sockets are about (socket_lists.js). */
 const SOCKET_ACTS = new Set(['count-sockets', 'await-sockets', 'socket-answer']);
 
@@ -81,7 +86,8 @@ class Receiver {
       this.#uses.giveUp(/** @type {Error} */ (error).message);
       return;
     }
-    this.#emitAll(messages, text.length);
+    if (messages.length > MOST_AT_ONCE) this.#uses.giveUp('more messages came in one frame than are ever joined');
+    else this.#emitAll(messages, text.length);
   }
 
   /**

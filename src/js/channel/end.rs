@@ -12,7 +12,7 @@ use crate::channel::outbox::Outbox;
 use crate::js::linger::Linger;
 use crate::sys::js::{Argument, Callback, negative_errno};
 use crate::sys::uv::{FAILED, Poll, READABLE, WRITABLE};
-use crate::sys::{descriptors, foreign, libc, poll, scm, socket};
+use crate::sys::{clock, descriptors, foreign, libc, poll, scm, socket};
 
 /// What a channel tells JavaScript besides frames, which are told by the number of their kind.
 #[derive(Clone, Copy)]
@@ -38,6 +38,8 @@ enum Event {
 
 /// Reads in one callback of the event loop, so that others have their turn.
 const READS: usize = 16;
+/// And no other one after so many ns of delivering what came: many short messages take long.
+const LONGEST_READING: u64 = 10_000_000;
 /// Between two tries at the end of the process.
 const PAUSE: Duration = Duration::from_millis(10);
 /// So often a system call that fails for another reason than that the other side has gone is tried again, after pauses,
@@ -153,6 +155,7 @@ impl End {
     }
 
     fn read(&self) {
+        let begin = clock::monotonic_ns();
         for _ in 0..READS {
             let read = match self.fd.borrow().as_ref() {
                 Some(fd) => self.inbox.borrow_mut().read(fd.as_fd()),
@@ -176,7 +179,8 @@ impl End {
                 }
             };
             self.read_failures.set(0);
-            if !self.deliver_all() || !all || !self.reading.get() {
+            let goes_on = self.deliver_all() && all && self.reading.get();
+            if !goes_on || clock::monotonic_ns() - begin > LONGEST_READING {
                 return;
             }
         }
