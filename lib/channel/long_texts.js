@@ -13,6 +13,8 @@ const MOST_TEXT = 2 ** 28;
 
 const { defineProperty, getOwnPropertyDescriptor, getPrototypeOf, keys } = Object;
 const { isArray } = Array;
+/** @type {typeof import('node:util').types | undefined} */
+let types;
 
 /**
  * Takes long texts out of a plain object, of which nothing can notice that it is looked at: getters are called once, in their
@@ -24,7 +26,7 @@ const { isArray } = Array;
  *   there are none.
  */
 function takeApart(message, stringify) {
-  const { isBoxedPrimitive, isProxy } = require('node:util').types;
+  const { isBoxedPrimitive, isProxy } = (types ??= require('node:util').types);
   // The former two are what they are in JSON, whatever their prototype and members.
   if (message === null || isArray(message) || isBoxedPrimitive(message) || isProxy(message)) return undefined;
   if (getPrototypeOf(message) !== Object.prototype || 'toJSON' in message) return undefined;

@@ -16,8 +16,11 @@ const tagOf = Function.prototype.call.bind(ofObjects.toString);
 const BUDGET = 96;
 
 let budget = 0;
-/** Objects that have been found so far: one that comes again is a reference, which JSON does not know. @type {object[]} */
-const seen = [];
+/** The first object that has been found, and the others: one that comes again is a reference, which JSON does not know. */
+/** @type {object | undefined} */
+let first;
+/** @type {object[]} */
+const others = [];
 
 /**
  * Whether a message is small and comes out of JSON exactly as it would come out of V8's format. Nothing of it can notice that it
@@ -29,7 +32,8 @@ const seen = [];
 function isPlain(message) {
   budget = BUDGET;
   const plain = isPlainValue(message);
-  if (seen.length > 0) seen.length = 0;
+  first = undefined;
+  if (others.length > 0) others.length = 0;
   return plain;
 }
 
@@ -61,8 +65,9 @@ function isPlainValue(value) {
  */
 function isPlainObject(object) {
   budget -= 2;
-  if (isProxy(object) || seen.includes(object) || 'toJSON' in object) return false;
-  seen.push(object);
+  if (isProxy(object) || object === first || others.includes(object) || 'toJSON' in object) return false;
+  if (first === undefined) first = object;
+  else others.push(object);
   if (isArray(object)) return isPlainArray(object);
   // Classes may hide what they are, behind this prototype as well.
   if (getPrototypeOf(object) !== ofObjects || toStringTag in object || tagOf(object) !== '[object Object]') return false;
