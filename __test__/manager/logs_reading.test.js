@@ -19,6 +19,9 @@ const COMMAND = path.join(__dirname, '..', '..', 'bin', 'rcluster.js');
 /** Says what it is told to say, to the stream that it is told. */
 const PARROT = `process.on('message', ({ stream, text }) => process[stream ?? 'stdout'].write(text + '\\n')); setInterval(() => {}, 1e6);`;
 
+/** Lines of several logs come in the order in which they were read, to so many ms (docs/logs.md). */
+const MOMENT = 10;
+
 /** @type {import('node:child_process').ChildProcess[]} */
 const running = [];
 
@@ -51,7 +54,12 @@ async function talk() {
   const home = new Home();
   home.write('parrot.js', PARROT);
   for (const name of ['a', 'bb']) await home.run('start', 'parrot.js', '-n', name, ...(name === 'a' ? ['--time'] : []));
-  for (const [app, text, stream] of [['a', 'one'], ['bb', 'two'], ['a', 'oops', 'stderr'], ['bb', 'three x three'], ['a', 'four']]) await say(home, app, text, stream);
+  for (const [app, text, stream] of [['a', 'one'], ['bb', 'two'], ['a', 'oops', 'stderr'], ['bb', 'three x three'], ['a', 'four']]) {
+    await say(home, app, text, stream);
+    const read = Date.now();
+    // What is read within that time has no order.
+    await waitFor('another moment', () => Date.now() - read > MOMENT);
+  }
   return home;
 }
 
