@@ -161,7 +161,7 @@ async function tryNewborn(fault, packageFolder) {
 
 /** @param {Service} service */
 async function started(service) {
-  if (!(await service.until(() => service.workers.length === 2))) throw new Error(`the service did not start: ${service.errors}`);
+  if (!(await service.until(() => service.workers.length === 2, 60_000))) throw new Error(`the service did not start: ${service.errors}`);
   await answered(service.port);
 }
 
