@@ -23,7 +23,9 @@ const OUTSIDE = new Set([__filename, path.join(__dirname, 'load.js')]);
  */
 function whyNot() {
   try {
-    const made = fs.existsSync(MAKER) ? fs.statSync(SOURCES).mtimeMs : Infinity;
+    const maker = fs.statSync(MAKER, { throwIfNoEntry: false });
+    const made = maker ? fs.statSync(SOURCES).mtimeMs : Infinity;
+    if (maker && maker.mtimeMs > made) return path.relative(ROOT, MAKER);
     const isChanged = (/** @type {[string, number]} */ [file, length]) => {
       // Not by `path.join`: eighty times, and V8 would optimize it.
       const { mtimeMs, size } = fs.statSync(`${ROOT}/${file}`);

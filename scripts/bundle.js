@@ -13,6 +13,8 @@ const { FOLDER, ROOT, SOURCES, whyNot } = require('../lib/bundle.js');
 const { say } = require('./build-native.js');
 
 const LIB = path.join(ROOT, 'lib');
+/** What a process needs later it holds from the start. */
+const HOLDER = 'held_module.js';
 
 /**
  * One side of a cluster.
@@ -24,12 +26,12 @@ const LIB = path.join(ROOT, 'lib');
 
 /** @type {Side} */
 const WORKER = {
-  first: ['preload.js', 'which_side.js', 'worker/take_over.js'],
+  first: [HOLDER, 'preload.js', 'which_side.js', 'worker/take_over.js'],
   outside: ['bundle.js', 'primary/take_over.js', 'binary-name.js'],
 };
 /** @type {Side} */
 const PRIMARY = {
-  first: ['which_side.js', 'primary/take_over.js', 'binary-name.js'],
+  first: [HOLDER, 'which_side.js', 'primary/take_over.js', 'binary-name.js'],
   outside: ['bundle.js', 'worker/take_over.js'],
 };
 /** What is loaded by supervision, and by the command. */
@@ -113,14 +115,14 @@ const HEAD = `'use strict';
 /**
  * What has made a module is let go: its code takes as much memory as all of the text.
  *
- * @param {string} file An expression: where a module is that is not here.
+ * @param {string} others An expression: what adds the makers of a module that is not here.
  */
-const linker = (file) => `const makers = { __proto__: null };
+const linker = (others) => `const makers = { __proto__: null };
 const loaded = { __proto__: null };
 function requireOurs(name) {
   const known = loaded[name];
   if (known) return known.exports;
-  if (!makers[name]) require(${file})(makers, requireOurs);
+  if (!makers[name]) (${others})(makers, requireOurs);
   const module = (loaded[name] = { exports: {} });
   const make = makers[name];
   makers[name] = undefined;
@@ -134,12 +136,12 @@ const atOnce = ({ name, code }) => `\n// lib/${name}\nmakers['${name}'] = (funct
 const whenNeeded = ({ name, code }) => `\n// lib/${name}\nmakers['${name}'] = function (module, exports) {\n${code}\n};\n`;
 /** @returns {{ files: Record<string, string>, sources: string[] }} */
 function link() {
-  const both = (/** @type {Module} */ { atOnce, later }) => [...atOnce, ...later];
+  const both = (/** @type {Module} */ module) => [...module.atOnce, ...module.later];
   const without = (/** @type {Map<string, Module>} */ modules, /** @type {Map<string, Module>[]} */ ...others) =>
     new Map([...modules].filter(([name]) => !others.some((other) => other.has(name))));
 
   const preload = follow(WORKER.first, WORKER, (module) => module.atOnce);
-  const worker = follow(['preload.js'], WORKER, both);
+  const worker = follow(WORKER.first, WORKER, both);
   const alone = without(follow(['preload_alone.js'], WORKER, (module) => module.atOnce), preload);
   const primary = follow(PRIMARY.first, PRIMARY, (module) => module.atOnce);
   const all = follow([...PRIMARY.first, ...OF_SUPERVISOR], PRIMARY, both);
@@ -147,15 +149,18 @@ function link() {
   const supervisor = new Map([...all].filter(([name]) => name.startsWith('supervisor/')));
 
   const list = (/** @type {Map<string, Module>} */ modules, /** @type {(module: Module) => string} */ write) => [...modules.values()].map(write).join('');
-  const entry = (/** @type {Map<string, Module>} */ modules, /** @type {string} */ file) =>
-    `${HEAD}${linker(file)}${list(modules, atOnce)}\nmodule.exports = { makers, requireOurs };\n`;
+  const entry = (/** @type {Map<string, Module>} */ modules, /** @type {string} */ laterFile, others = 'later()') =>
+    `${HEAD}${linker(others)}${list(modules, atOnce)}
+const later = requireOurs('${HOLDER}').holdModule(\`\${__dirname}/${laterFile}\`, require);
+module.exports = { makers, requireOurs };
+`;
   const later = (/** @type {Map<string, Module>} */ modules) => `${HEAD}module.exports = (makers, requireOurs) => {\n${list(modules, whenNeeded)}\n};\n`;
   return {
     files: {
-      'preload.js': `${entry(preload, "'./later.js'")}requireOurs('preload.js');\n`,
+      'preload.js': `${entry(preload, 'later.js')}requireOurs('preload.js');\n`,
       'preload_alone.js': `${HEAD}const { makers, requireOurs } = require('./preload.js');\n${list(alone, atOnce)}\nrequireOurs('preload_alone.js');\n`,
       'later.js': later(without(worker, preload)),
-      'primary.js': entry(primary, "name.startsWith('supervisor/') ? './supervisor.js' : './primary_later.js'"),
+      'primary.js': entry(primary, 'primary_later.js', "name.startsWith('supervisor/') ? require('./supervisor.js') : later()"),
       'primary_later.js': later(without(all, primary, supervisor)),
       'supervisor.js': later(supervisor),
     },
