@@ -9,7 +9,7 @@ const { setTimeout: sleep } = require('node:timers/promises');
 const { isAlive } = require('./proc');
 
 /** The variable with the folder of a run of jest (global_setup.js). In it is a file for each home that a test has open. */
-const RUN = 'RCLUSTER_TEST_RUN';
+const RUN = 'TESTS_RUN_FOLDER';
 /** How long (ms) what has been told to end may take to be gone. */
 const ENDING = 10_000;
 const LOOK = 20;
