@@ -28,6 +28,10 @@ class ManagerError extends Error {
 const UPDATE_TIME = 10_000;
 const UPDATE_LOOK = 20;
 
+/** How long (ms) a daemon and its keepers may take to be gone when they have said that they go, and how often we look. */
+const KILL_TIME = 5000;
+const KILL_LOOK = 5;
+
 /** How a stream ends whose other side has gone. */
 const ENDS = Object.freeze(['ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE']);
 
@@ -196,9 +200,18 @@ class Manager {
     return this.request('DELETE', '/v1/dump');
   }
 
-  /** @returns {Promise<null>} */
-  kill() {
-    return this.#once('POST', '/v1/kill', {});
+  /**
+   * Resolves when all have ended, so that the home can be removed, or a daemon be started there again.
+   *
+   * @returns {Promise<null>}
+   */
+  async kill() {
+    const [{ pid }, apps] = await Promise.all([this.#once('GET', '/v1/ping'), this.#once('GET', '/v1/apps')]);
+    const answer = await this.#once('POST', '/v1/kill', {});
+    this.#agent.destroy();
+    const pids = [pid, ...apps.map((/** @type {AppStatus} */ { keeper }) => keeper)].filter(Boolean);
+    for (const deadline = Date.now() + KILL_TIME; pids.some(isAlive) && Date.now() < deadline; ) await sleep(KILL_LOOK);
+    return answer;
   }
 
   /**
@@ -303,6 +316,15 @@ class Manager {
   close() {
     for (const stream of this.#streams) stream.destroy();
     this.#agent.destroy();
+  }
+}
+
+/** @param {number} pid */
+function isAlive(pid) {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return /** @type {NodeJS.ErrnoException} */ (error).code !== 'ESRCH';
   }
 }
 

@@ -11,8 +11,8 @@
 //! ```
 //!
 //! A socket whose worker is gone is used for nobody else: it may have set whatever can be set, and there is a lot that makes a socket
-//! swallow what comes. What has come is accepted, and the socket is shut down, for all who have it. That ends handshakes which are
-//! under way; so the socket of a worker that has left in good order, as in a reload, is set right and kept for the next. While the
+//! swallow what comes. What has come is accepted, and the socket is shut down, for all who have it, after it has been deaf to newcomers
+//! for a moment. That ends handshakes which take longer; so the socket of a worker that has left in good order, as in a reload, is set right and kept for the next. While the
 //! process of a worker that has left lives, its socket is lent to the acceptor.
 //!
 //! In the states `Acceptor` and `Lent` the acceptor accepts, in the latter on a thread of its own ([`Errand`]). The others cost it nothing while nothing comes, and a few

@@ -99,13 +99,26 @@ pub fn listen(fd: BorrowedFd, backlog: i32) -> io::Result<()> {
 
 /// Undoes what a process that had the socket may have set to keep connections from it.
 pub fn set_right(fd: BorrowedFd, backlog: i32) -> io::Result<()> {
-    // One of IPv6 may be one of IPv4 as well.
-    set_option(fd, libc::IPPROTO_IP, libc::IP_MINTTL, &0)?;
-    if super::socket::local_address(fd)?.is_some_and(|address| address.is_ipv6()) {
-        set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT, &0)?;
-    }
+    set_minimum_ttl(fd, 0)?;
     set_option(fd, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, &0)?;
     listen(fd, backlog)
+}
+
+/// From now on the socket is deaf to whoever begins to connect, unlike to those whose handshake is under way. The client's kernel says
+/// it again a second later, and then another socket on this address hears it, if this one does not listen any more.
+pub fn hear_nobody_new(fd: BorrowedFd) {
+    // More than comes from any host but its neighbours.
+    let _ = insist(|| set_minimum_ttl(fd, 255));
+}
+
+/// Who has come further than 255 less so many steps is not heard. It does not hold for the packet that ends a handshake.
+fn set_minimum_ttl(fd: BorrowedFd, ttl: libc::c_int) -> io::Result<()> {
+    // One of IPv6 may be one of IPv4 as well.
+    set_option(fd, libc::IPPROTO_IP, libc::IP_MINTTL, &ttl)?;
+    if super::socket::local_address(fd)?.is_some_and(|address| address.is_ipv6()) {
+        set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT, &ttl)?;
+    }
+    Ok(())
 }
 
 /// What a worker that means harm does to a listening socket.
@@ -115,7 +128,7 @@ pub mod harm {
 
     /// Who comes from further away than 255 less so many steps is not heard.
     pub fn set_minimum_ttl(fd: BorrowedFd, ttl: i32) -> io::Result<()> {
-        set_option(fd, libc::IPPROTO_IP, libc::IP_MINTTL, &ttl)
+        super::set_minimum_ttl(fd, ttl)
     }
 
     /// A program that drops whatever comes.

@@ -315,6 +315,54 @@ fn an_errand_that_waits_is_cut_short() {
     assert!(matches!(end, End::Dead | End::Empty), "{end:?}");
 }
 
+/// Somebody connects whenever the last one has been accepted, also between the last look and the end.
+#[test]
+fn who_connects_while_a_socket_is_emptied_for_the_last_time_is_not_reset() {
+    use super::super::errand::Errand;
+    use crate::sys::foreign::ListeningFd;
+    use crate::sys::poll::Poller;
+    use crate::sys::socket::Accepted;
+    let leaving = listen::bind_internet(SocketAddr::from(([127, 0, 0, 1], 0)), false, false, true, true).unwrap();
+    listen::listen(leaving.as_fd(), 511).unwrap();
+    let address = socket::local_address(leaving.as_fd()).unwrap().unwrap();
+    let staying = listen::another(leaving.as_fd(), 511).unwrap();
+    let (leaving, poller) = (Arc::new(ListeningFd::from(leaving)), Arc::new(Poller::new().unwrap()));
+    let clients = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let come = Arc::clone(&clients);
+    let errand = Errand::begin_with(&leaving, &poller, 0, (1000, true), move |fd| {
+        let accepted = socket::accept(fd, true);
+        if matches!(accepted, Accepted::Empty) {
+            // So many that some are for this socket.
+            come.lock().extend((0..16).map(|_| begin_to_connect(address)));
+        }
+        accepted
+    })
+    .unwrap();
+    let mut served = Vec::new();
+    wait_for("its end", || {
+        let (found, end) = errand.collect();
+        served.extend(found);
+        end
+    });
+    let clients = clients.lock();
+    wait_for("all others", || {
+        while let Accepted::Connection(fd) = socket::accept(staying.as_fd(), true) {
+            served.push(fd);
+        }
+        assert!(clients.iter().all(|client| client.take_error().unwrap().is_none()));
+        (served.len() == clients.len()).then_some(())
+    });
+}
+
+/// A client whose handshake goes on meanwhile.
+fn begin_to_connect(address: SocketAddr) -> TcpStream {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, connect, socket};
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let fd = socket(AddressFamily::Inet, SockType::Stream, flags, None).unwrap();
+    let _ = connect(fd.as_raw_fd(), &SockaddrStorage::from(address));
+    fd.into()
+}
+
 /// What a worker sets on its own socket.
 #[test]
 fn what_a_worker_has_done_to_its_socket_ends_with_it() {
