@@ -134,7 +134,7 @@ const atOnce = ({ name, code }) => `\n// lib/${name}\nmakers['${name}'] = (funct
 const whenNeeded = ({ name, code }) => `\n// lib/${name}\nmakers['${name}'] = function (module, exports) {\n${code}\n};\n`;
 /** @returns {{ files: Record<string, string>, sources: string[] }} */
 function link() {
-  const both = (/** @type {Module} */ { atOnce, later }) => [...atOnce, ...later];
+  const both = (/** @type {Module} */ module) => [...module.atOnce, ...module.later];
   const without = (/** @type {Map<string, Module>} */ modules, /** @type {Map<string, Module>[]} */ ...others) =>
     new Map([...modules].filter(([name]) => !others.some((other) => other.has(name))));
 
