@@ -24,7 +24,7 @@ const EXTERNAL = Object.freeze(['SIGINT', 'SIGKILL', 'SIGTERM']);
 
 /** Emits `ready`, `restart`, `hang`, `memory`, `crash-loop`, `reload`, `stopped` and others: see index.d.ts. */
 class Supervisor extends EventEmitter {
-  #core;
+  #port;
   #options;
   /** @type {Seat[]} */
   #seats = [];
@@ -55,12 +55,12 @@ class Supervisor extends EventEmitter {
   #service;
 
   /**
-   * @param {import('../primary/port.js').Port} core
+   * @param {import('../primary/port.js').Port} port
    * @param {unknown} given
    */
-  constructor(core, given) {
+  constructor(port, given) {
     super();
-    this.#core = core;
+    this.#port = port;
     this.#options = options.parse(given);
     this.#crashLoop = new CrashLoop(this.#options.restart);
     this.#service = {
@@ -80,19 +80,19 @@ class Supervisor extends EventEmitter {
     });
     handled(this.#firstReady);
     const manager = withoutManagerVariables(process.env);
-    core.setup(this.#options.settings, this.#options.policy);
-    core.useSockets(inheritedSockets(manager), socketStore(manager));
-    this.once('ready', () => setTimeout(() => core.closeUnclaimed(), UNCLAIMED).unref());
+    port.setup(this.#options.settings, this.#options.policy);
+    port.useSockets(inheritedSockets(manager), socketStore(manager));
+    this.once('ready', () => setTimeout(() => port.closeUnclaimed(), UNCLAIMED).unref());
     this.#start();
     notifyManager(this, manager);
-    reapOrphans(core.pids);
+    reapOrphans(port.pids);
     if (this.#options.signals) this.once('stopped', handleSignals(this));
-    core.setHooks({
+    port.setHooks({
       one: (worker) => this.#onDisconnectAsked(worker),
       all: () => this.stop(),
       isRecovering: () => !this.#stopping && this.#seats.some((seat) => seat.isRecovering),
     });
-    this.#watchdog = new Watchdog(core, this.#options, {
+    this.#watchdog = new Watchdog(port, this.#options, {
       members: () => this.#members,
       onHang: (member, time) => this.#onHang(member, time),
       onMemory: (member, bytes) => this.#onMemory(member, bytes),
@@ -162,7 +162,7 @@ class Supervisor extends EventEmitter {
 
   /** @param {import('./member.js').Prospects} prospects */
   #newMember(prospects) {
-    const member = new Member(this.#core, this.#options, prospects);
+    const member = new Member(this.#port, this.#options, prospects);
     this.#alive.add(member);
     member.once('exit', () => this.#alive.delete(member));
     return member;
@@ -300,7 +300,7 @@ class Supervisor extends EventEmitter {
 
   /** The same, but the listening sockets stay with the manager that started us, for a primary that comes next. */
   stopForNext() {
-    this.#core.leaveSockets();
+    this.#port.leaveSockets();
     return this.stop();
   }
 
@@ -312,7 +312,7 @@ class Supervisor extends EventEmitter {
     this.emit('stopping');
     for (const seat of this.#seats) seat.abandon();
     const members = [...this.#alive];
-    const handedOver = this.#core.finish(members.flatMap(({ worker }) => (worker ? [worker] : [])));
+    const handedOver = this.#port.finish(members.flatMap(({ worker }) => (worker ? [worker] : [])));
     const retired = Promise.all(members.map((member) => member.retire({ last: true })));
     await handedOver;
     await this.#untilGroupKnows(members);
@@ -320,7 +320,7 @@ class Supervisor extends EventEmitter {
     await retired;
     await this.#reloads.idle();
     this.#rejectReady(ours('ERR_RCLUSTER_STOPPED', 'The supervisor was stopped'));
-    this.#core.setHooks(undefined);
+    this.#port.setHooks(undefined);
     this.#state = 'stopped';
     this.emit('stopped');
   }

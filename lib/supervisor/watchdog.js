@@ -28,12 +28,12 @@ class Watchdog {
   #seen = new WeakMap();
   #lastLook = performance.now();
   #lookInterval;
-  #core;
+  #port;
   #options;
   #on;
 
   /**
-   * @param {import('../primary/port.js').Port} core
+   * @param {import('../primary/port.js').Port} port
    * @param {Readonly<import('./options.js').Options>} options
    * @param {{
    *   members: () => Member[],
@@ -41,8 +41,8 @@ class Watchdog {
    *   onMemory: (member: Member, bytes: number) => void,
    * }} on
    */
-  constructor(core, options, on) {
-    this.#core = core;
+  constructor(port, options, on) {
+    this.#port = port;
     this.#options = options;
     this.#on = on;
     this.#lookInterval = Math.max(10, options.hangTimeout / LOOKS);
@@ -79,7 +79,7 @@ class Watchdog {
     }
     if (seen.asked) seen.silent += passed;
     seen.asked = true;
-    this.#core.nudge(member.worker);
+    this.#port.nudge(member.worker);
     if (seen.silent < this.#options.hangTimeout) return;
     this.#seen.delete(member);
     this.#on.onHang(member, Math.round(seen.silent));
