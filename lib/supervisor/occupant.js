@@ -50,7 +50,7 @@ const MOST_NAMES = 1000;
  * is told to finish, `exit` when it has exited, `deserting` when its place is free though it is still there, `asked-to-leave` when
  * somebody has asked it to: `disconnect()` was called in it, or with `true`, it got a SIGTERM, which its whole group may have got.
  */
-class Member extends EventEmitter {
+class Occupant extends EventEmitter {
   /** @type {life.State} */
   state = 'starting';
   startedAt = Date.now();
@@ -80,7 +80,7 @@ class Member extends EventEmitter {
   #channelError;
   /** @type {Promise<Retirement> | undefined} */
   #retirement;
-  /** Who has taken its place. @type {Member | undefined} */
+  /** Who has taken its place. @type {Occupant | undefined} */
   #heir;
   /** Whether it leaves for an error, so that another one comes. */
   #crashed = false;
@@ -387,7 +387,7 @@ class Member extends EventEmitter {
    *
    * @param {object} [how]
    * @param {boolean} [how.last]
-   * @param {Member} [how.heir] Who has taken its place, and gets what it has.
+   * @param {Occupant} [how.heir] Who has taken its place, and gets what it has.
    * @returns {Promise<Retirement>}
    */
   retire({ last = false, heir } = {}) {
@@ -461,4 +461,4 @@ class Member extends EventEmitter {
   }
 }
 
-module.exports = { Member };
+module.exports = { Occupant };
