@@ -15,7 +15,11 @@ const MANY: usize = 40;
 
 fn scene() -> Scene {
     let acceptor = Acceptor::start(Box::new(|_| {}), Box::new(|_, _| {})).unwrap();
-    let fd = listen::bind_internet(SocketAddr::from(([127, 0, 0, 1], 0)), false, false, true, true).unwrap();
+    let fd = listen::bind_internet(
+        SocketAddr::from(([127, 0, 0, 1], 0)),
+        listen::Bind { reuse_port: true, ..Default::default() },
+    )
+    .unwrap();
     listen::listen(fd.as_fd(), 511).unwrap();
     let address = socket::local_address(fd.as_fd()).unwrap().unwrap();
     let listener = acceptor.add_listener(fd, false, Box::new(RoundRobin::default())).unwrap();
