@@ -15,14 +15,23 @@ const FLAGS: SockFlag = SockFlag::SOCK_CLOEXEC.union(SockFlag::SOCK_NONBLOCK);
 /// The `backlog` Node asks for when none is given.
 pub const DEFAULT_BACKLOG: i32 = 511;
 
-/// A socket bound to `address`. `ipv6_only` is meaningless for IPv4. `reuse_address` is what a UDP socket has to
-/// ask for and a TCP listener always does.
+/// How to bind. Without any of it: a TCP socket, with all that Node gives it.
+#[derive(Clone, Copy, Default)]
+pub struct Bind {
+    /// UDP instead of TCP.
+    pub udp: bool,
+    /// Of IPv6, and of no IPv4. Means nothing for IPv4.
+    pub ipv6_only: bool,
+    /// What a UDP socket has to ask for and a TCP listener always does.
+    pub reuse_address: bool,
+    /// The kernel distributes over all that are bound to the address.
+    pub reuse_port: bool,
+}
+
+/// A socket bound to `address`.
 pub fn bind_internet(
     address: SocketAddr,
-    udp: bool,
-    ipv6_only: bool,
-    reuse_address: bool,
-    reuse_port: bool,
+    Bind { udp, ipv6_only, reuse_address, reuse_port }: Bind,
 ) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let kind = if udp { SockType::Datagram } else { SockType::Stream };
@@ -83,7 +92,7 @@ pub fn existing(fd: i32) -> io::Result<OwnedFd> {
 pub fn another(first: BorrowedFd, backlog: i32) -> io::Result<OwnedFd> {
     let address = super::socket::local_address(first)?.ok_or_else(|| io::Error::from_raw_os_error(libc::EOPNOTSUPP))?;
     let ipv6_only = address.is_ipv6() && super::socket::option(first, sockopt::Ipv6V6Only)?;
-    let fd = bind_internet(address, false, ipv6_only, true, true)?;
+    let fd = bind_internet(address, Bind { ipv6_only, reuse_port: true, ..Bind::default() })?;
     listen(fd.as_fd(), backlog)?;
     Ok(fd)
 }
