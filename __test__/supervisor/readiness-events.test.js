@@ -120,8 +120,8 @@ test('nothing is looked at once it leaves', () => {
   occupant.state = 'retiring';
   occupant.emit('failed');
   occupant.emit('leaving');
+  expect(jest.getTimerCount()).toBe(0);
   service.missing = [];
   pass(9 * TIME);
   expect(happened).toEqual([]);
-  expect(jest.getTimerCount()).toBe(0);
 });
