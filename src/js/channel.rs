@@ -20,8 +20,10 @@ use crate::sys::{descriptors, socket};
 use super::exception;
 use super::linger::Linger;
 
+use self::again::Again;
 use self::end::{End, ready};
 
+mod again;
 mod end;
 
 /// Buffers up to this size are copied into the queue; longer ones are written from where they are.
@@ -71,6 +73,7 @@ impl Channel {
             read_failures: Cell::new(0),
             patience,
             linger,
+            again: Again::default(),
         });
         let weak = Rc::downgrade(&end);
         let poll = Poll::new(event_loop(env)?, fd.as_fd(), Rc::new(move |events| ready(&weak, events)))

@@ -7,6 +7,7 @@ use std::rc::{Rc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::again::Again;
 use crate::channel::inbox::{Delivery, Inbox, Malformed, Read};
 use crate::channel::outbox::Outbox;
 use crate::js::linger::Linger;
@@ -65,6 +66,7 @@ pub(super) struct End {
     /// How long the end of the process may wait for the other side to read.
     pub(super) patience: Duration,
     pub(super) linger: Rc<Linger>,
+    pub(super) again: Again,
 }
 
 /// Whether a system call that failed so may succeed later: nearly all of them, as memory comes back and rules change.
@@ -156,11 +158,15 @@ impl End {
 
     fn read(&self) {
         let begin = clock::monotonic_ns();
+        let mut is_try = false;
         for _ in 0..READS {
             let read = match self.fd.borrow().as_ref() {
                 Some(fd) => self.inbox.borrow_mut().read(fd.as_fd()),
                 None => return,
             };
+            if is_try {
+                self.again.found(matches!(read, Ok(Read::Bytes { .. })));
+            }
             let all = match read {
                 Ok(Read::Bytes { all }) => {
                     self.linger.read();
@@ -179,10 +185,11 @@ impl End {
                 }
             };
             self.read_failures.set(0);
-            let goes_on = self.deliver_all() && all && self.reading.get();
+            let goes_on = self.deliver_all() && (all || self.again.pays());
             if !goes_on || clock::monotonic_ns() - begin > LONGEST_READING {
                 return;
             }
+            is_try = !all;
         }
     }
 
