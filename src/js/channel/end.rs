@@ -8,10 +8,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::again::Again;
+use crate::channel::frame::Kind;
 use crate::channel::inbox::{Delivery, Inbox, Malformed, Read};
 use crate::channel::outbox::Outbox;
 use crate::js::linger::Linger;
-use crate::sys::js::{Argument, Callback, negative_errno};
+use crate::sys::js::{Argument, Callback, HeldBuffer, negative_errno};
 use crate::sys::uv::{FAILED, Poll, READABLE, WRITABLE};
 use crate::sys::{clock, descriptors, foreign, libc, poll, scm, socket};
 
@@ -53,7 +54,7 @@ pub(super) struct End {
     pub(super) poll: RefCell<Option<Poll>>,
     pub(super) inbox: RefCell<Inbox>,
     pub(super) outbox: RefCell<Outbox>,
-    pub(super) callback: Callback,
+    pub(super) callback: Rc<Callback>,
     pub(super) reading: Cell<bool>,
     /// What was read is being delivered.
     pub(super) delivering: Cell<bool>,
@@ -67,7 +68,11 @@ pub(super) struct End {
     pub(super) patience: Duration,
     pub(super) linger: Rc<Linger>,
     pub(super) again: Again,
+    pub(super) written: Written,
 }
+
+/// Buffers that are written, and can be freed where that is possible: within calls from or into JavaScript.
+pub(super) type Written = Rc<RefCell<Vec<HeldBuffer>>>;
 
 /// Whether a system call that failed so may succeed later: nearly all of them, as memory comes back and rules change.
 fn may_pass(error: &io::Error) -> bool {
@@ -141,8 +146,17 @@ impl End {
         }
     }
 
+    /// Frees the Buffers that are written.
+    pub(super) fn free_written(&self) {
+        self.written.take().into_iter().for_each(HeldBuffer::free);
+    }
+
     fn write_more(&self) {
-        match self.write() {
+        let result = self.write();
+        if !self.written.borrow().is_empty() {
+            self.callback.in_scope(|_| self.free_written());
+        }
+        match result {
             Ok(queued) => {
                 self.watch();
                 // As far as a number goes: `queued` knows better.
@@ -221,6 +235,10 @@ impl End {
         match delivery {
             Delivery::JsonArray(text) => self.tell(Event::JsonArray, Argument::Text(text)),
             Delivery::AdvancedRun(run) => self.tell(Event::AdvancedRun, Argument::Bytes(run)),
+            Delivery::Buffer(buffer) => {
+                let kind = Argument::Int(Kind::Advanced as i32);
+                self.callback.call([kind, Argument::Buffer(buffer), Argument::Int(-1)])
+            }
             Delivery::Frame(kind, payload, fds) => {
                 let payload = if kind.is_text() { Argument::Text(payload) } else { Argument::Bytes(payload) };
                 let fd = fds.into_iter().next().map_or(-1, std::os::fd::IntoRawFd::into_raw_fd);
