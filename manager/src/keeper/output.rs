@@ -29,8 +29,8 @@ const CHUNK: usize = 1 << 20;
 const LARGE_PIPE: usize = 1 << 20;
 /// How long (ms) a program waits for the disk.
 const PATIENCE: u64 = 1000;
-/// How long (ms) a busy stream is left alone, so that there is more to read at once.
-const PAUSE: u64 = 4;
+/// How long (ms) a busy stream is left alone, so that there is more to read at once: less than the step in which times are kept.
+const PAUSE: u64 = 8;
 /// Reads in a row that make a stream a busy one.
 const BUSY: u32 = 4;
 
@@ -208,20 +208,26 @@ impl Outputs {
         }
     }
 
-    /// Reads all that a process has written before it ended. Returns whether it had any output.
+    /// Reads all that a process has written before it ended. Returns whether some of its output is not in its file yet.
     pub fn drain(&mut self, pid: i32, now: u64, poller: &Poller, token: u64) -> bool {
         let of_it = self.open.iter().filter(|(_, output)| output.feed.stamp.source.pid == pid);
         let numbers: Vec<u32> = of_it.map(|(number, _)| *number).collect();
+        let mut is_left = false;
         for number in &numbers {
             let Some(output) = self.open.get_mut(number) else { continue };
             let before = output.pace;
-            if output.drain(now, &self.writer, &mut self.scratch) {
+            let goes_on = output.drain(now, &self.writer, &mut self.scratch);
+            // What it has of a line that others go on with does not wait for them.
+            let held = output.feed.lock();
+            is_left |= held.total() > held.rest();
+            drop(held);
+            if goes_on {
                 self.watch(*number, before, poller, token);
             } else {
                 self.close(*number, poller);
             }
         }
-        !numbers.is_empty()
+        is_left
     }
 
     fn watch(&self, number: u32, before: Pace, poller: &Poller, token: u64) {

@@ -148,6 +148,11 @@ impl Held {
         Batch { bytes, marks: std::mem::take(&mut self.marks) }
     }
 
+    /// Gives back the memory that is not used.
+    pub fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
+    }
+
     /// So many bytes that were taken need not be held any more. Returns whether the loop wants to know.
     pub fn wrote(&mut self, bytes: usize) -> bool {
         self.writing = self.writing.saturating_sub(bytes);
