@@ -36,6 +36,8 @@ afterEach(() => running.splice(0).forEach((child) => child.kill('SIGKILL')));
 function begin(home, ...words) {
   const child = spawn(process.execPath, [COMMAND, 'logs', ...words], { env: { ...process.env, RCLUSTER_HOME: home.path } });
   running.push(child);
+  // It ends before the daemon does: else it would start another one.
+  home.children.add(child);
   const printed = { child, out: '', err: '', lines: () => printed.out.split('\n').slice(0, -1) };
   child.stdout.on('data', (chunk) => (printed.out += chunk));
   child.stderr.on('data', (chunk) => (printed.err += chunk));
