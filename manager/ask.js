@@ -1,7 +1,7 @@
 'use strict';
 
 // One request to the daemon and its answer, whole. node:http takes longer to load than all else of a command, which is most of the time that a verb
-// takes; so this is what of HTTP/1.1 (RFC 9112) is needed with a connection for each request, and answers whose length is said.
+// takes; so this is what of HTTP/1.1 (RFC 9112) is needed with a connection for each request.
 
 const net = require('node:net');
 
@@ -47,10 +47,36 @@ function read(bytes) {
   const head = bytes.toString('latin1', 0, Math.max(end, 0));
   const status = STATUS.exec(head)?.[1];
   const field = (/** @type {string} */ name) => new RegExp(`^${name}:[ \\t]*(.*?)[ \\t]*$`, 'im').exec(head)?.[1];
-  const length = field('content-length');
-  const body = bytes.subarray(end + 4);
-  if (status === undefined || length === undefined || body.length < Number(length)) return undefined;
-  return { status: Number(status), server: field('server') ?? '', body: body.toString('utf8', 0, Number(length)) };
+  if (status === undefined) return undefined;
+  const rest = bytes.subarray(end + 4);
+  const body = /(?:^|,\s*)chunked$/i.test(field('transfer-encoding') ?? '') ? joined(rest) : part(rest, Number(field('content-length') ?? NaN));
+  return body && { status: Number(status), server: field('server') ?? '', body: body.toString() };
+}
+
+/**
+ * The first bytes, if there are as many.
+ *
+ * @param {Buffer} bytes
+ * @param {number} length
+ */
+const part = (bytes, length) => (length <= bytes.length ? bytes.subarray(0, length) : undefined);
+
+/**
+ * A body that comes in pieces, each behind its length, to the empty one.
+ *
+ * @param {Buffer} bytes
+ */
+function joined(bytes) {
+  const pieces = [];
+  for (let at = 0; ;) {
+    const end = bytes.indexOf('\r\n', at);
+    const [length] = /^[\da-f]+/i.exec(bytes.toString('latin1', at, Math.max(end, at))) ?? [];
+    const piece = length === undefined ? undefined : part(bytes.subarray(end + 2), Number.parseInt(length, 16));
+    if (!piece) return undefined;
+    if (piece.length === 0) return Buffer.concat(pieces);
+    pieces.push(piece);
+    at = end + 2 + piece.length + 2;
+  }
 }
 
 module.exports = { ask };

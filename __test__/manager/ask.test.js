@@ -42,7 +42,13 @@ test('an answer that comes byte by byte', async () => {
   expect(asked).toMatch(/^POST \/v1\/apps HTTP\/1\.1\r\n[^]*content-length: 10\r\n\r\n\{"a":"ö"\}$/);
 });
 
-test.each(['', 'HTTP/1.1 200 OK\r\n', ANSWER.slice(0, -1)])('a daemon that goes away after %j', async (text) => {
+const CHUNKED = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n[1,\n\r\n3;x=y\r\n 2]\r\n0\r\n\r\n';
+
+test('an answer in chunks', async () => {
+  await expect(ask(await daemonThatSays([CHUNKED.slice(0, 60), CHUNKED.slice(60)]), 'GET', '/v1/apps')).resolves.toEqual({ status: 200, server: '', body: '[1,\n 2]' });
+});
+
+test.each(['', 'HTTP/1.1 200 OK\r\n', 'HTTP/1.1 200 OK\r\n\r\n[]', ANSWER.slice(0, -1), CHUNKED.slice(0, -5), CHUNKED.slice(0, 60)])('a daemon that goes away after %j', async (text) => {
   await expect(ask(await daemonThatSays([text]), 'GET', '/v1/apps')).rejects.toMatchObject({ code: 'ECONNRESET' });
 });
 

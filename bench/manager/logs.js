@@ -12,7 +12,7 @@ const { setTimeout: sleep } = require('node:timers/promises');
 
 const { threadsUs } = require('../lib/cpu.js');
 const { Manager } = require('../../manager/client.js');
-const { pm2 } = require('./managers.js');
+const { pm2, rcluster } = require('./managers.js');
 
 /** Who writes without a manager. */
 const FILE = 'program > file';
@@ -66,10 +66,10 @@ async function withoutManager({ folder, began, env }) {
 
 /** @param {Place} place */
 async function withRcluster({ folder, began, env }) {
-  const manager = new Manager({ home: path.join(folder, 'home') });
-  const logs = path.join(folder, 'home', 'logs');
+  const rival = rcluster();
+  const manager = new Manager({ home: rival.home });
   try {
-    await manager.ensureDaemon();
+    rival.run('ping');
     // One file, so that its size tells when all is there.
     const app = { name: 'lines', mode: 'program', script: PROGRAM, cwd: folder, env, autorestart: false, maxSize: 2 * SIZE };
     // Its keeper is there, and what it uses from now on is for the lines.
@@ -79,13 +79,13 @@ async function withRcluster({ folder, began, env }) {
     await manager.act('lines', 'flush');
     const before = cpuOf(keeper);
     await manager.start([/** @type {any} */ (app)]);
-    const file = path.join(logs, 'lines-out.log');
+    const file = path.join(rival.home, 'logs', 'lines-out.log');
     const seconds = await secondsUntil(began, () => size(file) >= SIZE);
     const cpu = (cpuOf(keeper) - before) / LINES;
     await sleep(QUIET);
     return { lines: LINES / seconds, cpu, after: privateMemory(keeper) };
   } finally {
-    await manager.kill().catch(() => undefined);
+    await rival.end();
     manager.close();
   }
 }

@@ -24,6 +24,9 @@ const { setTimeout: sleep } = require('node:timers/promises');
 /** Where PM2 is installed for this. */
 const PM2_FOLDER = path.join(__dirname, '..', '..', '.cache', 'bench', 'pm2');
 
+/** Those that have not been ended. @type {Set<Rival>} */
+const running = new Set();
+
 /** How long (ms) a manager may take to end with its programs. */
 const ENDING = 5000;
 
@@ -67,7 +70,8 @@ function rival(name, command, variable, own) {
     const text = run('jlist');
     return JSON.parse(text.slice(text.indexOf('['))).map((/** @type {any} */ one) => ({ name: one.name, pid: one.pid, status: one.pm2_env.status }));
   };
-  return {
+  /** @type {Rival} */
+  const self = {
     name,
     home,
     run,
@@ -75,6 +79,7 @@ function rival(name, command, variable, own) {
     daemon: () => own(home)[0],
     own: () => own(home),
     async end() {
+      running.delete(self);
       const known = new Map();
       try {
         for (const pid of [...own(home), ...list().map((/** @type {{ pid: number }} */ one) => one.pid)]) if (pid > 0) known.set(pid, start(pid));
@@ -89,6 +94,15 @@ function rival(name, command, variable, own) {
       }
     },
   };
+  running.add(self);
+  return self;
+}
+
+/** Whoever is told to end in the middle leaves nothing running. */
+function endAllOnSignals() {
+  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) {
+    process.once(signal, () => void Promise.allSettled([...running].map((one) => one.end())).then(() => process.exit(1)));
+  }
 }
 
 /** @returns {Rival} */
@@ -121,4 +135,4 @@ function pm2() {
   return rival(nameOfPm2(), path.join(PM2_FOLDER, 'node_modules', 'pm2', 'bin', 'pm2'), 'PM2_HOME', (home) => [Number(fs.readFileSync(path.join(home, 'pm2.pid'), 'utf8'))]);
 }
 
-module.exports = { nameOfPm2, pm2, rcluster, withoutPm2 };
+module.exports = { endAllOnSignals, nameOfPm2, pm2, rcluster, withoutPm2 };

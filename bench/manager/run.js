@@ -12,7 +12,7 @@ const { buildManager } = require('../../scripts/build-manager.js');
 const { machine, busy } = require('../lib/machine.js');
 const figures = require('./figures.js');
 const logs = require('./logs.js');
-const { nameOfPm2, pm2, rcluster, withoutPm2 } = require('./managers.js');
+const { endAllOnSignals, nameOfPm2, pm2, rcluster, withoutPm2 } = require('./managers.js');
 
 const { PROGRAMS } = figures;
 
@@ -85,18 +85,13 @@ class Rounds {
   }
 }
 
-/** What has to be ended when we are told to end. @type {Set<{ end: () => Promise<void> }>} */
-const running = new Set();
-
 /** @param {() => import('./managers.js').Rival} make */
 async function measureManager(make) {
   const rival = make();
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'bench-'));
-  running.add(rival);
   try {
     return await figures.measure(rival, folder);
   } finally {
-    running.delete(rival);
     await rival.end();
     fs.rmSync(folder, { recursive: true, force: true });
   }
@@ -110,9 +105,7 @@ async function main([rounds = '5']) {
   delete process.env.NODE_EXTRA_CA_CERTS;
   const missing = withoutPm2();
   if (missing) console.log(missing);
-  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) {
-    process.once(signal, () => void Promise.allSettled([...running].map((one) => one.end())).then(() => process.exit(1)));
-  }
+  endAllOnSignals();
   const { cores, cpu, kernel, node } = machine();
   console.log(`${cores} cores, ${cpu}, ${kernel}, Node ${node}, ${rounds} alternating rounds`);
   if (busy() > 0.5) console.log(`the machine is busy (load average ${busy().toFixed(1)}): expect figures that scatter`);

@@ -19,7 +19,7 @@ const path = require('node:path');
 const { setTimeout: sleep } = require('node:timers/promises');
 const { parseArgs } = require('node:util');
 
-const { pm2, rcluster, withoutPm2 } = require('../../bench/manager/managers.js');
+const { endAllOnSignals, pm2, rcluster, withoutPm2 } = require('../../bench/manager/managers.js');
 
 const { values } = parseArgs({ options: { kills: { type: 'string', default: '10' }, only: { type: 'string', default: 'rcluster,ab,pm2,node' } } });
 const KILLS = Number(values.kills);
@@ -212,6 +212,7 @@ async function main() {
   const names = values.only.split(',');
   const unknown = names.find((name) => !Object.hasOwn(SUBJECTS, name));
   if (unknown !== undefined || !Number.isInteger(KILLS) || KILLS < 1) throw new Error(`--only may name ${Object.keys(SUBJECTS).join(', ')}, and --kills must be 1 or more. Received '${values.only}' and '${values.kills}'`);
+  endAllOnSignals();
   console.log(`${KILLS} kills, ${CLIENTS} clients\n`);
   console.log('             answered  refused  without an answer  longest wait (ms)');
   for (const name of names) {

@@ -80,6 +80,11 @@ impl Held {
         self.whole > 0
     }
 
+    /// Whether there are lines that are not in their files.
+    pub fn is_waiting(&self) -> bool {
+        self.whole > 0 || self.writing > 0
+    }
+
     /// Bytes of the line whose end has not come.
     pub fn rest(&self) -> usize {
         self.bytes.len() - self.whole

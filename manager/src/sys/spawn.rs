@@ -355,6 +355,51 @@ mod tests {
     }
 
     #[test]
+    fn no_signal_of_ours_is_blocked_ignored_or_caught_in_it() {
+        // SAFETY: nothing is done when it comes, and it does not come.
+        unsafe { nix::sys::signal::signal(nix::sys::signal::SIGUSR2, nix::sys::signal::SigHandler::SigIgn) }.unwrap();
+        let blocked = SigSet::from(nix::sys::signal::SIGURG);
+        blocked.thread_block().unwrap();
+        let text = output_of("exec cat /proc/self/status", &[], |_| {}).unwrap();
+        let set = |name: &str| {
+            let bits = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            u64::from_str_radix(bits.trim(), 16).unwrap()
+        };
+        let usr2 = 1 << (libc::SIGUSR2 - 1);
+        assert_eq!((set("SigBlk:"), set("SigIgn:") & usr2, set("SigCgt:")), (0, 0, 0));
+        // What was blocked here still is.
+        assert!(SigSet::thread_get_mask().unwrap().contains(nix::sys::signal::SIGURG));
+        blocked.thread_unblock().unwrap();
+    }
+
+    #[test]
+    fn what_is_started_detached_is_no_child_of_ours_and_tells_what_has_failed() {
+        let (read, write) = pipe2(OFlag::O_CLOEXEC).unwrap();
+        let null = std::fs::File::options().read(true).write(true).open("/dev/null").unwrap();
+        let script = "read pid name state parent group session rest < /proc/$$/stat; echo $pid $session";
+        let mut program = Program {
+            file: Path::new("/bin/sh"),
+            args: vec![OsStr::new("sh"), OsStr::new("-c"), OsStr::new(script)],
+            env: Vec::new(),
+            cwd: Path::new("/"),
+            stdio: [null.as_fd(), write.as_fd(), null.as_fd()],
+            fds: Vec::new(),
+            own_pid: Vec::new(),
+            user: None,
+        };
+        spawn_detached(&program).unwrap();
+        program.file = Path::new("/nowhere");
+        assert_eq!(spawn_detached(&program).unwrap_err().0, Failed::Exec);
+        drop(program);
+        drop(write);
+        let mut text = String::new();
+        std::fs::File::from(read).read_to_string(&mut text).unwrap();
+        let numbers: Vec<i32> = text.split_ascii_whitespace().map(|number| number.parse().unwrap()).collect();
+        assert_eq!(waitpid(Pid::from_raw(numbers[0]), None), Err(Errno::ECHILD));
+        assert_ne!(numbers[0], numbers[1]);
+    }
+
+    #[test]
     fn nothing_else_of_ours_is_open_in_it() {
         let _kept = std::fs::File::open("/dev/zero").unwrap();
         let text = output_of("exec ls /proc/self/fd", &[], |_| {}).unwrap();
