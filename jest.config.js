@@ -3,7 +3,8 @@
 /** @type {import('jest').Config} */
 module.exports = {
   testEnvironment: 'node',
-  setupFilesAfterEnv: ['<rootDir>/__test__/helpers/retry.js'],
+  globalSetup: '<rootDir>/__test__/helpers/global_setup.js',
+  globalTeardown: '<rootDir>/__test__/helpers/global_teardown.js',
   testMatch: ['<rootDir>/__test__/**/*.test.js'],
   testPathIgnorePatterns: ['/node_modules/', '/__test__/node-suite/', '/__test__/fixtures/'],
   modulePathIgnorePatterns: ['<rootDir>/.cache/', '<rootDir>/target/'],

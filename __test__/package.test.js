@@ -89,7 +89,8 @@ test('the tarball has what an install needs, and nothing else', () => {
   expect(files).toEqual(expect.arrayContaining([
     'package.json', 'index.js', 'index.mjs', 'index.d.ts', 'index.d.mts', 'LICENSE', 'README.md', 'CHANGELOG.md',
     'Cargo.toml', 'Cargo.lock', 'build.rs', 'src/lib.rs', 'lib/binary-name.js', 'scripts/install.js',
-    'bundle/preload.js', 'bundle/preload_alone.js', 'bundle/later.js', 'bundle/sources.json',
+    'bundle/preload.js', 'bundle/preload_alone.js', 'bundle/later.js', 'bundle/primary.js', 'bundle/primary_later.js', 'bundle/supervisor.js',
+    'bundle/sources.json',
     `native/${binaryName()}`,
   ]));
   const allowed = /^(package\.json|index\.(js|mjs|d\.ts|d\.mts)|LICENSE|README\.md|CHANGELOG\.md|Cargo\.(toml|lock)|build\.rs|(lib|bundle|bin|manager|native|src|scripts)\/.*)$/;

@@ -8,7 +8,7 @@ const path = require('node:path');
 
 const { Command, InvalidArgumentError, Option } = require('commander');
 
-const { writePidFile } = require('../lib/supervisor/pid_file.js');
+const { requireOurs } = require('../lib/bundle.js');
 const { version } = require('../package.json');
 
 const EXIT = Object.freeze({ failed: 1, usage: 2 });
@@ -131,7 +131,10 @@ if (cwd !== undefined && !fs.statSync(cwd, { throwIfNoEntry: false })?.isDirecto
 const exec = findScript(script, cwd ?? process.cwd());
 
 const cluster = require('../index.js');
-const { serveKeeper, takeKeeper } = require('../lib/supervisor/managed.js');
+/** @type {typeof import('../lib/supervisor/managed.js')} */
+const { serveKeeper, takeKeeper } = requireOurs('supervisor/managed.js');
+/** @type {typeof import('../lib/supervisor/pid_file.js')} */
+const { writePidFile } = requireOurs('supervisor/pid_file.js');
 if (!cluster.rcluster.native) refuse(cluster.rcluster.reason);
 
 const SAID = Object.freeze({

@@ -1,8 +1,8 @@
 'use strict';
 
-// Where workers load us from. The build makes one file of all that a worker loads (scripts/bundle.js), as each file costs
-// every worker 0.3 ms. What people read and edit is here, in `lib/`: where that is not what the bundle was made of, workers load
-// it from here.
+// Where processes load us from. The build makes one file of all that a worker loads, and one of all that a primary does
+// (scripts/bundle.js): each file costs a process 0.3 ms, and forty are enough for V8 to optimize Node's loader, which takes 4 MB. What
+// people read and edit is here, in `lib/`: where that is not what the bundle was made of, it is loaded from here.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -13,6 +13,8 @@ const FOLDER = path.join(ROOT, 'bundle');
 const SOURCES = path.join(FOLDER, 'sources.json');
 /** Only a checkout has it. In a package the times of files say nothing, as npm sets them. */
 const MAKER = path.join(ROOT, 'scripts', 'bundle.js');
+/** These files are never in a bundle. */
+const OUTSIDE = new Set([__filename, path.join(__dirname, 'load.js')]);
 
 /**
  * The first source that is not what the bundle was made of, or why else there is none that can be used; `undefined` when it can.
@@ -21,9 +23,12 @@ const MAKER = path.join(ROOT, 'scripts', 'bundle.js');
  */
 function whyNot() {
   try {
-    const made = fs.existsSync(MAKER) ? fs.statSync(SOURCES).mtimeMs : Infinity;
+    const maker = fs.statSync(MAKER, { throwIfNoEntry: false });
+    const made = maker ? fs.statSync(SOURCES).mtimeMs : Infinity;
+    if (maker && maker.mtimeMs > made) return path.relative(ROOT, MAKER);
     const isChanged = (/** @type {[string, number]} */ [file, length]) => {
-      const { mtimeMs, size } = fs.statSync(path.join(ROOT, file));
+      // Not by `path.join`: eighty times, and V8 would optimize it.
+      const { mtimeMs, size } = fs.statSync(`${ROOT}/${file}`);
       return size !== length || mtimeMs > made;
     };
     return Object.entries(JSON.parse(fs.readFileSync(SOURCES, 'utf8'))).find(isChanged)?.[0];
@@ -32,13 +37,30 @@ function whyNot() {
   }
 }
 
-/** Once it has been found to be as it should. It is not looked at again then: workers of one primary are of one version. */
-let isUsed = false;
-
-/** The folder with the preloads of workers. */
-function workersFolder() {
-  isUsed ||= whyNot() === undefined;
-  return isUsed ? FOLDER : __dirname;
+/** Whether something of `lib/` has been loaded from there, by a test, say: there must be no second one. */
+function isLoadedFromLib() {
+  return Object.keys(require.cache).some((file) => file.startsWith(`${__dirname}/`) && !OUTSIDE.has(file));
 }
 
-module.exports = { FOLDER, ROOT, SOURCES, whyNot, workersFolder };
+/** @type {string | undefined} */
+let found;
+
+/** Where we are loaded from. Decided once, as the workers of a primary are of one version, and it is of theirs. */
+function folder() {
+  return (found ??= isLoadedFromLib() || whyNot() !== undefined ? __dirname : FOLDER);
+}
+
+/**
+ * One of our modules, in a process that is no worker.
+ *
+ * @param {string} name Its path below lib/.
+ * @returns {any}
+ */
+function requireOurs(name) {
+  if (folder() !== FOLDER) return require(`./${name}`);
+  // Threads of a worker have what it loaded first.
+  const preload = require.cache[`${FOLDER}/preload.js`];
+  return (preload ? preload.exports : require(`${FOLDER}/primary.js`)).requireOurs(name);
+}
+
+module.exports = { FOLDER, ROOT, SOURCES, folder, requireOurs, whyNot };

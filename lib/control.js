@@ -68,7 +68,7 @@ const MESSAGES = Object.freeze({
   'count-sockets': { from: 'both', fields: { key: 'key', question: 'number' }, answer: 'socket-answer' },
   'await-sockets': { from: 'both', fields: { key: 'key', question: 'number' }, answer: 'socket-answer' },
   'socket-answer': { from: 'both', fields: { question: 'number', answer: 'number' } },
-  // Under supervision (worker/leaving/supervised.js, supervisor/member.js).
+  // Under supervision (worker/leaving/supervised.js, supervisor/occupant.js).
   'own-listening': { from: 'both', fields: { 'addresses?': 'words' }, late: true },
   'last-words': { from: 'worker', fields: { text: 'words' }, late: true },
   crashing: { from: 'worker', fields: { text: 'words' }, late: true },

@@ -10,4 +10,13 @@ function takenOver() {
   return Object.hasOwn(cluster, 'rcluster') ? cluster : undefined;
 }
 
-module.exports = takenOver() ?? require('./which_side.js');
+/** @returns {any} */
+function takeOver() {
+  const { FOLDER, folder, requireOurs } = require('./bundle.js');
+  const isWorker = process.env.RCLUSTER_WORKER !== undefined;
+  if (!isWorker && folder() === FOLDER) return requireOurs('which_side.js');
+  // By its name, so that tools find it that make one file of a program.
+  return require('./which_side.js');
+}
+
+module.exports = takenOver() ?? takeOver();

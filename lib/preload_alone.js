@@ -4,11 +4,11 @@
 // `--allow-addons`): ours has to be. So the worker is started as if it might, and what Node would refuse is refused here,
 // in its threads as well.
 
+require('./preload.js');
 const { hideAllowance } = require('./environment.js');
 const { coded } = require('./errors.js');
 
 hideAllowance();
-require('./preload.js');
 
 process.dlopen = function dlopen() {
   throw coded(Error, 'ERR_DLOPEN_DISABLED', 'Cannot load native addon because loading addons is disabled.');

@@ -226,7 +226,7 @@ export class Manager {
   resurrect(): Promise<AppStatus[]>;
   /** Forgets what {@link save} has kept. */
   clearDump(): Promise<{ apps: number }>;
-  /** Stops all apps, forgets them and ends the daemon. */
+  /** Stops all apps, forgets them and ends the daemon. Resolves when daemon and keepers have gone: the home can be removed. */
   kill(): Promise<null>;
   /** Replaces the daemon by another executable, this package's by default; no program notices. */
   update(options?: { executable?: string }): Promise<{ version: string; pid: number }>;

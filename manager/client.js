@@ -27,6 +27,10 @@ class ManagerError extends Error {
 const UPDATE_TIME = 10_000;
 const UPDATE_LOOK = 20;
 
+/** How long (ms) a daemon and its keepers may take to be gone when they have said that they go, and how often we look. */
+const KILL_TIME = 5000;
+const KILL_LOOK = 5;
+
 /** How a stream ends whose other side has gone. */
 const ENDS = Object.freeze(['ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE']);
 
@@ -194,9 +198,17 @@ class Manager {
     return this.request('DELETE', '/v1/dump');
   }
 
-  /** @returns {Promise<null>} */
-  kill() {
-    return this.#once('POST', '/v1/kill', {});
+  /**
+   * Resolves when all have ended, so that the home can be removed, or a daemon be started there again.
+   *
+   * @returns {Promise<null>}
+   */
+  async kill() {
+    const [{ pid }, apps] = await Promise.all([this.#once('GET', '/v1/ping'), this.#once('GET', '/v1/apps')]);
+    const answer = await this.#once('POST', '/v1/kill', {});
+    const pids = [pid, ...apps.map((/** @type {AppStatus} */ { keeper }) => keeper)].filter(Boolean);
+    for (const deadline = Date.now() + KILL_TIME; pids.some(isAlive) && Date.now() < deadline; ) await sleep(KILL_LOOK);
+    return answer;
   }
 
   /**
@@ -210,7 +222,7 @@ class Manager {
     while (Date.now() < deadline) {
       const { startedAt, ...about } = await this.#once('GET', '/v1/version').catch(() => ({ startedAt: before }));
       if (startedAt !== before) return about;
-      await require('node:timers/promises').setTimeout(UPDATE_LOOK);
+      await sleep(UPDATE_LOOK);
     }
     throw new ManagerError('ERR_RCLUSTER_UPDATE', `the new daemon has not taken over: ${path.join(this.#home, 'daemon.log')} may say why`);
   }
@@ -302,6 +314,18 @@ class Manager {
   /** Lets the process end. */
   close() {
     for (const stream of this.#streams) stream.destroy();
+  }
+}
+
+/** Loaded when somebody waits: most commands do not. @param {number} ms */
+const sleep = (ms) => require('node:timers/promises').setTimeout(ms);
+
+/** @param {number} pid */
+function isAlive(pid) {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return /** @type {NodeJS.ErrnoException} */ (error).code !== 'ESRCH';
   }
 }
 

@@ -1,9 +1,10 @@
 'use strict';
 
-// Makes few files of the many that a worker loads, in `bundle/`, or does nothing when they are made of the sources as they are.
+// Makes few files of the many that a process loads, in `bundle/`, or does nothing when they are made of the sources as they are.
 //   node scripts/bundle.js
 //
-// `preload.js` has what every worker needs to start, `later.js` what is loaded when it is first needed, if ever. V8 parses a function
+// `preload.js` has what every worker needs to start, `primary.js` what every primary does. `later.js` and `primary_later.js` have what
+// each of them loads when it first needs it, if ever; `supervisor.js` what supervision and the command take. V8 parses a function
 // in parentheses once, at once, and any other one twice: that is why our own few lines link the modules, and not a bundler.
 
 const fs = require('node:fs');
@@ -12,10 +13,29 @@ const { FOLDER, ROOT, SOURCES, whyNot } = require('../lib/bundle.js');
 const { say } = require('./build-native.js');
 
 const LIB = path.join(ROOT, 'lib');
-/** What a worker loads when it starts, besides what these load at once. */
-const FIRST = ['preload.js', 'which_side.js', 'worker/take_over.js'];
-/** What no worker loads: where it is required, it is required from lib/. */
-const OF_PRIMARY = new Set(['primary/take_over.js', 'binary-name.js']);
+/** What a process needs later it holds from the start. */
+const HOLDER = 'held_module.js';
+
+/**
+ * One side of a cluster.
+ *
+ * @typedef {object} Side
+ * @property {string[]} first What it loads when it starts, besides what these load at once.
+ * @property {string[]} outside What it takes from lib/: what it never loads there, and what it has loaded from there before.
+ */
+
+/** @type {Side} */
+const WORKER = {
+  first: [HOLDER, 'preload.js', 'which_side.js', 'worker/take_over.js'],
+  outside: ['bundle.js', 'primary/take_over.js', 'binary-name.js'],
+};
+/** @type {Side} */
+const PRIMARY = {
+  first: [HOLDER, 'which_side.js', 'primary/take_over.js', 'binary-name.js'],
+  outside: ['bundle.js', 'worker/take_over.js'],
+};
+/** What is loaded by supervision, and by the command. */
+const OF_SUPERVISOR = ['supervisor/supervisor.js', 'supervisor/managed.js', 'supervisor/pid_file.js'];
 /** How a module of ours is required; what is loaded at once stands at the beginning of a line. */
 const REQUIRE = /\brequire\('(\.{1,2}\/[^']+)'\)/g;
 const AT_ONCE = /^(?:const .* = )?require\('(\.{1,2}\/[^']+)'\)/gm;
@@ -32,17 +52,18 @@ const AT_ONCE = /^(?:const .* = )?require\('(\.{1,2}\/[^']+)'\)/gm;
 
 /**
  * @param {string} name
+ * @param {Side} side Who loads it.
  * @returns {Module}
  */
-function read(name) {
+function read(name, { outside }) {
   const text = fs.readFileSync(path.join(LIB, name), 'utf8');
   const resolve = (/** @type {string} */ id) => path.posix.join(path.posix.dirname(name), id);
-  const atOnce = new Set([...text.matchAll(AT_ONCE)].map(([, id]) => resolve(id)));
+  const atOnce = new Set([...text.matchAll(AT_ONCE)].map(([, id]) => resolve(id)).filter((other) => !outside.includes(other)));
   /** @type {Set<string>} */
   const later = new Set();
   const linked = text.replaceAll(REQUIRE, (/** @type {string} */ _all, /** @type {string} */ id) => {
     const other = resolve(id);
-    if (OF_PRIMARY.has(other)) return `require('../lib/${other}')`;
+    if (outside.includes(other)) return `require('../lib/${other}')`;
     if (!atOnce.has(other)) later.add(other);
     return `requireOurs('${other}')`;
   });
@@ -72,15 +93,16 @@ function withoutComments(text) {
  * Modules and what they load.
  *
  * @param {string[]} names
+ * @param {Side} side
  * @param {(module: Module) => string[]} loads
  * @param {Map<string, Module>} [found]
  */
-function follow(names, loads, found = new Map()) {
+function follow(names, side, loads, found = new Map()) {
   for (const name of names) {
     if (found.has(name)) continue;
-    const module = read(name);
+    const module = read(name, side);
     found.set(name, module);
-    follow(loads(module), loads, found);
+    follow(loads(module), side, loads, found);
   }
   return found;
 }
@@ -90,40 +112,59 @@ const HEAD = `'use strict';
 // Made of lib/ by scripts/bundle.js: edit there.
 
 `;
-const LINKER = `const makers = { __proto__: null };
+/**
+ * What has made a module is let go: its code takes as much memory as all of the text.
+ *
+ * @param {string} others An expression: what adds the makers of a module that is not here.
+ */
+const linker = (others) => `const makers = { __proto__: null };
 const loaded = { __proto__: null };
 function requireOurs(name) {
   const known = loaded[name];
   if (known) return known.exports;
-  if (!makers[name]) require('./later.js')(makers, requireOurs);
+  if (!makers[name]) (${others})(makers, requireOurs);
   const module = (loaded[name] = { exports: {} });
-  makers[name](module, module.exports);
+  const make = makers[name];
+  makers[name] = undefined;
+  make(module, module.exports);
   return module.exports;
 }
 `;
-
 /** @param {Module} module */
 const atOnce = ({ name, code }) => `\n// lib/${name}\nmakers['${name}'] = (function (module, exports) {\n${code}\n});\n`;
 /** @param {Module} module */
 const whenNeeded = ({ name, code }) => `\n// lib/${name}\nmakers['${name}'] = function (module, exports) {\n${code}\n};\n`;
-
 /** @returns {{ files: Record<string, string>, sources: string[] }} */
 function link() {
-  const first = follow(FIRST, (module) => module.atOnce);
-  const all = follow(['preload.js'], (module) => [...module.atOnce, ...module.later]);
-  const rest = [...all.values()].filter(({ name }) => !first.has(name));
-  const alone = follow(['preload_alone.js'], (module) => module.atOnce.filter((name) => name !== 'preload.js'));
-  // It goes on with the other file.
-  alone.set('preload.js', { name: 'preload.js', code: "require('./preload.js');", atOnce: [], later: [] });
-  const entry = (/** @type {Map<string, Module>} */ modules, /** @type {string} */ name) =>
-    `${HEAD}${LINKER}${[...modules.values()].map(atOnce).join('')}\nrequireOurs('${name}');\n`;
+  const both = (/** @type {Module} */ module) => [...module.atOnce, ...module.later];
+  const without = (/** @type {Map<string, Module>} */ modules, /** @type {Map<string, Module>[]} */ ...others) =>
+    new Map([...modules].filter(([name]) => !others.some((other) => other.has(name))));
+
+  const preload = follow(WORKER.first, WORKER, (module) => module.atOnce);
+  const worker = follow(WORKER.first, WORKER, both);
+  const alone = without(follow(['preload_alone.js'], WORKER, (module) => module.atOnce), preload);
+  const primary = follow(PRIMARY.first, PRIMARY, (module) => module.atOnce);
+  const all = follow([...PRIMARY.first, ...OF_SUPERVISOR], PRIMARY, both);
+  // By its name one can see where a module is.
+  const supervisor = new Map([...all].filter(([name]) => name.startsWith('supervisor/')));
+
+  const list = (/** @type {Map<string, Module>} */ modules, /** @type {(module: Module) => string} */ write) => [...modules.values()].map(write).join('');
+  const entry = (/** @type {Map<string, Module>} */ modules, /** @type {string} */ laterFile, others = 'later()') =>
+    `${HEAD}${linker(others)}${list(modules, atOnce)}
+const later = requireOurs('${HOLDER}').holdModule(\`\${__dirname}/${laterFile}\`, require);
+module.exports = { makers, requireOurs };
+`;
+  const later = (/** @type {Map<string, Module>} */ modules) => `${HEAD}module.exports = (makers, requireOurs) => {\n${list(modules, whenNeeded)}\n};\n`;
   return {
     files: {
-      'preload.js': entry(first, 'preload.js'),
-      'preload_alone.js': entry(alone, 'preload_alone.js'),
-      'later.js': `${HEAD}module.exports = (makers, requireOurs) => {\n${rest.map(whenNeeded).join('')}\n};\n`,
+      'preload.js': `${entry(preload, 'later.js')}requireOurs('preload.js');\n`,
+      'preload_alone.js': `${HEAD}const { makers, requireOurs } = require('./preload.js');\n${list(alone, atOnce)}\nrequireOurs('preload_alone.js');\n`,
+      'later.js': later(without(worker, preload)),
+      'primary.js': entry(primary, 'primary_later.js', "name.startsWith('supervisor/') ? require('./supervisor.js') : later()"),
+      'primary_later.js': later(without(all, primary, supervisor)),
+      'supervisor.js': later(supervisor),
     },
-    sources: [...new Set([...all.keys(), ...alone.keys()])].sort(),
+    sources: [...new Set([worker, alone, all].flatMap((modules) => [...modules.keys()]))].sort(),
   };
 }
 

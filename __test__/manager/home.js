@@ -6,22 +6,41 @@ const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
+const { setTimeout: sleep } = require('node:timers/promises');
 
 const { Manager } = require('../../manager/client.js');
+const { end, forget, ofFolder, remember, untilNone } = require('../helpers/leftovers');
 
 const COMMAND = path.join(__dirname, '..', '..', 'bin', 'rcluster.js');
 
+/** How long (ms) the daemon may take to end all in order, when the test is over. */
+const KILLING = 10_000;
+
+/** How long (ms) processes may take to be gone that have been told to end. */
+const ENDING = 5000;
+
 /** @type {Home[]} */
 const homes = [];
+
+/** The manager of a home. A test that has run out of time goes on; it starts nothing any more when its home is closed. */
+class HomeManager extends Manager {
+  isClosed = false;
+
+  async ensureDaemon() {
+    if (this.isClosed) throw new Error('the test is over');
+    return super.ensureDaemon();
+  }
+}
 
 class Home {
   constructor() {
     this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rc-'));
     this.path = path.join(this.folder, 'home');
-    this.manager = new Manager({ home: this.path });
+    this.manager = new HomeManager({ home: this.path });
     /** Commands that run. @type {Set<import('node:child_process').ChildProcess>} */
     this.children = new Set();
     homes.push(this);
+    remember(this.folder);
   }
 
   /**
@@ -44,6 +63,7 @@ class Home {
    * @param {string} [node]
    */
   spawn(words, env = {}, node = process.execPath) {
+    if (this.manager.isClosed) throw new Error('the test is over');
     const child = spawn(node, [COMMAND, ...words], { cwd: this.folder, env: { ...process.env, RCLUSTER_HOME: this.path, ...env } });
     this.children.add(child);
     child.on('close', () => this.children.delete(child));
@@ -89,20 +109,43 @@ class Home {
     return Number(fs.readFileSync(path.join(this.path, 'daemon.pid'), 'utf8'));
   }
 
-  async close() {
+  /**
+   * Ends what runs here. What the daemon has started ends with it: all that is left is ended as well, and a mistake.
+   *
+   * @param {number} [time] ms that the daemon has for that
+   * @returns {Promise<string[]>} what was left
+   */
+  async close(time = KILLING) {
+    const at = homes.indexOf(this);
+    if (at >= 0) homes.splice(at, 1);
     for (const child of this.children) child.kill('SIGKILL');
-    if (fs.existsSync(this.path)) {
+    if (fs.existsSync(this.path)) await Promise.race([this.#kill(), sleep(time, undefined, { ref: false })]);
+    this.manager.isClosed = true;
+    this.manager.close();
+    const look = () => ofFolder(this.folder);
+    await untilNone(look, ENDING);
+    const left = await end(look);
+    fs.rmSync(this.folder, { recursive: true });
+    forget(this.folder);
+    return left;
+  }
+
+  async #kill() {
+    try {
       // A daemon that a test has killed may have left keepers: the next one finds them.
       await this.manager.ensureDaemon();
       await this.manager.kill();
+    } catch (error) {
+      // What is left is told by then.
+      if (!this.manager.isClosed) process.stderr.write(`${error}\n`);
     }
-    this.manager.close();
-    fs.rmSync(this.folder, { recursive: true });
   }
 }
 
 afterEach(async () => {
-  for (const home of homes.splice(0)) await home.close();
+  const left = [];
+  for (const home of [...homes]) left.push(...(await home.close()));
+  if (left.length > 0) throw new Error(`left behind, and ended now:\n  ${left.join('\n  ')}`);
 });
 
 module.exports = { Home };

@@ -2,7 +2,6 @@
 
 // `rcluster logs`: several logs merged by time, and followed through whatever becomes of their files, programs and daemon.
 
-const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const fs = require('node:fs');
 const http = require('node:http');
@@ -14,18 +13,11 @@ const { Home } = require('./home');
 
 const waitFor = (/** @type {string} */ message, /** @type {() => any} */ condition) => waitForCondition(condition, { message, timeout: 60_000 });
 
-const COMMAND = path.join(__dirname, '..', '..', 'bin', 'rcluster.js');
-
 /** Says what it is told to say, to the stream that it is told. */
 const PARROT = `process.on('message', ({ stream, text }) => process[stream ?? 'stdout'].write(text + '\\n')); setInterval(() => {}, 1e6);`;
 
 /** Lines of several logs come in the order in which they were read, to so many ms (docs/logs.md). */
 const MOMENT = 10;
-
-/** @type {import('node:child_process').ChildProcess[]} */
-const running = [];
-
-afterEach(() => running.splice(0).forEach((child) => child.kill('SIGKILL')));
 
 /**
  * Starts the command and gathers what it prints.
@@ -34,10 +26,7 @@ afterEach(() => running.splice(0).forEach((child) => child.kill('SIGKILL')));
  * @param {...string} words
  */
 function begin(home, ...words) {
-  const child = spawn(process.execPath, [COMMAND, 'logs', ...words], { env: { ...process.env, RCLUSTER_HOME: home.path } });
-  running.push(child);
-  // It ends before the daemon does: else it would start another one.
-  home.children.add(child);
+  const child = home.spawn(['logs', ...words]);
   const printed = { child, out: '', err: '', lines: () => printed.out.split('\n').slice(0, -1) };
   child.stdout.on('data', (chunk) => (printed.out += chunk));
   child.stderr.on('data', (chunk) => (printed.err += chunk));
@@ -145,6 +134,22 @@ test('apps and instances that come later are followed as well', async () => {
   await waitFor('one', () => followed.out === 'one\n');
   await home.run('start', 'parrot.js', '-n', 'b');
   await say(home, 'b', 'two');
+  await waitFor('two', () => followed.out === 'one\ntwo\n');
+});
+
+test('who follows goes on with the next daemon, and starts none when all was ended', async () => {
+  const home = new Home();
+  home.write('parrot.js', PARROT);
+  await home.run('start', 'parrot.js', '-n', 'a');
+  const followed = begin(home, '--raw');
+  await say(home, 'a', 'one');
+  await waitFor('one', () => followed.out === 'one\n');
+  await home.manager.kill();
+  // Three times as long as it waits before it looks again.
+  await sleep(600);
+  expect([await home.manager.isRunning(), followed.child.exitCode]).toEqual([false, null]);
+  await home.run('start', 'parrot.js', '-n', 'a');
+  await say(home, 'a', 'two');
   await waitFor('two', () => followed.out === 'one\ntwo\n');
 });
 

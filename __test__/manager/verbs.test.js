@@ -2,6 +2,7 @@
 
 // The verbs, as somebody uses them who has typed `pm2` so far.
 
+const { ofFolder } = require('../helpers/leftovers');
 const { isAlive } = require('../helpers/proc');
 const { request, waitFor: waitForCondition } = require('../helpers/run');
 const { Home } = require('./home');
@@ -128,6 +129,16 @@ test('what was saved comes back with its names and numbers after everything was 
   await home.run('resurrect');
   expect(await shape()).toEqual(before);
   expect(before).toEqual([['b', 1, 'online'], ['c', 2, 'online']]);
+});
+
+test('kill has ended all when it says so', async () => {
+  const home = new Home();
+  home.write('sleep.js', SLEEP);
+  for (let round = 0; round < 3; round++) {
+    await home.run('start', 'sleep.js', '-i', '2', '--exec-mode', 'fork');
+    expect(ofFolder(home.folder).length).toBe(4);
+    expect((await home.manager.kill(), ofFolder(home.folder))).toEqual([]);
+  }
 });
 
 test('lines may be objects that say where they come from', async () => {

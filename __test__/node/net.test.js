@@ -3,6 +3,7 @@
 // Private members of Node's `net` and `dgram` are what lib/node/ takes them for, in whichever Node this is.
 
 const dgram = require('node:dgram');
+const { spawnSync } = require('node:child_process');
 const EventEmitter = require('node:events');
 const { once } = EventEmitter;
 const fs = require('node:fs');
@@ -53,6 +54,31 @@ test('rawHandle, openRaw and rawOf: a descriptor becomes a raw handle, such as N
   open.push(raw);
   expect([raw.fd, raw.constructor.name]).toEqual([fd, 'TCP']);
   expect(() => node.openRaw('udp', fs.openSync('/dev/null'))).toThrow(expect.objectContaining({ syscall: 'open' }));
+});
+
+test('openRaw: the first connection needs no other descriptor, so that one which comes as the last of a full table is served', async () => {
+  const script = `
+    const net = require('node:net');
+    const fs = require('node:fs');
+    const { openRaw } = require(${JSON.stringify(require.resolve('../../lib/node/net.js'))});
+    const { load } = require(${JSON.stringify(require.resolve('../../lib/native.js'))});
+    const server = net.createServer((socket) => socket.end('served')).listen(0, '127.0.0.1', () => {
+      const client = net.connect(server.address().port, '127.0.0.1', () => {
+        const got = [];
+        client.on('data', (data) => got.push(data)).on('end', () => { process.stdout.write(Buffer.concat(got)); process.exit(); });
+      });
+      client.on('error', (error) => { throw error; });
+      server._handle.onconnection = function (status, raw) {
+        const fd = load().duplicateFd(raw.fd);
+        raw.close();
+        try { for (;;) fs.openSync('/dev/null'); } catch {}
+        const socket = new net.Socket({ handle: openRaw('tcp', fd), readable: true, writable: true });
+        socket.end('served');
+      };
+    });`;
+  const { stdout, stderr } = spawnSync('sh', ['-c', 'ulimit -n 200; exec "$0" -e "$1"', process.execPath, script], { encoding: 'utf8' });
+  expect(stderr).toBe('');
+  expect(stdout).toBe('served');
 });
 
 test('udpHandle: the raw handle of a datagram socket', async () => {

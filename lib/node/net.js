@@ -15,6 +15,9 @@ const lazy = (name) => {
 const net = lazy('node:net');
 const dgram = lazy('node:dgram');
 
+/** How Node calls them. A lie about a socket must not decide what all others become. */
+const CLASSES = { tcp: 'TCP', pipe: 'Pipe' };
+
 /** @type {Map<string, new (type?: number) => any>} */
 const constructors = new Map();
 
@@ -57,14 +60,39 @@ function udpHandleClass() {
  * @param {boolean} [listening]
  */
 function openRaw(kind, fd, listening = false) {
+  if (!listening && kind !== 'udp' && !constructors.has(kind)) {
+    const first = openFirst(kind, fd);
+    if (first) return first;
+  }
   const handle = new (rawHandle(kind))(listening ? 1 : 0);
-  const errno = handle.open(fd);
+  // A system call may fail once, and a connection should not be lost for that.
+  const errno = handle.open(fd) && handle.open(fd);
   if (errno) {
     load().closeFd(fd);
     handle.close();
     throw require('../errors.js').system(errno, 'open');
   }
   return handle;
+}
+
+/**
+ * The first connection shows the class: another socket for that may not be had any more where descriptors are short.
+ *
+ * @param {'tcp' | 'pipe'} kind
+ * @param {number} fd
+ * @returns {any} `undefined` when Node does not make a handle of it; it still has no owner then
+ */
+function openFirst(kind, fd) {
+  let socket;
+  try {
+    socket = new (net().Socket)({ fd, manualStart: true });
+  } catch {
+    return undefined;
+  }
+  const raw = takeRaw(socket);
+  socket.destroy();
+  if (raw.constructor.name === CLASSES[kind]) constructors.set(kind, raw.constructor);
+  return raw;
 }
 
 /**

@@ -26,7 +26,7 @@ const DEFAULT_BACKLOG = 511;
 const LOOK = 10;
 
 /** How long (ms) a listener outlives its last worker when that has died: its replacement finds what came meanwhile. */
-const LINGER = 5000;
+const REPLACED_WITHIN = 5000;
 
 /**
  * @typedef {object} ListenedOn An address that a worker listens on.
@@ -53,7 +53,7 @@ const LINGER = 5000;
  * @property {Set<any>} workers
  * @property {Set<any>} accepting Those whose servers have the answer, and take connections.
  * @property {any} [last] The worker that was the last to leave.
- * @property {NodeJS.Timeout} [linger]
+ * @property {NodeJS.Timeout} [replacement] Until when one is awaited for the last worker.
  */
 
 /** @typedef {Pick<Entry, 'id' | 'distributed' | 'ours' | 'path' | 'removeFile' | 'guards'>} Opened */
@@ -164,7 +164,7 @@ class Listeners {
       entry = { ...described, accepted, ...opened, question, backlog, data: null, workers: new Set(), accepting: new Set() };
       this.#entries.set(key, entry);
     }
-    clearTimeout(entry.linger);
+    clearTimeout(entry.replacement);
     entry.last = undefined;
     entry.data ??= question.data;
     if (!entry.workers.has(worker)) worker.joined++;
@@ -446,7 +446,7 @@ class Listeners {
     entry.last = worker;
     // Who hears of the end may look for the file: with the built-in module it has gone by then. A supervisor takes care of it.
     const isLookedFor = entry.removeFile !== undefined && !worker.supervised;
-    if (died && entry.accepted && !isLookedFor) this.#linger(entry);
+    if (died && entry.accepted && !isLookedFor) this.#awaitReplacement(entry);
     else this.#close(entry);
   }
 
@@ -455,8 +455,8 @@ class Listeners {
    *
    * @param {Entry} entry
    */
-  #linger(entry) {
-    entry.linger = setTimeout(() => (this.#host.anotherComes() ? this.#linger(entry) : this.#close(entry)), LINGER).unref();
+  #awaitReplacement(entry) {
+    entry.replacement = setTimeout(() => (this.#host.anotherComes() ? this.#awaitReplacement(entry) : this.#close(entry)), REPLACED_WITHIN).unref();
   }
 
   /**
@@ -464,7 +464,7 @@ class Listeners {
    *
    * @param {any} [worker]
    */
-  closeLingering(worker) {
+  closeAwaiting(worker) {
     for (const entry of [...this.#entries.values()]) {
       if (entry.workers.size === 0 && (!worker || entry.last === worker)) this.#close(entry);
     }
@@ -475,7 +475,7 @@ class Listeners {
    * @param {boolean} [serve] Whether its workers still get what has come by now.
    */
   #close(entry, serve = false) {
-    clearTimeout(entry.linger);
+    clearTimeout(entry.replacement);
     this.#entries.delete(entry.key);
     for (const worker of entry.workers) worker.joined--;
     const { guards } = entry;

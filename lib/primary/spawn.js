@@ -5,7 +5,7 @@
 
 const childProcess = require('node:child_process');
 
-const { workersFolder } = require('../bundle.js');
+const { folder } = require('../bundle.js');
 const environment = require('../environment.js');
 const errors = require('../errors.js');
 const { binaryFile, load } = require('../native.js');
@@ -167,7 +167,7 @@ function spawnWith(before, child, options, alone, workerFd) {
     stdio[place] = workerFd;
   }
   const fd = isStandard ? stdio.length - 1 : place;
-  const changes = environment.forWorker(options, fd, binaryFile(), alone, workersFolder());
+  const changes = environment.forWorker(options, fd, binaryFile(), alone, folder());
   const result = before.call(child, { ...options, ...changes, stdio });
   // What can be seen of it afterwards is what was asked for.
   child.spawnargs = options.args;

@@ -164,7 +164,7 @@ class Workers {
       },
       emitExit: (worker, { exitCode, signalCode }, known) => {
         // Under supervision another one comes, unless this one has left on purpose.
-        if (exitCode === 0 && (!this.supervision || worker.exitedAfterDisconnect)) this.listeners.closeLingering(known);
+        if (exitCode === 0 && (!this.supervision || worker.exitedAfterDisconnect)) this.listeners.closeAwaiting(known);
         worker.exitedAfterDisconnect = !!worker.exitedAfterDisconnect;
         worker.state = 'dead';
         worker.emit('exit', exitCode, signalCode);
@@ -210,7 +210,7 @@ class Workers {
   #closeListenersIfAlone() {
     setImmediate(() => {
       // Under supervision one is sure to be forked.
-      if (Object.keys(this.#cluster.workers).length === 0 && !this.supervision) this.listeners.closeLingering();
+      if (Object.keys(this.#cluster.workers).length === 0 && !this.supervision) this.listeners.closeAwaiting();
     });
   }
 }

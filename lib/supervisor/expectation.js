@@ -3,7 +3,7 @@
 // What a new worker has to listen on before the one whose place it takes may leave.
 
 /**
- * @typedef {import('./member.js').Member} Member
+ * @typedef {import('./occupant.js').Occupant} Occupant
  * @typedef {import('../primary/port.js').ListenedOn} ListenedOn
  */
 
@@ -17,8 +17,8 @@ class Expectation {
   #others;
 
   /**
-   * @param {Member | undefined} predecessor
-   * @param {() => Member[]} others All that do their work.
+   * @param {Occupant | undefined} predecessor
+   * @param {() => Occupant[]} others All that do their work.
    */
   constructor(predecessor, others) {
     this.#predecessor = predecessor;
@@ -33,46 +33,46 @@ class Expectation {
   /**
    * What the predecessor listens on and the new worker does not, in words.
    *
-   * @param {Member} member
+   * @param {Occupant} occupant
    */
-  missing(member) {
-    return this.#missing(member).map(({ name }) => name);
+  missing(occupant) {
+    return this.#missing(occupant).map(({ name }) => name);
   }
 
   /**
    * The part of it without which the new worker cannot take over. What the predecessor alone had is not, if the new
    * one does what all others do: it may be the one that was chosen for it.
    *
-   * @param {Member} member
+   * @param {Occupant} occupant
    */
-  needed(member) {
+  needed(occupant) {
     const living = this.#living;
-    const missing = this.#missing(member);
+    const missing = this.#missing(occupant);
     if (!living || missing.length === 0) return [];
-    const others = this.#others().filter((other) => other !== living && other !== member);
+    const others = this.#others().filter((other) => other !== living && other !== occupant);
     const common = living.addresses.length + living.own.length > missing.length;
     const optional = others.length > 0 && common;
     return missing.filter(({ key }) => !optional || others.some((other) => has(other, key))).map(({ name }) => name);
   }
 
   /**
-   * @param {Member} member
+   * @param {Occupant} occupant
    * @returns {ListenedOn[]}
    */
-  #missing(member) {
+  #missing(occupant) {
     const living = this.#living;
     if (!living) return [];
-    const missing = living.lastingAddresses.filter(({ key }) => !has(member, key));
+    const missing = living.lastingAddresses.filter(({ key }) => !has(occupant, key));
     // Their ports may differ: only how many they are can be compared.
-    const own = living.own.slice(member.own.length).map((name) => ({ key: '', name, fixed: true }));
+    const own = living.own.slice(occupant.own.length).map((name) => ({ key: '', name, fixed: true }));
     return [...missing, ...own];
   }
 }
 
 /**
- * @param {Member} member
+ * @param {Occupant} occupant
  * @param {string} key
  */
-const has = (member, key) => member.addresses.some((one) => one.key === key);
+const has = (occupant, key) => occupant.addresses.some((one) => one.key === key);
 
 module.exports = { Expectation };

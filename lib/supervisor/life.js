@@ -1,6 +1,6 @@
 'use strict';
 
-// The life of a supervised worker, as a table. Pure: who lives it (member.js) carries the actions out.
+// The life of a supervised worker, as a table. Pure: who lives it (occupant.js) carries the actions out.
 
 /**
  * - `starting`: forked; gets no connections,

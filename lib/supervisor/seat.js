@@ -14,7 +14,7 @@ const TOLD = Object.freeze(['SIGHUP', 'SIGINT', 'SIGTERM']);
 const TOLD_CODES = Object.freeze([0, 129, 130, 143]);
 
 /**
- * @typedef {import('./member.js').Member} Member
+ * @typedef {import('./occupant.js').Occupant} Occupant
  */
 
 /**
@@ -22,13 +22,13 @@ const TOLD_CODES = Object.freeze([0, 129, 130, 143]);
  *
  * @typedef {object} Service
  * @property {Readonly<import('./options.js').Options>} options
- * @property {(prospects: import('./member.js').Prospects) => Member} newMember
- * @property {() => Member[]} members Those that have a seat, and do their work.
+ * @property {(prospects: import('./occupant.js').Prospects) => Occupant} newOccupant
+ * @property {() => Occupant[]} occupants Those that have a seat, and do their work.
  * @property {() => boolean} allListen Whether all workers of the service have listened.
  * @property {() => number} patience ms that a new worker may take to get ready.
  * @property {() => boolean} isStopping
- * @property {(member: Member) => void} onUsable A worker of a seat has begun to do its work, or is taken to.
- * @property {(member: Member) => void} onCrash A worker of a seat has ended, or will soon, and nobody wanted it to.
+ * @property {(occupant: Occupant) => void} onUsable A worker of a seat has begun to do its work, or is taken to.
+ * @property {(occupant: Occupant) => void} onCrash A worker of a seat has ended, or will soon, and nobody wanted it to.
  * @property {(event: string, payload: unknown) => void} tell Emits an event for the user.
  */
 
@@ -45,18 +45,18 @@ const TOLD_CODES = Object.freeze([0, 129, 130, 143]);
  */
 
 class Seat {
-  /** Who does the work. @type {Member | undefined} */
-  member;
+  /** Who does the work. @type {Occupant | undefined} */
+  occupant;
   restarts = 0;
   /** @type {{ time: number, pid: number | undefined, code: number | null, signal: string | null, reason: string, connections: number } | undefined} */
   lastExit;
   /** Whether no worker shall take it any more. */
   vacated = false;
-  /** The last that has done the work: what the next one has to do. @type {Member | undefined} */
+  /** The last that has done the work: what the next one has to do. @type {Occupant | undefined} */
   #model;
-  /** Who is about to do the work. @type {Member | undefined} */
+  /** Who is about to do the work. @type {Occupant | undefined} */
   #replacement;
-  /** @type {Promise<{ old: Member | undefined, replacement: Member, readyTime: number }> | undefined} */
+  /** @type {Promise<{ old: Occupant | undefined, replacement: Occupant, readyTime: number }> | undefined} */
   #swapping;
   /** Of the restart that is due. @type {NodeJS.Timeout | undefined} */
   #timer;
@@ -80,8 +80,8 @@ class Seat {
 
   /** Whether its worker is missing, or may still be about to listen where one that has died did. */
   get isRecovering() {
-    if (!this.member?.isUsable) return true;
-    return this.restarts > 0 && this.member.uptime < this.#service.patience();
+    if (!this.occupant?.isUsable) return true;
+    return this.restarts > 0 && this.occupant.uptime < this.#service.patience();
   }
 
   get #closed() {
@@ -93,28 +93,28 @@ class Seat {
    *
    * @param {Expectation} expectation
    */
-  #newMember(expectation) {
-    const { allListen, newMember, patience } = this.#service;
+  #newOccupant(expectation) {
+    const { allListen, newOccupant, patience } = this.#service;
     const mustListen = () => this.#model?.listened ?? allListen();
-    return newMember({ instance: this.number, expectation, mustListen, patience });
+    return newOccupant({ instance: this.number, expectation, mustListen, patience });
   }
 
   /** Starts the worker of a seat that has none. */
   fill() {
     this.#cancelTimer();
-    const member = this.#newMember(new Expectation(undefined, this.#service.members));
-    this.member = member;
-    this.#watch(member);
-    return member;
+    const occupant = this.#newOccupant(new Expectation(undefined, this.#service.occupants));
+    this.occupant = occupant;
+    this.#watch(occupant);
+    return occupant;
   }
 
-  /** @param {Member} member */
-  #watch(member) {
-    member.once('exit', () => this.#onExit(member));
-    member.once('deserting', () => this.#onDeserting(member));
-    member.on('usable', () => member === this.member && this.#onUsable(member));
+  /** @param {Occupant} occupant */
+  #watch(occupant) {
+    occupant.once('exit', () => this.#onExit(occupant));
+    occupant.once('deserting', () => this.#onDeserting(occupant));
+    occupant.on('usable', () => occupant === this.occupant && this.#onUsable(occupant));
     let isAsked = false;
-    member.on('asked-to-leave', (/** @type {boolean} */ bySignal) => {
+    occupant.on('asked-to-leave', (/** @type {boolean} */ bySignal) => {
       // However often it asks.
       if (isAsked) return;
       isAsked = true;
@@ -122,53 +122,53 @@ class Seat {
       const reason = bySignal ? 'got SIGTERM' : 'called disconnect()';
       const replace = () => {
         isAsked = false;
-        if (this.member === member) this.replaceSoon(reason);
+        if (this.occupant === occupant) this.replaceSoon(reason);
       };
       setTimeout(replace, bySignal ? GROUP_TIME : 0);
     });
   }
 
-  /** @param {Member} member */
-  #onUsable(member) {
-    this.#model = member;
-    member.release();
-    this.#service.onUsable(member);
+  /** @param {Occupant} occupant */
+  #onUsable(occupant) {
+    this.#model = occupant;
+    occupant.release();
+    this.#service.onUsable(occupant);
   }
 
-  /** @param {Member} member */
-  #onExit(member) {
-    const { code, signal } = /** @type {NonNullable<Member['end']>} */ (member.end);
-    const { lost, pid, reason } = member;
+  /** @param {Occupant} occupant */
+  #onExit(occupant) {
+    const { code, signal } = /** @type {NonNullable<Occupant['end']>} */ (occupant.end);
+    const { lost, pid, reason } = occupant;
     this.lastExit = { time: Date.now(), pid, code, signal, reason, connections: lost };
-    if (member !== this.member) return;
-    this.member = undefined;
+    if (occupant !== this.occupant) return;
+    this.occupant = undefined;
     // The whole group may have been told to end, and we are about to hear of it.
-    const told = member.gotSigterm || (code === null ? TOLD.includes(`${signal}`) : TOLD_CODES.includes(code));
-    if (told && !this.#closed) this.#timer = setTimeout(() => this.#lost(member), GROUP_TIME);
-    else this.#lost(member);
+    const told = occupant.gotSigterm || (code === null ? TOLD.includes(`${signal}`) : TOLD_CODES.includes(code));
+    if (told && !this.#closed) this.#timer = setTimeout(() => this.#lost(occupant), GROUP_TIME);
+    else this.#lost(occupant);
   }
 
   /**
    * A worker whose place is free goes on to finish what it has, while its seat is taken by another.
    *
-   * @param {Member} member
+   * @param {Occupant} occupant
    */
-  #onDeserting(member) {
-    if (member !== this.member || this.#closed) return;
-    this.member = undefined;
-    this.#lost(member);
+  #onDeserting(occupant) {
+    if (occupant !== this.occupant || this.#closed) return;
+    this.occupant = undefined;
+    this.#lost(occupant);
   }
 
-  /** @param {Member} member Whom nobody has replaced yet. */
-  #lost(member) {
+  /** @param {Occupant} occupant Whom nobody has replaced yet. */
+  #lost(occupant) {
     this.#cancelTimer();
     if (this.#closed) return;
-    this.#service.onCrash(member);
+    this.#service.onCrash(occupant);
     if (this.#closed) return; // It was one too many.
     this.restarts++;
-    const isTaken = this.#swapping !== undefined || this.member !== undefined;
-    const delay = isTaken ? 0 : this.#backoff.next(member.uptime);
-    const { lastWords, pid, reason } = member;
+    const isTaken = this.#swapping !== undefined || this.occupant !== undefined;
+    const delay = isTaken ? 0 : this.#backoff.next(occupant.uptime);
+    const { lastWords, pid, reason } = occupant;
     if (!isTaken) this.#timer = setTimeout(() => this.fill(), delay);
     this.#service.tell('restart', { seat: this.number, pid, reason, delay, restarts: this.restarts, lastWords });
   }
@@ -179,12 +179,12 @@ class Seat {
    * @returns {number | undefined} After how many ms it begins; nothing when it is under way or of no use.
    */
   replaceLater() {
-    const { member } = this;
-    if (!member || this.#swapping || this.#timer || this.#closed) return undefined;
-    const delay = this.#backoff.next(member.uptime);
+    const { occupant } = this;
+    if (!occupant || this.#swapping || this.#timer || this.#closed) return undefined;
+    const delay = this.#backoff.next(occupant.uptime);
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      if (this.member === member) this.replaceSoon();
+      if (this.occupant === occupant) this.replaceSoon();
     }, delay);
     return delay;
   }
@@ -196,7 +196,7 @@ class Seat {
    */
   replaceSoon(reason) {
     if (this.#swapping || this.#closed) return;
-    if (reason !== undefined) this.#service.tell('replace', { seat: this.number, pid: this.member?.pid, reason });
+    if (reason !== undefined) this.#service.tell('replace', { seat: this.number, pid: this.occupant?.pid, reason });
     this.replace(false).catch((error) => this.#closed || this.#service.tell('restart-failed', error));
   }
 
@@ -223,16 +223,16 @@ class Seat {
     if (this.#closed) throw stopped();
     this.#cancelTimer();
     const { ready, settleTime } = this.#service.options;
-    const expectation = new Expectation(this.member, this.#service.members);
-    this.member?.askForOwn();
-    const replacement = this.#newMember(expectation);
+    const expectation = new Expectation(this.occupant, this.#service.occupants);
+    this.occupant?.askForOwn();
+    const replacement = this.#newOccupant(expectation);
     this.#replacement = replacement;
     let readyTime;
     try {
       await replacement.usable;
       readyTime = replacement.uptime;
       // Whether it is any good matters as long as there is another that is.
-      if (first && this.member) await replacement.survive(settleTime, this.member.exited);
+      if (first && this.occupant) await replacement.survive(settleTime, this.occupant.exited);
       if (!replacement.isUsable) throw replacement.failure(replacement.reason);
       // What it listened on may have been a try.
       const needed = ready === 'listening' && replacement.listened ? expectation.needed(replacement) : [];
@@ -243,12 +243,12 @@ class Seat {
       await replacement.exited;
       this.#replacement = undefined;
       // Died meanwhile, and waited for the replacement.
-      if (!this.member && !this.#closed) this.fill();
+      if (!this.occupant && !this.#closed) this.fill();
       throw this.#closed ? stopped() : error;
     }
     this.#replacement = undefined;
-    const old = this.member;
-    this.member = replacement;
+    const old = this.occupant;
+    this.occupant = replacement;
     this.#watch(replacement);
     this.#onUsable(replacement);
     // Before anything else may happen to it.
@@ -259,7 +259,7 @@ class Seat {
   /** No worker takes it any more; the one that has it retires. */
   async vacate() {
     this.abandon();
-    await Promise.all([this.member?.retire(), this.#replacement?.exited]);
+    await Promise.all([this.occupant?.retire(), this.#replacement?.exited]);
   }
 
   /** No worker takes it any more; what becomes of the one that has it is another's business. */
@@ -276,20 +276,20 @@ class Seat {
 
   /** What its worker is doing. */
   status() {
-    const { member, restarts, lastExit, number } = this;
-    const { active, queued, total, utilization, longestTurn } = member?.board ?? NOTHING;
+    const { occupant, restarts, lastExit, number } = this;
+    const { active, queued, total, utilization, longestTurn } = occupant?.board ?? NOTHING;
     return {
       seat: number,
-      pid: member?.pid,
-      id: /** @type {number | undefined} */ (member?.worker?.id),
-      state: member?.state ?? /** @type {const} */ ('restarting'),
-      uptime: member?.uptime ?? 0,
+      pid: occupant?.pid,
+      id: /** @type {number | undefined} */ (occupant?.worker?.id),
+      state: occupant?.state ?? /** @type {const} */ ('restarting'),
+      uptime: occupant?.uptime ?? 0,
       restarts,
       lastExit,
       connections: { active, queued, total },
       loop: { utilization, longestTurn },
-      memory: memory(member?.pid),
-      cpu: cpu(member?.pid),
+      memory: memory(occupant?.pid),
+      cpu: cpu(occupant?.pid),
     };
   }
 }

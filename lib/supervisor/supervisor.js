@@ -7,7 +7,7 @@ const { setTimeout: sleep } = require('node:timers/promises');
 
 const { ours } = require('../errors.js');
 const { CrashLoop } = require('./backoff.js');
-const { Member } = require('./member.js');
+const { Occupant } = require('./occupant.js');
 const options = require('./options.js');
 const { ReloadQueue, reloadAll } = require('./reload.js');
 const { GROUP_TIME, Seat } = require('./seat.js');
@@ -24,11 +24,11 @@ const EXTERNAL = Object.freeze(['SIGINT', 'SIGKILL', 'SIGTERM']);
 
 /** Emits `ready`, `restart`, `hang`, `memory`, `crash-loop`, `reload`, `stopped` and others: see index.d.ts. */
 class Supervisor extends EventEmitter {
-  #core;
+  #port;
   #options;
   /** @type {Seat[]} */
   #seats = [];
-  /** All workers that have not exited, those that are leaving included. @type {Set<Member>} */
+  /** All workers that have not exited, those that are leaving included. @type {Set<Occupant>} */
   #alive = new Set();
   #crashLoop;
   /** @type {Watchdog} */
@@ -55,23 +55,23 @@ class Supervisor extends EventEmitter {
   #service;
 
   /**
-   * @param {import('../primary/port.js').Port} core
+   * @param {import('../primary/port.js').Port} port
    * @param {unknown} given
    */
-  constructor(core, given) {
+  constructor(port, given) {
     super();
-    this.#core = core;
+    this.#port = port;
     this.#options = options.parse(given);
     this.#crashLoop = new CrashLoop(this.#options.restart);
     this.#service = {
       options: this.#options,
-      newMember: (prospects) => this.#newMember(prospects),
-      members: () => this.#members,
-      allListen: () => this.#allWereReady && this.#members.every(({ listened }) => listened),
+      newOccupant: (prospects) => this.#newOccupant(prospects),
+      occupants: () => this.#occupants,
+      allListen: () => this.#allWereReady && this.#occupants.every(({ listened }) => listened),
       patience: () => this.#patience,
       isStopping: () => this.#stopping !== undefined,
-      onUsable: (member) => this.#onUsable(member),
-      onCrash: (member) => this.#onCrash(member),
+      onUsable: (occupant) => this.#onUsable(occupant),
+      onCrash: (occupant) => this.#onCrash(occupant),
       tell: (event, payload) => void this.emit(event, payload),
     };
     this.#firstReady = new Promise((resolve, reject) => {
@@ -80,22 +80,22 @@ class Supervisor extends EventEmitter {
     });
     handled(this.#firstReady);
     const manager = withoutManagerVariables(process.env);
-    core.setup(this.#options.settings, this.#options.policy);
-    core.useSockets(inheritedSockets(manager), socketStore(manager));
-    this.once('ready', () => setTimeout(() => core.closeUnclaimed(), UNCLAIMED).unref());
+    port.setup(this.#options.settings, this.#options.policy);
+    port.useSockets(inheritedSockets(manager), socketStore(manager));
+    this.once('ready', () => setTimeout(() => port.closeUnclaimed(), UNCLAIMED).unref());
     this.#start();
     notifyManager(this, manager);
-    reapOrphans(core.pids);
+    reapOrphans(port.pids);
     if (this.#options.signals) this.once('stopped', handleSignals(this));
-    core.setHooks({
+    port.setHooks({
       one: (worker) => this.#onDisconnectAsked(worker),
       all: () => this.stop(),
       isRecovering: () => !this.#stopping && this.#seats.some((seat) => seat.isRecovering),
     });
-    this.#watchdog = new Watchdog(core, this.#options, {
-      members: () => this.#members,
-      onHang: (member, time) => this.#onHang(member, time),
-      onMemory: (member, bytes) => this.#onMemory(member, bytes),
+    this.#watchdog = new Watchdog(port, this.#options, {
+      occupants: () => this.#occupants,
+      onHang: (occupant, time) => this.#onHang(occupant, time),
+      onMemory: (occupant, bytes) => this.#onMemory(occupant, bytes),
     });
   }
 
@@ -143,8 +143,8 @@ class Supervisor extends EventEmitter {
   }
 
   /** Those that have a seat and do their work, or are taken to. */
-  get #members() {
-    return this.#seats.flatMap(({ member }) => (member?.isUsable ? [member] : []));
+  get #occupants() {
+    return this.#seats.flatMap(({ occupant }) => (occupant?.isUsable ? [occupant] : []));
   }
 
   /** ms that a worker may take to get ready: if one took longer than it should, another one may, too. */
@@ -160,47 +160,47 @@ class Supervisor extends EventEmitter {
     return seat.fill();
   }
 
-  /** @param {import('./member.js').Prospects} prospects */
-  #newMember(prospects) {
-    const member = new Member(this.#core, this.#options, prospects);
-    this.#alive.add(member);
-    member.once('exit', () => this.#alive.delete(member));
-    return member;
+  /** @param {import('./occupant.js').Prospects} prospects */
+  #newOccupant(prospects) {
+    const occupant = new Occupant(this.#port, this.#options, prospects);
+    this.#alive.add(occupant);
+    occupant.once('exit', () => this.#alive.delete(occupant));
+    return occupant;
   }
 
-  /** @param {Member} member */
-  #onUsable(member) {
-    if (member.state === 'ready') {
-      this.#longestStart = Math.max(this.#longestStart, member.uptime);
+  /** @param {Occupant} occupant */
+  #onUsable(occupant) {
+    if (occupant.state === 'ready') {
+      this.#longestStart = Math.max(this.#longestStart, occupant.uptime);
     } else if (!this.#isWaiting && !this.#allWereReady) {
       this.#isWaiting = true;
-      this.emit('waiting', { pid: member.pid, time: member.uptime });
+      this.emit('waiting', { pid: occupant.pid, time: occupant.uptime });
     }
     this.#lookWhetherAllAreReady();
   }
 
   #lookWhetherAllAreReady() {
-    if (this.#allWereReady || this.#stopping || !this.#seats.every(({ member }) => member?.state === 'ready')) return;
+    if (this.#allWereReady || this.#stopping || !this.#seats.every(({ occupant }) => occupant?.state === 'ready')) return;
     this.#allWereReady = true;
     this.#resolveReady();
     this.emit('ready');
   }
 
-  /** @param {Member} member */
-  #onCrash(member) {
-    const { pid, reason, lastWords, end, usableAt } = member;
+  /** @param {Occupant} occupant */
+  #onCrash(occupant) {
+    const { pid, reason, lastWords, end, usableAt } = occupant;
     const { settleTime, restart } = this.#options;
     const now = Date.now();
     const worked = ({ usableAt: begin = now }) => now - begin;
-    for (const one of [member, ...this.#alive]) {
+    for (const one of [occupant, ...this.#alive]) {
       this.#works ||= one.usableAt !== undefined && worked(one) >= settleTime;
       this.#isOld ||= one.uptime >= restart.resetAfter;
     }
-    const oldest = Math.max(0, ...this.#members.map(worked));
+    const oldest = Math.max(0, ...this.#occupants.map(worked));
     // Somebody may want it to end.
     const early = usableAt === undefined || !EXTERNAL.includes(`${end?.signal}`);
     const deaf = usableAt !== undefined && /\b(?:listen|bind) E[A-Z]+\b/.test(lastWords);
-    const crash = { early, deaf, lived: worked(member) };
+    const crash = { early, deaf, lived: worked(occupant) };
     const loop = this.#crashLoop.crashed(now, crash, { works: this.#works, isOld: this.#isOld, oldest });
     if (!loop) return;
     const { count, fatal } = loop;
@@ -219,24 +219,24 @@ class Supervisor extends EventEmitter {
   }
 
   /**
-   * @param {Member} member
+   * @param {Occupant} occupant
    * @param {number} time
    */
-  #onHang(member, time) {
+  #onHang(occupant, time) {
     const { hangSignal } = this.#options;
     // Whoever survives the one dies of the other.
-    member.kill(member.hung ? 'SIGKILL' : hangSignal, `did not turn its event loop for ${time} ms`);
-    member.hung = true;
-    this.emit('hang', { pid: member.pid, time });
+    occupant.kill(occupant.hung ? 'SIGKILL' : hangSignal, `did not turn its event loop for ${time} ms`);
+    occupant.hung = true;
+    this.emit('hang', { pid: occupant.pid, time });
   }
 
   /**
-   * @param {Member} member
+   * @param {Occupant} occupant
    * @param {number} bytes
    */
-  #onMemory(member, bytes) {
-    const delay = this.#seats.find((seat) => seat.member === member)?.replaceLater();
-    if (delay !== undefined) this.emit('memory', { pid: member.pid, bytes, delay });
+  #onMemory(occupant, bytes) {
+    const delay = this.#seats.find((seat) => seat.occupant === occupant)?.replaceLater();
+    if (delay !== undefined) this.emit('memory', { pid: occupant.pid, bytes, delay });
   }
 
   /**
@@ -246,9 +246,9 @@ class Supervisor extends EventEmitter {
    * @returns {boolean} Whether it is one of ours.
    */
   #onDisconnectAsked(worker) {
-    const member = [...this.#alive].find((one) => one.worker === worker);
-    this.#seats.find((seat) => seat.member === member)?.replaceSoon();
-    return member !== undefined;
+    const occupant = [...this.#alive].find((one) => one.worker === worker);
+    this.#seats.find((seat) => seat.occupant === occupant)?.replaceSoon();
+    return occupant !== undefined;
   }
 
   /**
@@ -300,7 +300,7 @@ class Supervisor extends EventEmitter {
 
   /** The same, but the listening sockets stay with the manager that started us, for a primary that comes next. */
   stopForNext() {
-    this.#core.leaveSockets();
+    this.#port.leaveSockets();
     return this.stop();
   }
 
@@ -311,16 +311,16 @@ class Supervisor extends EventEmitter {
     await null;
     this.emit('stopping');
     for (const seat of this.#seats) seat.abandon();
-    const members = [...this.#alive];
-    const handedOver = this.#core.finish(members.flatMap(({ worker }) => (worker ? [worker] : [])));
-    const retired = Promise.all(members.map((member) => member.retire({ last: true })));
+    const occupants = [...this.#alive];
+    const handedOver = this.#port.finish(occupants.flatMap(({ worker }) => (worker ? [worker] : [])));
+    const retired = Promise.all(occupants.map((occupant) => occupant.retire({ last: true })));
     await handedOver;
-    await this.#untilGroupKnows(members);
-    for (const member of members) member.nothingComes();
+    await this.#untilGroupKnows(occupants);
+    for (const occupant of occupants) occupant.nothingComes();
     await retired;
     await this.#reloads.idle();
     this.#rejectReady(ours('ERR_RCLUSTER_STOPPED', 'The supervisor was stopped'));
-    this.#core.setHooks(undefined);
+    this.#port.setHooks(undefined);
     this.#state = 'stopped';
     this.emit('stopped');
   }
@@ -329,25 +329,25 @@ class Supervisor extends EventEmitter {
    * The whole group may have been told to end, and some end at once: what they had not taken is for the others, who must not
    * think that nothing comes any more.
    *
-   * @param {Member[]} members
+   * @param {Occupant[]} occupants
    */
-  async #untilGroupKnows(members) {
+  async #untilGroupKnows(occupants) {
     if (!this.#options.signals) return;
     await sleep(GROUP_TIME / 4);
-    if (members.some(({ gotSigterm, state }) => gotSigterm || state === 'exited')) await sleep(GROUP_TIME);
+    if (occupants.some(({ gotSigterm, state }) => gotSigterm || state === 'exited')) await sleep(GROUP_TIME);
   }
 
   /** Ends all workers at once. */
   kill() {
     const stopped = this.stop();
-    for (const member of this.#alive) member.kill('SIGKILL');
+    for (const occupant of this.#alive) occupant.kill('SIGKILL');
     return stopped;
   }
 
   /** What each worker is doing. */
   status() {
-    const inSeats = new Set(this.#seats.map(({ member }) => member));
-    const leaving = [...this.#alive].filter((member) => member.state === 'retiring' && !inSeats.has(member));
+    const inSeats = new Set(this.#seats.map(({ occupant }) => occupant));
+    const leaving = [...this.#alive].filter((occupant) => occupant.state === 'retiring' && !inSeats.has(occupant));
     return {
       state: this.#reloads.isBusy && this.#state === 'running' ? /** @type {const} */ ('reloading') : this.#state,
       workers: this.#seats.map((seat) => seat.status()),

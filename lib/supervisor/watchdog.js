@@ -10,7 +10,7 @@ const MEMORY_INTERVAL = 2000;
 const LOOKS = 8;
 
 /**
- * @typedef {import('./member.js').Member} Member
+ * @typedef {import('./occupant.js').Occupant} Occupant
  */
 
 /**
@@ -23,26 +23,26 @@ class Watchdog {
   /**
    * What was seen at the last look: the turns of a loop, and for how long (ms) it has not turned though asked to.
    *
-   * @type {WeakMap<Member, { turns: number, asked: boolean, silent: number }>}
+   * @type {WeakMap<Occupant, { turns: number, asked: boolean, silent: number }>}
    */
   #seen = new WeakMap();
   #lastLook = performance.now();
   #lookInterval;
-  #core;
+  #port;
   #options;
   #on;
 
   /**
-   * @param {import('../primary/port.js').Port} core
+   * @param {import('../primary/port.js').Port} port
    * @param {Readonly<import('./options.js').Options>} options
    * @param {{
-   *   members: () => Member[],
-   *   onHang: (member: Member, time: number) => void,
-   *   onMemory: (member: Member, bytes: number) => void,
+   *   occupants: () => Occupant[],
+   *   onHang: (occupant: Occupant, time: number) => void,
+   *   onMemory: (occupant: Occupant, bytes: number) => void,
    * }} on
    */
-  constructor(core, options, on) {
-    this.#core = core;
+  constructor(port, options, on) {
+    this.#port = port;
     this.#options = options;
     this.#on = on;
     this.#lookInterval = Math.max(10, options.hangTimeout / LOOKS);
@@ -63,32 +63,32 @@ class Watchdog {
     // We have been stopped, or busy, if this took longer: then nobody was asked to turn.
     const passed = Math.min(now - this.#lastLook, this.#lookInterval * 1.5);
     this.#lastLook = now;
-    for (const member of this.#on.members()) this.#look(member, passed);
+    for (const occupant of this.#on.occupants()) this.#look(occupant, passed);
   }
 
   /**
-   * @param {Member} member
+   * @param {Occupant} occupant
    * @param {number} passed ms since the last look.
    */
-  #look(member, passed) {
-    const { turns } = member.board;
-    const seen = this.#seen.get(member);
+  #look(occupant, passed) {
+    const { turns } = occupant.board;
+    const seen = this.#seen.get(occupant);
     if (seen?.turns !== turns) {
-      this.#seen.set(member, { turns, asked: false, silent: 0 });
+      this.#seen.set(occupant, { turns, asked: false, silent: 0 });
       return;
     }
     if (seen.asked) seen.silent += passed;
     seen.asked = true;
-    this.#core.nudge(member.worker);
+    this.#port.nudge(occupant.worker);
     if (seen.silent < this.#options.hangTimeout) return;
-    this.#seen.delete(member);
-    this.#on.onHang(member, Math.round(seen.silent));
+    this.#seen.delete(occupant);
+    this.#on.onHang(occupant, Math.round(seen.silent));
   }
 
   #lookAtMemory() {
-    for (const member of this.#on.members()) {
-      const bytes = memory(member.pid);
-      if (bytes > this.#options.maxMemory) this.#on.onMemory(member, bytes);
+    for (const occupant of this.#on.occupants()) {
+      const bytes = memory(occupant.pid);
+      if (bytes > this.#options.maxMemory) this.#on.onMemory(occupant, bytes);
     }
   }
 

@@ -2,6 +2,7 @@
 
 // Lines of logs as the daemon sends them, and again from where they were when there is another daemon.
 
+const fs = require('node:fs');
 const http = require('node:http');
 const path = require('node:path');
 const { setTimeout: sleep } = require('node:timers/promises');
@@ -11,6 +12,8 @@ const { usage } = require('./words.js');
 
 /** How long (ms) to wait before a daemon is looked for again. */
 const AGAIN = 200;
+
+const SOCKET = 'daemon.sock';
 
 /** What the daemon calls the options that it refuses. @type {Record<string, string>} */
 const OPTIONS = { lines: '--lines', since: '--since', grep: '--grep' };
@@ -80,7 +83,8 @@ async function followOne(manager, target, query, print, output) {
     // A log that is new meanwhile is shown from here on.
     since = String(Date.now());
     await sleep(AGAIN);
-    await manager.ensureDaemon().catch(() => undefined);
+    // One that has ended in order takes its socket away. Whoever wanted that does not want another one for that somebody looks on.
+    if (fs.existsSync(path.join(manager.home, SOCKET))) await manager.ensureDaemon().catch(() => undefined);
   }
 }
 
@@ -105,7 +109,7 @@ function asUsage(error) {
 function read(manager, parameters, output, onLine) {
   const query = Object.entries(parameters).filter(([, value]) => value !== undefined).map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
   return new Promise((resolve, reject) => {
-    const request = http.get({ agent: false, socketPath: path.join(manager.home, 'daemon.sock'), path: `/v1/logs?${query.join('&')}` }, (response) => {
+    const request = http.get({ agent: false, socketPath: path.join(manager.home, SOCKET), path: `/v1/logs?${query.join('&')}` }, (response) => {
       let rest = '';
       response.setEncoding('utf8');
       response.on('data', (chunk) => {

@@ -246,10 +246,10 @@ impl Core {
                 (WAKE, _) => {}
                 (_, Some((listener, socket))) => self.on_listener(listener, socket, now),
                 (token, None) => {
-                    let index = token as usize;
-                    if let Some(mut worker) = self.workers.borrow(index) {
-                        self.read_some_notices(&mut worker, index);
-                        self.workers.give_back(index, worker);
+                    let place = token as usize;
+                    if let Some(mut worker) = self.workers.borrow(place) {
+                        self.read_some_notices(&mut worker, place);
+                        self.workers.give_back(place, worker);
                     }
                 }
             }

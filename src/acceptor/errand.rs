@@ -14,11 +14,15 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::sys::foreign::ListeningFd;
+use crate::sys::listen;
 use crate::sys::poll::Poller;
 use crate::sys::socket::{self, Accepted};
 
 /// An errand that takes so long waits for a connection, which it should not.
 const TOO_LONG: Duration = Duration::from_secs(2);
+
+/// How long until all processors have done what they had begun with.
+const SETTLE: Duration = Duration::from_millis(1);
 
 /// Connections in a row that were over before they could be accepted, after which something else may be wrong.
 const MOST_FAILURES: usize = 16;
@@ -68,6 +72,19 @@ pub fn accept_some(most: usize, mut next: impl FnMut() -> Accepted, mut found: i
     End::Enough
 }
 
+/// Whether nothing keeps the socket from being closed.
+fn is_done(end: End) -> bool {
+    matches!(end, End::Enough | End::Empty)
+}
+
+fn settle() {
+    #[cfg(any(test, feature = "fuzzing"))]
+    if RUNS_HERE.get() {
+        return;
+    }
+    thread::sleep(SETTLE);
+}
+
 /// What it has brought so far, and why it brings no more.
 #[derive(Default)]
 struct Found {
@@ -109,8 +126,15 @@ impl Errand {
         let (socket, poller) = (Arc::clone(socket), Arc::clone(poller));
         let run = move || {
             let fd = socket.as_fd();
-            let end = accept_some(most, || accept(fd), |fd| found.lock().connections.push(fd));
-            if last && matches!(end, End::Enough | End::Empty) {
+            let accept_all = || accept_some(most, || accept(fd), |fd| found.lock().connections.push(fd));
+            let mut end = accept_all();
+            if last && is_done(end) {
+                // Whoever came between the last look and the end would be lost.
+                listen::hear_nobody_new(fd);
+                settle();
+                end = accept_all();
+            }
+            if last && is_done(end) {
                 // At once, as what comes from now on is lost; and for all who have it.
                 socket::shut_down(fd);
             }

@@ -26,11 +26,11 @@ pub fn successor(members: &[Member], workers: &Workers, estate: Estate, now: u64
     let can =
         |member: &Member| may_inherit(member, workers, estate.served, now) && member.inherited.len() < MAX_INHERITED;
     let heir = workers.heirs(estate.heir).find_map(|place| {
-        let index = members.iter().position(|member| member.worker == place)?;
+        let index = members.iter().position(|member| member.place == place)?;
         can(&members[index]).then_some(index)
     })?;
     let load = |member: &Member| {
-        let load = workers.get(member.worker).map_or(0, super::worker::Worker::load);
+        let load = workers.get(member.place).map_or(0, super::worker::Worker::load);
         u128::from(load) + member.inherited.len() as u128
     };
     let all: u128 = members.iter().map(load).sum();
@@ -42,5 +42,5 @@ pub fn successor(members: &[Member], workers: &Workers, estate: Estate, now: u64
 
 /// Whether what comes back from its predecessor may wait for this member.
 pub fn may_inherit(member: &Member, workers: &Workers, served: bool, now: u64) -> bool {
-    !member.full && workers.get(member.worker).is_some_and(|worker| worker.can_soon_take(served, now))
+    !member.full && workers.get(member.place).is_some_and(|worker| worker.can_soon_take(served, now))
 }

@@ -80,11 +80,11 @@ impl Listener {
     }
 
     /// Those who wait for others are asked for anew: the newcomer may be the one that they belong to.
-    pub fn add_member(&mut self, worker: usize) {
-        if self.has_member(worker) {
+    pub fn add_member(&mut self, place: usize) {
+        if self.has_member(place) {
             return;
         }
-        self.members.push(Member::new(worker));
+        self.members.push(Member::new(place));
         for member in &mut self.members {
             self.in_lines -= member.line.len();
             self.parked.extend(member.line.drain());
@@ -92,27 +92,27 @@ impl Listener {
     }
 
     /// Its process is gone. A socket that it had left before is the next one's.
-    pub fn lose_process(&mut self, worker: usize) {
+    pub fn lose_process(&mut self, place: usize) {
         let backlog = self.backlog;
-        for socket in self.sockets.iter_mut().filter(|socket| socket.owner() == Some(worker)) {
+        for socket in self.sockets.iter_mut().filter(|socket| socket.owner() == Some(place)) {
             socket.inherit(backlog);
         }
-        self.lose_worker(worker);
+        self.lose_worker(place);
     }
 
     /// Nothing that it does is trusted any more: it is no member, and its socket is used no longer than what has come needs.
-    pub fn lose_worker(&mut self, worker: usize) {
-        self.remove_member(worker);
-        for socket in self.sockets.iter_mut().filter(|socket| socket.owner() == Some(worker)) {
+    pub fn lose_worker(&mut self, place: usize) {
+        self.remove_member(place);
+        for socket in self.sockets.iter_mut().filter(|socket| socket.owner() == Some(place)) {
             socket.leave(true);
         }
     }
 
     /// Returns whether the worker was a member. Those who waited for it wait for the others, and so do those in the
     /// backlog of its own socket.
-    pub fn remove_member(&mut self, worker: usize) -> bool {
-        self.disown(worker);
-        let Some(index) = self.members.iter().position(|member| member.worker == worker) else { return false };
+    pub fn remove_member(&mut self, place: usize) -> bool {
+        self.disown(place);
+        let Some(index) = self.members.iter().position(|member| member.place == place) else { return false };
         let mut gone = self.members.remove(index);
         self.in_lines -= gone.line.len() + gone.inherited.len();
         self.parked.append(&mut gone.inherited);
@@ -123,10 +123,10 @@ impl Listener {
 
     /// The worker's server has as many connections as it may have, or has room again.
     /// Returns whether that is news.
-    pub fn set_full(&mut self, worker: usize, full: bool) -> bool {
-        let member = self.members.iter_mut().find(|member| member.worker == worker);
+    pub fn set_full(&mut self, place: usize, full: bool) -> bool {
+        let member = self.members.iter_mut().find(|member| member.place == place);
         let news = member.is_some_and(|member| mem::replace(&mut member.full, full) != full);
-        for socket in self.sockets.iter_mut().filter(|socket| socket.owner() == Some(worker)) {
+        for socket in self.sockets.iter_mut().filter(|socket| socket.owner() == Some(place)) {
             socket.set_full(full);
         }
         news
@@ -162,8 +162,8 @@ impl Listener {
         self.is_finished() && self.members.is_empty()
     }
 
-    pub fn has_member(&self, worker: usize) -> bool {
-        self.members.iter().any(|member| member.worker == worker)
+    pub fn has_member(&self, place: usize) -> bool {
+        self.members.iter().any(|member| member.place == place)
     }
 }
 

@@ -49,15 +49,15 @@ pub struct Lookout {
 
 impl Lookout {
     /// Something is about to be sent to this worker.
-    pub fn watch(&mut self, index: usize, worker: &mut Worker, now: u64) {
+    pub fn watch(&mut self, place: usize, worker: &mut Worker, now: u64) {
         if worker.begin_watch(now) {
-            self.watched.push(index);
+            self.watched.push(place);
         }
     }
 
     /// This worker is gone.
-    pub fn forget(&mut self, index: usize) {
-        self.watched.retain(|watched| *watched != index);
+    pub fn forget(&mut self, place: usize) {
+        self.watched.retain(|watched| *watched != place);
     }
 
     /// When the next look is due, unless something happens before.
@@ -73,12 +73,12 @@ impl Lookout {
         }
         self.looked_at = now;
         let limit = self.limit(workers, now) * crowding;
-        self.watched.retain(|index| {
-            let Some(worker) = workers.get_mut(*index) else { return false };
+        self.watched.retain(|place| {
+            let Some(worker) = workers.get_mut(*place) else { return false };
             match worker.look(now, limit) {
                 Queue::Empty => return false,
                 Queue::Waiting => {}
-                Queue::Stuck => stuck.push(*index),
+                Queue::Stuck => stuck.push(*place),
             }
             true
         });
@@ -97,7 +97,7 @@ impl Lookout {
 
     /// Whether a worker has had no connection and nothing to do since the last look.
     fn some_unemployed(&mut self, workers: &Workers, now: u64) -> bool {
-        let state = |index: usize| Some((index, workers.get(index)?.unemployed(now)?));
+        let state = |place: usize| Some((place, workers.get(place)?.unemployed(now)?));
         let last = self.unemployed.take();
         if last.is_some_and(|last| state(last.0) == Some(last)) {
             self.unemployed = last;

@@ -16,7 +16,7 @@ use super::workers::Workers;
 /// A worker that listens.
 pub struct Member {
     /// Its place in the table of workers.
-    pub worker: usize,
+    pub place: usize,
     /// Its server has reached `maxConnections`.
     pub full: bool,
     /// Connections that wait for this member and no other.
@@ -26,8 +26,8 @@ pub struct Member {
 }
 
 impl Member {
-    pub fn new(worker: usize) -> Member {
-        Member { worker, full: false, line: Line::default(), inherited: VecDeque::new() }
+    pub fn new(place: usize) -> Member {
+        Member { place, full: false, line: Line::default(), inherited: VecDeque::new() }
     }
 }
 
@@ -70,7 +70,7 @@ impl<'a> Members<'a> {
     }
 
     fn worker(&self, member: usize) -> Option<&Worker> {
-        self.workers.get(self.members.get(member)?.worker)
+        self.workers.get(self.members.get(member)?.place)
     }
 }
 

@@ -59,8 +59,8 @@ impl Acceptor {
 
     /// The worker has died or disconnected: what waits for it goes to others. Returns how many connections it had taken
     /// that were not over.
-    pub fn remove_worker(&self, worker: u32) -> u64 {
-        self.core.lock().remove_worker(worker)
+    pub fn remove_worker(&self, number: u32) -> u64 {
+        self.core.lock().remove_worker(number)
     }
 
     /// Accepts from `fd`, which listens already, as soon as it has a member. `shared`: other processes may have it.
@@ -101,8 +101,8 @@ impl Acceptor {
     }
 
     /// From now on the worker gets connections of that listener.
-    pub fn add_member(&self, listener: u32, worker: u32) {
-        self.core.lock().add_member(listener, worker);
+    pub fn add_member(&self, listener: u32, number: u32) {
+        self.core.lock().add_member(listener, number);
     }
 
     /// From now on what comes back from `old`, given back or not taken, goes to `heir` as long as that one is a member of the
@@ -112,25 +112,25 @@ impl Acceptor {
     }
 
     /// Makes an idle worker's event loop turn, so that its board shows that it can.
-    pub fn nudge(&self, worker: u32) {
-        self.core.lock().nudge(worker);
+    pub fn nudge(&self, number: u32) {
+        self.core.lock().nudge(number);
     }
 
     /// Gives the worker a listening socket of its own on that listener's address, which must have been bound with
     /// `reuse_port`; the kernel distributes connections over all of them. Returns a duplicate. The acceptor keeps the
     /// socket open: it accepts from it when the worker is stuck or no member any more, and closes it when the worker is gone.
-    pub fn own_socket(&self, listener: u32, worker: u32, backlog: i32) -> io::Result<OwnedFd> {
-        self.core.lock().own_socket(listener, worker, backlog)
+    pub fn own_socket(&self, listener: u32, number: u32, backlog: i32) -> io::Result<OwnedFd> {
+        self.core.lock().own_socket(listener, number, backlog)
     }
 
     /// The worker cannot use the socket that it was given.
-    pub fn disown(&self, listener: u32, worker: u32) {
-        self.core.lock().disown(listener, worker);
+    pub fn disown(&self, listener: u32, number: u32) {
+        self.core.lock().disown(listener, number);
     }
 
     /// The worker gets no connections of that listener any more. Returns how many members are left.
-    pub fn remove_member(&self, listener: u32, worker: u32) -> usize {
-        self.core.lock().remove_member(listener, worker)
+    pub fn remove_member(&self, listener: u32, number: u32) -> usize {
+        self.core.lock().remove_member(listener, number)
     }
 }
 

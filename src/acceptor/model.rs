@@ -460,7 +460,11 @@ fn unix_listener() -> (OwnedFd, Place) {
 
 fn internet_listener() -> (OwnedFd, Place) {
     // An address of this machine's that nobody else uses: who looks for a server which had the port before comes to 127.0.0.1.
-    let fd = listen::bind_internet(SocketAddr::from(([127, 0, 91, 7], 0)), false, false, true, true).unwrap();
+    let fd = listen::bind_internet(
+        SocketAddr::from(([127, 0, 91, 7], 0)),
+        listen::Bind { reuse_port: true, ..Default::default() },
+    )
+    .unwrap();
     listen::listen(fd.as_fd(), 511).unwrap();
     let address = socket::local_address(fd.as_fd()).unwrap().unwrap();
     (fd, Place::Internet(address))

@@ -11,8 +11,8 @@
 //! ```
 //!
 //! A socket whose worker is gone is used for nobody else: it may have set whatever can be set, and there is a lot that makes a socket
-//! swallow what comes. What has come is accepted, and the socket is shut down, for all who have it. That ends handshakes which are
-//! under way; so the socket of a worker that has left in good order, as in a reload, is set right and kept for the next. While the
+//! swallow what comes. What has come is accepted, and the socket is shut down, for all who have it, after it has been deaf to newcomers
+//! for a moment. That ends handshakes which take longer; so the socket of a worker that has left in good order, as in a reload, is set right and kept for the next. While the
 //! process of a worker that has left lives, its socket is lent to the acceptor.
 //!
 //! In the states `Acceptor` and `Lent` the acceptor accepts, in the latter on a thread of its own ([`Errand`]). The others cost it nothing while nothing comes, and a few
@@ -40,9 +40,9 @@ enum Keeper {
     /// The worker that has the socket as its own.
     Worker(usize),
     /// The same. A connection had come while the worker was in this turn of its loop; to be looked at then (ns).
-    Arrived { worker: usize, turn: u64, look_at: u64, progress: Progress },
+    Arrived { place: usize, turn: u64, look_at: u64, progress: Progress },
     /// The acceptor, for a worker that cannot for now.
-    Lent { worker: usize, why: Why },
+    Lent { place: usize, why: Why },
     /// Nobody any more, as soon as what has come has been accepted. `gone`: its worker is.
     Leaving { gone: bool },
     /// Nobody can: the socket does not listen any more.
@@ -224,15 +224,15 @@ impl Socket {
     /// The worker that has it as its own.
     pub fn owner(&self) -> Option<usize> {
         match self.keeper {
-            Keeper::Worker(worker) | Keeper::Arrived { worker, .. } | Keeper::Lent { worker, .. } => Some(worker),
+            Keeper::Worker(place) | Keeper::Arrived { place, .. } | Keeper::Lent { place, .. } => Some(place),
             Keeper::Acceptor | Keeper::Leaving { .. } | Keeper::Nobody => None,
         }
     }
 
     /// Gives it to a worker: a duplicate of the descriptor.
-    pub fn give(&mut self, worker: usize) -> io::Result<OwnedFd> {
+    pub fn give(&mut self, place: usize) -> io::Result<OwnedFd> {
         let copy = descriptors::duplicate(self.fd().ok_or(io::ErrorKind::NotFound)?)?;
-        self.keeper = Keeper::Worker(worker);
+        self.keeper = Keeper::Worker(place);
         (self.shared, self.given, self.left_well) = (true, true, false);
         Ok(copy)
     }
@@ -244,8 +244,8 @@ impl Socket {
 
     /// Its worker does not use it any more, but has it.
     pub fn release(&mut self) {
-        if let Some(worker) = self.owner() {
-            self.keeper = Keeper::Lent { worker, why: Why::Left };
+        if let Some(place) = self.owner() {
+            self.keeper = Keeper::Lent { place, why: Why::Left };
         }
     }
 
@@ -268,10 +268,10 @@ impl Socket {
     /// Its owner's server has as many connections as it may have, or has room again.
     pub fn set_full(&mut self, full: bool) {
         match (self.keeper, full) {
-            (Keeper::Worker(worker) | Keeper::Arrived { worker, .. }, true) => {
-                self.keeper = Keeper::Lent { worker, why: Why::Full };
+            (Keeper::Worker(place) | Keeper::Arrived { place, .. }, true) => {
+                self.keeper = Keeper::Lent { place, why: Why::Full };
             }
-            (Keeper::Lent { worker, why: Why::Full }, false) => self.keeper = Keeper::Worker(worker),
+            (Keeper::Lent { place, why: Why::Full }, false) => self.keeper = Keeper::Worker(place),
             _ => {}
         }
     }
@@ -282,9 +282,9 @@ impl Socket {
         if self.interest == Interest::Once {
             self.interest = Interest::None;
         }
-        if let Keeper::Worker(worker) = self.keeper {
+        if let Keeper::Worker(place) = self.keeper {
             let progress = Progress { opened: owner.opened(), since: now };
-            self.keeper = Keeper::Arrived { worker, turn: owner.turn(), look_at: now + owner.patience(), progress };
+            self.keeper = Keeper::Arrived { place, turn: owner.turn(), look_at: now + owner.patience(), progress };
         }
     }
 
@@ -294,26 +294,26 @@ impl Socket {
         let later = now + owner.patience();
         match self.keeper {
             Keeper::Arrived { look_at, .. } if now < look_at => Some(look_at),
-            Keeper::Arrived { worker, .. } if !self.fd().is_some_and(poll::is_readable) => {
-                self.keeper = Keeper::Worker(worker);
+            Keeper::Arrived { place, .. } if !self.fd().is_some_and(poll::is_readable) => {
+                self.keeper = Keeper::Worker(place);
                 None
             }
-            Keeper::Arrived { worker, .. } if owner.is_paused() => {
-                self.keeper = Keeper::Lent { worker, why: Why::Paused };
+            Keeper::Arrived { place, .. } if owner.is_paused() => {
+                self.keeper = Keeper::Lent { place, why: Why::Paused };
                 Some(later)
             }
-            Keeper::Arrived { worker, turn, .. } if owner.turn() == turn => {
+            Keeper::Arrived { place, turn, .. } if owner.turn() == turn => {
                 owner.set_stuck(turn, now);
-                self.keeper = Keeper::Lent { worker, why: Why::Stuck(turn) };
+                self.keeper = Keeper::Lent { place, why: Why::Stuck(turn) };
                 Some(later)
             }
-            Keeper::Arrived { worker, progress, .. } => {
+            Keeper::Arrived { place, progress, .. } => {
                 let progress = progress.at(owner.opened(), now);
                 let idle = now.saturating_sub(progress.since) >= PATIENCES * owner.patience();
                 self.keeper = if idle {
-                    Keeper::Lent { worker, why: Why::Idle(now + IDLE.as_nanos() as u64) }
+                    Keeper::Lent { place, why: Why::Idle(now + IDLE.as_nanos() as u64) }
                 } else {
-                    Keeper::Arrived { worker, turn: owner.turn(), look_at: later, progress }
+                    Keeper::Arrived { place, turn: owner.turn(), look_at: later, progress }
                 };
                 Some(later)
             }
@@ -321,8 +321,8 @@ impl Socket {
             Keeper::Lent { why: Why::Stuck(turn), .. } if owner.turn() == turn => Some(later),
             Keeper::Lent { why: Why::Paused, .. } if owner.is_paused() => Some(later),
             Keeper::Lent { why: Why::Idle(until), .. } if now < until => Some(until),
-            Keeper::Lent { worker, .. } => {
-                self.keeper = Keeper::Worker(worker);
+            Keeper::Lent { place, .. } => {
+                self.keeper = Keeper::Worker(place);
                 None
             }
             Keeper::Acceptor | Keeper::Worker(_) | Keeper::Leaving { .. } | Keeper::Nobody => None,

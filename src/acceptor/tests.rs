@@ -35,7 +35,7 @@ fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
 
 /// A worker's side of everything.
 struct Worker {
-    slot: u32,
+    number: u32,
     queue: OwnedFd,
     board: Board,
     /// Its connections, in the order of arrival, with their clients' ports.
@@ -51,8 +51,8 @@ impl Worker {
         let (fd, board) = Board::create().unwrap();
         let worker_board = Board::open(fd.as_fd()).unwrap();
         let ends = WorkerEnds { queue: primary.into(), take_back: take_back.into(), board: Arc::new(board) };
-        let slot = acceptor.add_worker(ends).unwrap();
-        Worker { slot, queue, board: worker_board, taken: Vec::new(), packets: Vec::new() }
+        let number = acceptor.add_worker(ends).unwrap();
+        Worker { number, queue, board: worker_board, taken: Vec::new(), packets: Vec::new() }
     }
 
     /// Takes what is queued, as a worker's event loop does in one turn. Returns how many it has by then.
@@ -120,7 +120,7 @@ impl Scene {
     /// A worker that serves the listener.
     fn member(&self) -> Worker {
         let worker = Worker::new(&self.acceptor);
-        self.acceptor.add_member(self.listener, worker.slot);
+        self.acceptor.add_member(self.listener, worker.number);
         worker
     }
 
@@ -235,7 +235,7 @@ fn a_connection_that_is_passed_on_keeps_its_time_wherever_it_stays() {
     wait_for("it in a queue", || scm::peek(stuck.queue.as_fd(), &mut [0; 4]).ok());
     assert_eq!(leaving.take(), 0);
     // Taken back, as it is not taken, and given back, as that one is full.
-    scene.acceptor.remove_member(scene.listener, stuck.slot);
+    scene.acceptor.remove_member(scene.listener, stuck.number);
     assert_eq!(stuck.take(), 0);
     let mut full = scene.member();
     wait_for("it at the next", || (full.take() == 1).then_some(()));
@@ -287,7 +287,7 @@ fn without_a_worker_they_wait_for_the_next() {
     scene.connect(5);
     wait_for("one in its queue", || scm::peek(first.queue.as_fd(), &mut [0; 4]).ok());
     // It dies, and its queue with it.
-    scene.acceptor.remove_worker(first.slot);
+    scene.acceptor.remove_worker(first.number);
     drop(first.queue);
     scene.connect(2);
     let mut next = scene.member();
@@ -302,7 +302,7 @@ fn what_a_worker_has_given_back_before_it_died_is_not_lost() {
     scene.connect(1);
     wait_for("a connection", || (first.take() == 1).then_some(()));
     first.give_back(Notice::Full);
-    scene.acceptor.remove_worker(first.slot);
+    scene.acceptor.remove_worker(first.number);
     let mut next = scene.member();
     wait_for("it at the next", || (next.take() == 1).then_some(()));
     expect_all_taken(&scene, &[&next]);
@@ -313,10 +313,10 @@ fn a_member_that_leaves_leaves_its_queue_to_others() {
     let mut scene = Scene::new();
     let (first, mut other) = (scene.member(), scene.member());
     scene.connect(4);
-    assert_eq!(scene.acceptor.remove_member(scene.listener, first.slot), 1);
+    assert_eq!(scene.acceptor.remove_member(scene.listener, first.number), 1);
     wait_for("all at the other", || (other.take() == 4).then_some(()));
     expect_all_taken(&scene, &[&other]);
-    assert_eq!(scene.acceptor.remove_member(scene.listener, other.slot), 0);
+    assert_eq!(scene.acceptor.remove_member(scene.listener, other.number), 0);
 }
 
 #[test]
@@ -326,9 +326,9 @@ fn a_worker_that_joins_again_is_not_thrown_out_by_what_it_said_before() {
     scene.connect(1);
     wait_for("a connection", || (worker.take() == 1).then_some(()));
     // It closes its server, gives one back that was on its way, and listens again.
-    scene.acceptor.remove_member(scene.listener, worker.slot);
+    scene.acceptor.remove_member(scene.listener, worker.number);
     worker.give_back(Notice::Closed);
-    scene.acceptor.add_member(scene.listener, worker.slot);
+    scene.acceptor.add_member(scene.listener, worker.number);
     scene.connect(1);
     wait_for("both", || (worker.take() == 2).then_some(()));
     expect_all_taken(&scene, &[&worker]);
@@ -394,7 +394,7 @@ fn a_worker_that_writes_nonsense_gets_nothing_any_more() {
     let (mut liar, mut honest) = (scene.member(), scene.member());
     scm::send(liar.queue.as_fd(), &[IoSlice::new(b"nonsense, and more of it")], &[]).unwrap();
     // Notices are read before members change.
-    scene.acceptor.add_member(scene.listener, liar.slot);
+    scene.acceptor.add_member(scene.listener, liar.number);
     scene.connect(6);
     wait_for("all at the honest one", || (honest.take() == 6).then_some(()));
     assert_eq!(liar.take(), 0);

@@ -69,8 +69,8 @@ impl Workers {
 
     /// Puts it back.
     pub fn give_back(&mut self, place: usize, worker: Worker) {
-        if let Some(slot) = self.places.get_mut(place) {
-            *slot = Some(worker);
+        if let Some(free) = self.places.get_mut(place) {
+            *free = Some(worker);
         }
     }
 

@@ -11,7 +11,7 @@ use napi::{
 };
 use napi_derive::napi;
 
-use crate::acceptor::Acceptor as Core;
+use crate::acceptor::Acceptor as Running;
 use crate::policy;
 use crate::sys::{libc, listen};
 
@@ -22,7 +22,7 @@ use super::{exception, number};
 /// The one acceptor of a primary.
 #[napi]
 pub struct Acceptor {
-    core: Core,
+    acceptor: Running,
 }
 
 #[napi]
@@ -37,7 +37,7 @@ impl Acceptor {
     ) -> Result<Acceptor> {
         let warn = on_warning.build_threadsafe_function().weak::<true>().build()?;
         let told = on_given_up.map(|tell| tell.build_threadsafe_function().weak::<true>().build()).transpose()?;
-        let core = Core::start(
+        let acceptor = Running::start(
             Box::new(move |text| {
                 warn.call(text.to_string(), ThreadsafeFunctionCallMode::NonBlocking);
             }),
@@ -47,7 +47,7 @@ impl Acceptor {
                 }
             }),
         );
-        Ok(Acceptor { core: core.map_err(|error| exception(&error))? })
+        Ok(Acceptor { acceptor: acceptor.map_err(|error| exception(&error))? })
     }
 
     /// Adds a worker by its link. Returns the number that names it, and never another one: with the number of a worker that has
@@ -55,14 +55,14 @@ impl Acceptor {
     #[napi(catch_unwind)]
     pub fn add_worker(&self, link: &mut Link) -> Result<u32> {
         let ends = link.take_ends().ok_or_else(|| napi::Error::from_reason("the worker has been added already"))?;
-        self.core.add_worker(ends).map_err(|error| exception(&error))
+        self.acceptor.add_worker(ends).map_err(|error| exception(&error))
     }
 
     /// The worker has died or disconnected; what it has not taken goes to others. Returns how many connections it had
     /// taken that were not over.
     #[napi(catch_unwind)]
     pub fn remove_worker(&self, worker: u32) -> f64 {
-        self.core.remove_worker(worker) as f64
+        self.acceptor.remove_worker(worker) as f64
     }
 
     /// Binds, listens, and returns the listener's id (1 or more), or a negative errno. `policy` is the number of one of
@@ -76,75 +76,75 @@ impl Acceptor {
     /// descriptor that the caller must pass to `closeFd`, or a negative errno.
     #[napi(catch_unwind)]
     pub fn own_socket(&self, listener: u32, worker: u32, backlog: i32) -> i32 {
-        number(self.core.own_socket(listener, worker, backlog).map(IntoRawFd::into_raw_fd))
+        number(self.acceptor.own_socket(listener, worker, backlog).map(IntoRawFd::into_raw_fd))
     }
 
     /// Closes the listening socket at once.
     #[napi(catch_unwind)]
     pub fn close_listener(&self, listener: u32) {
-        self.core.close_listener(listener);
+        self.acceptor.close_listener(listener);
     }
 
     /// The same, but what has come by then is still given to its workers.
     #[napi(catch_unwind)]
     pub fn finish_listener(&self, listener: u32) {
-        self.core.finish_listener(listener);
+        self.acceptor.finish_listener(listener);
     }
 
     /// Whether connections of a listener that was finished still wait for a worker.
     #[napi(catch_unwind)]
     pub fn is_finishing(&self) -> bool {
-        self.core.is_finishing()
+        self.acceptor.is_finishing()
     }
 
     /// The address that a TCP listener is bound to.
     #[napi(catch_unwind)]
     pub fn address(&self, listener: u32) -> Option<Address> {
-        self.core.address(listener).map(|address: SocketAddr| address.into())
+        self.acceptor.address(listener).map(|address: SocketAddr| address.into())
     }
 
     /// One more socket of a listener that was bound with `reusePort`: what `fd` names. Returns 0 or a negative errno.
     #[napi(catch_unwind)]
     pub fn add_socket(&self, listener: u32, fd: i32) -> i32 {
-        number(listen::existing(fd).and_then(|fd| self.core.add_socket(listener, fd)).map(|()| 0))
+        number(listen::existing(fd).and_then(|fd| self.acceptor.add_socket(listener, fd)).map(|()| 0))
     }
 
     /// A duplicate of a listener's socket, or of one of them, for whoever keeps it for the time after us. Returns a descriptor that
     /// the caller must pass to `closeFd`, or a negative errno.
     #[napi(catch_unwind)]
     pub fn listener_fd(&self, listener: u32) -> i32 {
-        number(self.core.socket(listener).map(IntoRawFd::into_raw_fd))
+        number(self.acceptor.socket(listener).map(IntoRawFd::into_raw_fd))
     }
 
     /// The worker gets connections of that listener from now on.
     #[napi(catch_unwind)]
     pub fn add_member(&self, listener: u32, worker: u32) {
-        self.core.add_member(listener, worker);
+        self.acceptor.add_member(listener, worker);
     }
 
     /// From now on what comes back from the worker `old` goes to `heir`, as long as that one serves the same listener and its
     /// loop turns; clients that stick to `old` stick to `heir`.
     #[napi(catch_unwind)]
     pub fn succeed(&self, old: u32, heir: u32) {
-        self.core.succeed(old, heir);
+        self.acceptor.succeed(old, heir);
     }
 
     /// Makes an idle worker's event loop turn.
     #[napi(catch_unwind)]
     pub fn nudge(&self, worker: u32) {
-        self.core.nudge(worker);
+        self.acceptor.nudge(worker);
     }
 
     /// The worker cannot use the socket of its own.
     #[napi(catch_unwind)]
     pub fn disown(&self, listener: u32, worker: u32) {
-        self.core.disown(listener, worker);
+        self.acceptor.disown(listener, worker);
     }
 
     /// It gets none any more. Returns how many workers still do.
     #[napi(catch_unwind)]
     pub fn remove_member(&self, listener: u32, worker: u32) -> u32 {
-        self.core.remove_member(listener, worker) as u32
+        self.acceptor.remove_member(listener, worker) as u32
     }
 }
 
@@ -153,7 +153,7 @@ impl Acceptor {
         let policy = policy::by_number(policy).ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
         let fd: OwnedFd = binding.bind()?;
         listen::listen(fd.as_fd(), binding.backlog.unwrap_or(0))?;
-        let id = self.core.add_listener(fd, binding.fd.is_some(), policy)?;
+        let id = self.acceptor.add_listener(fd, binding.fd.is_some(), policy)?;
         i32::try_from(id).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))
     }
 }

@@ -7,8 +7,9 @@ use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use napi_derive::napi;
 
 use crate::sys::js::negative_errno;
+use crate::sys::listen::{self, Bind};
 use crate::sys::socket::{self, Kind};
-use crate::sys::{descriptors, foreign, libc, listen};
+use crate::sys::{descriptors, foreign, libc};
 
 use super::number;
 
@@ -41,13 +42,13 @@ impl Binding {
         let invalid = || io::Error::from_raw_os_error(libc::EINVAL);
         let address =
             parse_address(self.address.as_deref().unwrap_or("::"), self.port.unwrap_or(0)).ok_or_else(invalid)?;
-        listen::bind_internet(
-            address,
-            self.udp == Some(true),
-            self.ipv6_only == Some(true),
-            self.reuse_address == Some(true),
-            self.reuse_port == Some(true),
-        )
+        let how = Bind {
+            udp: self.udp == Some(true),
+            ipv6_only: self.ipv6_only == Some(true),
+            reuse_address: self.reuse_address == Some(true),
+            reuse_port: self.reuse_port == Some(true),
+        };
+        listen::bind_internet(address, how)
     }
 }
 

@@ -15,14 +15,23 @@ const FLAGS: SockFlag = SockFlag::SOCK_CLOEXEC.union(SockFlag::SOCK_NONBLOCK);
 /// The `backlog` Node asks for when none is given.
 pub const DEFAULT_BACKLOG: i32 = 511;
 
-/// A socket bound to `address`. `ipv6_only` is meaningless for IPv4. `reuse_address` is what a UDP socket has to
-/// ask for and a TCP listener always does.
+/// How to bind. Without any of it: a TCP socket, with all that Node gives it.
+#[derive(Clone, Copy, Default)]
+pub struct Bind {
+    /// UDP instead of TCP.
+    pub udp: bool,
+    /// Of IPv6, and of no IPv4. Means nothing for IPv4.
+    pub ipv6_only: bool,
+    /// What a UDP socket has to ask for and a TCP listener always does.
+    pub reuse_address: bool,
+    /// The kernel distributes over all that are bound to the address.
+    pub reuse_port: bool,
+}
+
+/// A socket bound to `address`.
 pub fn bind_internet(
     address: SocketAddr,
-    udp: bool,
-    ipv6_only: bool,
-    reuse_address: bool,
-    reuse_port: bool,
+    Bind { udp, ipv6_only, reuse_address, reuse_port }: Bind,
 ) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let kind = if udp { SockType::Datagram } else { SockType::Stream };
@@ -83,7 +92,7 @@ pub fn existing(fd: i32) -> io::Result<OwnedFd> {
 pub fn another(first: BorrowedFd, backlog: i32) -> io::Result<OwnedFd> {
     let address = super::socket::local_address(first)?.ok_or_else(|| io::Error::from_raw_os_error(libc::EOPNOTSUPP))?;
     let ipv6_only = address.is_ipv6() && super::socket::option(first, sockopt::Ipv6V6Only)?;
-    let fd = bind_internet(address, false, ipv6_only, true, true)?;
+    let fd = bind_internet(address, Bind { ipv6_only, reuse_port: true, ..Bind::default() })?;
     listen(fd.as_fd(), backlog)?;
     Ok(fd)
 }
@@ -99,13 +108,26 @@ pub fn listen(fd: BorrowedFd, backlog: i32) -> io::Result<()> {
 
 /// Undoes what a process that had the socket may have set to keep connections from it.
 pub fn set_right(fd: BorrowedFd, backlog: i32) -> io::Result<()> {
-    // One of IPv6 may be one of IPv4 as well.
-    set_option(fd, libc::IPPROTO_IP, libc::IP_MINTTL, &0)?;
-    if super::socket::local_address(fd)?.is_some_and(|address| address.is_ipv6()) {
-        set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT, &0)?;
-    }
+    set_minimum_ttl(fd, 0)?;
     set_option(fd, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, &0)?;
     listen(fd, backlog)
+}
+
+/// From now on the socket is deaf to whoever begins to connect, unlike to those whose handshake is under way. The client's kernel says
+/// it again a second later, and then another socket on this address hears it, if this one does not listen any more.
+pub fn hear_nobody_new(fd: BorrowedFd) {
+    // More than comes from any host but its neighbours.
+    let _ = insist(|| set_minimum_ttl(fd, 255));
+}
+
+/// Who has come further than 255 less so many steps is not heard. It does not hold for the packet that ends a handshake.
+fn set_minimum_ttl(fd: BorrowedFd, ttl: libc::c_int) -> io::Result<()> {
+    // One of IPv6 may be one of IPv4 as well.
+    set_option(fd, libc::IPPROTO_IP, libc::IP_MINTTL, &ttl)?;
+    if super::socket::local_address(fd)?.is_some_and(|address| address.is_ipv6()) {
+        set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT, &ttl)?;
+    }
+    Ok(())
 }
 
 /// What a worker that means harm does to a listening socket.
@@ -115,7 +137,7 @@ pub mod harm {
 
     /// Who comes from further away than 255 less so many steps is not heard.
     pub fn set_minimum_ttl(fd: BorrowedFd, ttl: i32) -> io::Result<()> {
-        set_option(fd, libc::IPPROTO_IP, libc::IP_MINTTL, &ttl)
+        super::set_minimum_ttl(fd, ttl)
     }
 
     /// A program that drops whatever comes.

@@ -40,6 +40,13 @@ function primary() {
         tell({ told: `fork: ${/** @type {any} */ (error).code}` });
       }
     },
+    // A worker whose first system call is traced already.
+    'fork traced'() {
+      const { execPath } = process;
+      process.execPath = `${process.env.TRACED_NODE}`;
+      orders.fork();
+      process.execPath = execPath;
+    },
   };
   process.stdin.on('data', (text) => `${text}`.split('\n').forEach((order) => orders[order]?.()));
   process.stdin.on('end', () => process.exit());

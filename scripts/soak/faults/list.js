@@ -4,7 +4,8 @@
 
 /**
  * @typedef {object} Fault
- * @property {'acceptor' | 'primary' | 'worker'} where the acceptor's thread alone, or all of a process
+ * @property {'acceptor' | 'primary' | 'worker' | 'newborn'} where the acceptor's thread alone, or all of a process; `newborn` is a
+ *   worker from its first system call on
  * @property {string} call
  * @property {string} error as strace knows it
  * @property {string} when as strace counts: `3`, or `3+` for all from the third on, or `1..5`
@@ -36,15 +37,17 @@ const ACCEPTOR = ['accept4', 'sendmsg', 'recvmsg', 'epoll_ctl', 'epoll_wait', 'f
 // Not `read` and `write`: Node itself does most of those; and libuv aborts when `epoll_ctl` fails.
 const PRIMARY = ['sendmsg', 'recvmsg', 'fcntl', 'getsockname', 'getsockopt', 'setsockopt', 'socketpair', 'memfd_create', 'listen', 'bind', 'socket'];
 const WORKER = ['sendmsg', 'recvmsg', 'fcntl', 'getsockname', 'getsockopt', 'poll'];
+// Not what Node calls before any script runs, and gives up for.
+const NEWBORN = ['sendmsg', 'recvmsg', 'fcntl', 'getsockname', 'getsockopt', 'getpeername', 'setsockopt', 'socketpair', 'socket', 'bind', 'listen', 'poll'];
 
 /** @returns {Fault[]} */
 function all() {
   /** @param {Fault['where']} where @param {string[]} calls */
-  const of = (where, calls) =>
+  const of = (where, calls, times = ['1', '2', '7']) =>
     calls.flatMap((call) =>
-      ERRORS[/** @type {keyof typeof ERRORS} */ (call)].split(' ').flatMap((error) => ['1', '2', '7'].map((when) => ({ where, call, error, when }))),
+      ERRORS[/** @type {keyof typeof ERRORS} */ (call)].split(' ').flatMap((error) => times.map((when) => ({ where, call, error, when }))),
     );
-  return [...of('acceptor', ACCEPTOR), ...of('primary', PRIMARY), ...of('worker', WORKER)];
+  return [...of('acceptor', ACCEPTOR), ...of('primary', PRIMARY), ...of('worker', WORKER), ...of('newborn', NEWBORN, ['1', '2', '3', '5'])];
 }
 
 /** What was once not got over, and is tried with each `npm test`. @type {Fault[]} */

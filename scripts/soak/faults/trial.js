@@ -5,6 +5,7 @@
 const { spawn, spawnSync } = require('node:child_process');
 const { once } = require('node:events');
 const fs = require('node:fs');
+const os = require('node:os');
 const { createInterface } = require('node:readline');
 const { setTimeout: sleep } = require('node:timers/promises');
 const path = require('node:path');
@@ -15,6 +16,8 @@ const REQUESTS = 24;
 /** How long (ms) the service may take to get over it. */
 const RECOVERY = 700;
 const IDLE = 500;
+/** How long (ms) each worker has for its first answer; one that is traced may lose its turns to others for a time. */
+const TURN = 5000;
 /** Percent of a processor that a process with nothing to do may need; the machine may be busy. */
 const IDLE_CPU = 20;
 
@@ -31,9 +34,9 @@ class Service {
   /** @type {string | undefined} */
   ended;
 
-  /** @param {string} [packageFolder] */
-  constructor(packageFolder) {
-    const env = packageFolder ? { ...process.env, RCLUSTER_PACKAGE: path.resolve(packageFolder) } : process.env;
+  /** @param {string | undefined} packageFolder @param {NodeJS.ProcessEnv} [more] variables of its environment */
+  constructor(packageFolder, more = {}) {
+    const env = { ...process.env, ...(packageFolder && { RCLUSTER_PACKAGE: path.resolve(packageFolder) }), ...more };
     this.process = spawn(process.execPath, [path.join(__dirname, 'app.js')], { env, stdio: ['pipe', 'pipe', 'pipe'] });
     this.errors = '';
     this.process.stderr.on('data', (text) => (this.errors += text));
@@ -95,17 +98,19 @@ async function answered(port) {
  * @param {string} [packageFolder]
  * @returns {Promise<{ reasons: string[], injected: boolean, told: string[] }>}
  */
-async function tryOut({ where, call, error, when }, packageFolder) {
+async function tryOut(fault, packageFolder) {
+  return fault.where === 'newborn' ? tryNewborn(fault, packageFolder) : tryRunning(fault, packageFolder);
+}
+
+/** @param {import('./list.js').Fault} fault @param {string} [packageFolder] */
+async function tryRunning({ where, call, error, when }, packageFolder) {
   const service = new Service(packageFolder);
   let strace;
   try {
-    if (!(await service.until(() => service.workers.length === 2))) throw new Error(`the service did not start: ${service.errors}`);
-    await answered(service.port);
+    await started(service);
     const traced = where === 'worker' ? service.workers[0] : service.process.pid;
     const whom = where === 'acceptor' ? ['-p', `${acceptorOf(traced)}`] : ['-f', '-p', `${traced}`];
-    strace = spawn('strace', [...whom, '-qq', '-e', 'signal=none', '-e', `trace=${call}`, '-e', `inject=${call}:error=${error}:when=${when}`], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
+    strace = spawn('strace', [...whom, ...inject({ call, error, when })], { stdio: ['ignore', 'ignore', 'pipe'] });
     let traceText = '';
     strace.stderr.on('data', (text) => (traceText += text));
     await service.until(() => isTraced(where === 'acceptor' ? acceptorOf(traced) : traced), 3000);
@@ -125,6 +130,44 @@ async function tryOut({ where, call, error, when }, packageFolder) {
     if (strace) await stop(strace);
     await service.end();
   }
+}
+
+/** @param {import('./list.js').Fault} fault @param {string} [packageFolder] */
+async function tryNewborn(fault, packageFolder) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rcluster-faults-'));
+  const log = path.join(folder, 'log');
+  const node = path.join(folder, 'node');
+  // strace detaches itself (-D), so that the worker is the process that was started.
+  const command = ['strace', '-D', '-f', '-o', log, ...inject(fault), process.execPath].map((word) => `'${word}'`).join(' ');
+  fs.writeFileSync(node, `#!/bin/sh\nexec ${command} "$@"\n`, { mode: 0o755 });
+  const service = new Service(packageFolder, { TRACED_NODE: node });
+  try {
+    await started(service);
+    service.order('fork traced');
+    await service.until(() => service.all('listening').length === 3 || service.all('told').length > 0);
+    service.order('ask');
+    await answered(service.port);
+    await sleep(RECOVERY);
+    const reasons = await inspect(service);
+    const told = service.all('told');
+    // What could not listen has ended or said why: there is no third way.
+    if (service.all('listening').length < 3 && told.length === 0) reasons.push('the new worker does not listen, and nobody was told');
+    return { reasons, injected: fs.existsSync(log) && /INJECTED/.test(fs.readFileSync(log, 'utf8')), told };
+  } finally {
+    await service.end();
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** @param {Service} service */
+async function started(service) {
+  if (!(await service.until(() => service.workers.length === 2, 60_000))) throw new Error(`the service did not start: ${service.errors}`);
+  await answered(service.port);
+}
+
+/** @param {Pick<import('./list.js').Fault, 'call' | 'error' | 'when'>} fault @returns {string[]} arguments of strace */
+function inject({ call, error, when }) {
+  return ['-qq', '-e', 'signal=none', '-e', `trace=${call}`, '-e', `inject=${call}:error=${error}:when=${when}`];
 }
 
 /** @param {import('node:child_process').ChildProcess} child */
@@ -180,10 +223,10 @@ async function inspect(service) {
   return reasons;
 }
 
-/** @param {Service} service @returns {Promise<number>} how many workers answer none of many requests */
+/** @param {Service} service @returns {Promise<number>} how many workers answer no request for a time in which each has its turn often */
 async function idleWorkers({ port, workers }) {
   const seen = new Set();
-  for (let round = 0; round < 4 && seen.size < workers.length; round++) {
+  for (const end = Date.now() + TURN; seen.size < workers.length && Date.now() < end; ) {
     for (const pid of await Promise.all(Array.from({ length: REQUESTS }, () => ask(port)))) seen.add(pid);
   }
   return workers.filter((pid) => !seen.has(pid)).length;

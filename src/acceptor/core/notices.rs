@@ -129,9 +129,9 @@ impl Core {
     }
 
     /// How many more connections may wait here that this worker gives back.
-    fn room_for(&self, worker: u32) -> usize {
-        let homeless = self.homeless.iter().filter(|homeless| homeless.connection.from == Some(worker)).count();
-        let held = self.listeners.values().map(|listener| listener.held_from(worker)).sum::<usize>() + homeless;
+    fn room_for(&self, number: u32) -> usize {
+        let homeless = self.homeless.iter().filter(|homeless| homeless.connection.from == Some(number)).count();
+        let held = self.listeners.values().map(|listener| listener.held_from(number)).sum::<usize>() + homeless;
         descriptors::fair_share().clamp(1, MOST_HELD).saturating_sub(held)
     }
 

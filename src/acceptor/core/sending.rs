@@ -34,7 +34,7 @@ impl Core {
             if !listener.may_accept(&self.workers, now) || listener.holds_any() {
                 // Ask first and look again afterwards, so that a turn that ends in between is not missed.
                 for member in listener.members() {
-                    if let Some(worker) = self.workers.get_mut(member.worker) {
+                    if let Some(worker) = self.workers.get_mut(member.place) {
                         worker.ask_to_be_told();
                     }
                 }

@@ -39,14 +39,14 @@ impl Listener {
     }
 
     /// A socket of the worker's own on this address: the one that it has, one that nobody has ever had, or a new one.
-    pub fn own_socket(&mut self, worker: usize, backlog: i32, poller: &Poller) -> io::Result<OwnedFd> {
-        let free = self.sockets.iter().position(|socket| socket.owner() == Some(worker));
+    pub fn own_socket(&mut self, place: usize, backlog: i32, poller: &Poller) -> io::Result<OwnedFd> {
+        let free = self.sockets.iter().position(|socket| socket.owner() == Some(place));
         let free = free.or_else(|| self.sockets.iter().position(Socket::is_free));
         let index = match free {
             Some(index) => index,
             None => self.another_socket(backlog, poller)?,
         };
-        self.sockets[index].give(worker)
+        self.sockets[index].give(place)
     }
 
     /// One more on this address.
@@ -63,15 +63,15 @@ impl Listener {
     }
 
     /// The worker has no socket of its own any more.
-    pub fn disown(&mut self, worker: usize) {
-        for socket in self.sockets.iter_mut().filter(|socket| socket.owner() == Some(worker)) {
+    pub fn disown(&mut self, place: usize) {
+        for socket in self.sockets.iter_mut().filter(|socket| socket.owner() == Some(place)) {
             socket.release();
         }
     }
 
     /// Whether the worker has, or had, a socket of its own here, so that connections come to it of which nobody knows.
-    pub fn has_own_socket(&self, worker: usize) -> bool {
-        self.sockets.iter().any(|socket| socket.owner() == Some(worker))
+    pub fn has_own_socket(&self, place: usize) -> bool {
+        self.sockets.iter().any(|socket| socket.owner() == Some(place))
     }
 
     /// Whether somebody accepts from one of its sockets elsewhere, or is about to.

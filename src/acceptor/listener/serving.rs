@@ -43,13 +43,13 @@ impl Listener {
             if let Some(index) = (0..self.members.len()).find(ready) {
                 let member = &mut self.members[index];
                 self.in_lines -= 1;
-                return member.next().map(|connection| (member.worker, connection));
+                return member.next().map(|connection| (member.place, connection));
             }
         }
         while let Some(connection) = self.parked.pop_front() {
             let (pick, client) = self.pick(&connection, workers, now);
             match pick {
-                Pick::Give(member) => return Some((self.members.get(member)?.worker, connection)),
+                Pick::Give(member) => return Some((self.members.get(member)?.place, connection)),
                 Pick::WaitFor(member) => self.line_up(member, client, connection),
                 Pick::WaitForAny => {
                     self.parked.push_front(connection);
@@ -105,20 +105,20 @@ impl Listener {
     }
 
     /// Whether another member could serve now what this worker does not take.
-    pub fn can_serve_instead(&self, worker: usize, workers: &Workers, now: u64) -> bool {
+    pub fn can_serve_instead(&self, place: usize, workers: &Workers, now: u64) -> bool {
         let members = Members::new(&self.members, workers, now, self.quantum, None);
-        let can = |index: usize| self.members[index].worker != worker && members.can_take(index);
-        self.has_member(worker) && self.policy.may_move() && (0..self.members.len()).any(can)
+        let can = |index: usize| self.members[index].place != place && members.can_take(index);
+        self.has_member(place) && self.policy.may_move() && (0..self.members.len()).any(can)
     }
 
     /// Whether this worker is the only one that could serve now what came to it here.
-    pub fn serves_alone(&self, worker: usize, workers: &Workers, now: u64) -> bool {
-        self.has_member(worker) && !self.can_serve_instead(worker, workers, now)
+    pub fn serves_alone(&self, place: usize, workers: &Workers, now: u64) -> bool {
+        self.has_member(place) && !self.can_serve_instead(place, workers, now)
     }
 
     /// A connection that was given to this worker is about to come back, as it was too busy to take it.
-    pub fn was_not_taken(&mut self, worker: usize) {
-        if let Some(index) = self.members.iter().position(|member| member.worker == worker) {
+    pub fn was_not_taken(&mut self, place: usize) {
+        if let Some(index) = self.members.iter().position(|member| member.place == place) {
             self.policy.returned(index);
         }
     }
@@ -140,9 +140,9 @@ impl Listener {
     }
 
     /// How many wait here that this worker has given back.
-    pub fn held_from(&self, worker: u32) -> usize {
+    pub fn held_from(&self, number: u32) -> usize {
         let waiting = self.parked.iter().chain(self.members.iter().flat_map(Member::waiting));
-        waiting.filter(|connection| connection.from == Some(worker)).count()
+        waiting.filter(|connection| connection.from == Some(number)).count()
     }
 }
 

@@ -191,7 +191,8 @@ fn what_cannot_be_made_says_why_and_can_be_made_later() {
     let six = TcpListener::bind("[::1]:0").is_ok();
     let local = if six { "[::1]:0" } else { "127.0.0.1:0" }.parse().unwrap();
     let another: &[_] = &["getsockname", "socket", "setsockopt", "bind", "listen", "getsockopt"];
-    let bind = || listen::bind_internet(local, false, true, true, true);
+    let bind =
+        || listen::bind_internet(local, listen::Bind { ipv6_only: true, reuse_port: true, ..Default::default() });
     let first = bind().unwrap();
     listen::listen(first.as_fd(), 9).unwrap();
     let made: [(&str, Make, &[&str]); 6] = [

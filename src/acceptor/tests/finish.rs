@@ -36,7 +36,7 @@ fn when_its_last_worker_is_gone_nobody_is_waited_for() {
     scene.connect(usize::try_from(QUEUE_DEPTH).unwrap() * 2);
     scene.acceptor.finish_listener(scene.listener);
     assert!(scene.acceptor.is_finishing());
-    scene.acceptor.remove_worker(worker.slot);
+    scene.acceptor.remove_worker(worker.number);
     drop(worker);
     assert!(!scene.acceptor.is_finishing());
     for client in &mut scene.clients {

@@ -33,7 +33,7 @@ fn expect_served(scene: &mut Scene, honest: &mut Worker) {
 
 fn expect_given_up(told: &mpsc::Receiver<(u32, &'static str)>, worker: &Worker) -> &'static str {
     let (number, why) = told.recv_timeout(PATIENCE).unwrap();
-    assert_eq!(number, worker.slot);
+    assert_eq!(number, worker.number);
     assert!(told.recv_timeout(Duration::from_millis(50)).is_err(), "once");
     why
 }
@@ -54,12 +54,12 @@ fn one_that_shuts_its_queue_down_is_given_up_and_what_waits_in_it_goes_to_others
             liar.board.end_turn(clock::monotonic_ns(), 0);
             told.recv_timeout(Duration::from_millis(20)).ok()
         });
-        assert_eq!(given_up.0, liar.slot);
+        assert_eq!(given_up.0, liar.number);
         let all = scene.clients.len();
         wait_for("all at the honest one", || (honest.take() == all).then_some(()));
         expect_served(&mut scene, &mut honest);
         // What is called with its number now does no harm, nor any good to it.
-        scene.acceptor.add_member(scene.listener, liar.slot);
+        scene.acceptor.add_member(scene.listener, liar.number);
         expect_served(&mut scene, &mut honest);
     }
 }
@@ -90,7 +90,7 @@ fn who_receives_nothing_any_more_is_told_of_though_its_loop_never_turns() {
         honest.take();
         told.try_recv().ok()
     });
-    assert_eq!(given_up.0, liar.slot);
+    assert_eq!(given_up.0, liar.number);
     assert!(given_up.1.contains("shut"));
     wait_for("all at the other", || (honest.take() == 4).then_some(()));
     expect_served(&mut scene, &mut honest);
@@ -106,7 +106,7 @@ fn notices_without_end_are_not_listened_to() {
         }
         told.try_recv().ok()
     });
-    assert_eq!(given_up.0, liar.slot);
+    assert_eq!(given_up.0, liar.number);
     expect_served(&mut scene, &mut honest);
 }
 
@@ -126,10 +126,10 @@ fn a_connection_given_back_again_and_again_does_not_fill_the_table() {
         let _ = connection_queue::send_notice(liar.queue.as_fd(), &notice);
         told.try_recv().ok()
     });
-    assert_eq!(given_up.0, liar.slot);
+    assert_eq!(given_up.0, liar.number);
     let held = descriptors_of(connection.fd.as_fd());
     assert!(held <= 400, "{held}");
-    scene.acceptor.remove_worker(liar.slot);
+    scene.acceptor.remove_worker(liar.number);
     honest.tell(&Notice::Available(scene.listener));
     scene.connect(1);
     let client = scene.ports()[2];
@@ -237,7 +237,7 @@ fn descriptors_that_take_long_to_close_hold_nobody_up() {
             }
         }
         drop(socket);
-        scene.acceptor.remove_worker(liar.slot);
+        scene.acceptor.remove_worker(liar.number);
         let began = Instant::now();
         expect_served(&mut scene, &mut honest);
         assert!(began.elapsed() < PATIENCE);

@@ -15,7 +15,11 @@ const MANY: usize = 40;
 
 fn scene() -> Scene {
     let acceptor = Acceptor::start(Box::new(|_| {}), Box::new(|_, _| {})).unwrap();
-    let fd = listen::bind_internet(SocketAddr::from(([127, 0, 0, 1], 0)), false, false, true, true).unwrap();
+    let fd = listen::bind_internet(
+        SocketAddr::from(([127, 0, 0, 1], 0)),
+        listen::Bind { reuse_port: true, ..Default::default() },
+    )
+    .unwrap();
     listen::listen(fd.as_fd(), 511).unwrap();
     let address = socket::local_address(fd.as_fd()).unwrap().unwrap();
     let listener = acceptor.add_listener(fd, false, Box::new(RoundRobin::default())).unwrap();
@@ -31,7 +35,7 @@ struct Owner {
 impl Owner {
     fn new(scene: &Scene) -> Owner {
         let worker = scene.member();
-        let socket = scene.acceptor.own_socket(scene.listener, worker.slot, 511).unwrap().into();
+        let socket = scene.acceptor.own_socket(scene.listener, worker.number, 511).unwrap().into();
         Owner { worker, socket }
     }
 
@@ -136,7 +140,7 @@ fn the_socket_of_one_that_is_gone_is_served_by_others_and_then_given_to_nobody()
     let (left, mut other) = (Owner::new(&scene), Owner::new(&scene));
     scene.connect(MANY);
     wait_for("some for each", || (left.has_some() && other.has_some()).then_some(()));
-    scene.acceptor.remove_worker(left.worker.slot);
+    scene.acceptor.remove_worker(left.worker.number);
     wait_for("the other to have all", || (other.serve() == MANY).then_some(()));
     // Whoever has a copy of it has nothing of it.
     wait_for("its end", || (!socket::is_listening(left.socket.as_fd())).then_some(()));
@@ -152,8 +156,8 @@ fn the_socket_of_one_that_has_left_in_good_order_is_set_right_and_given_to_the_n
     let mut scene = scene();
     let (left, mut other) = (Owner::new(&scene), Owner::new(&scene));
     listen::harm::set_minimum_ttl(left.socket.as_fd(), 255).unwrap();
-    scene.acceptor.remove_member(scene.listener, left.worker.slot);
-    scene.acceptor.remove_worker(left.worker.slot);
+    scene.acceptor.remove_member(scene.listener, left.worker.number);
+    scene.acceptor.remove_worker(left.worker.number);
     let mut next = Owner::new(&scene);
     assert_eq!(inode(&next.socket), inode(&left.socket));
     scene.connect(MANY);
@@ -167,7 +171,7 @@ fn without_workers_the_backlogs_wait_for_the_next() {
     let gone = [Owner::new(&scene), Owner::new(&scene), Owner::new(&scene)];
     scene.connect(MANY);
     for owner in &gone {
-        scene.acceptor.remove_worker(owner.worker.slot);
+        scene.acceptor.remove_worker(owner.worker.number);
     }
     let mut next = Owner::new(&scene);
     wait_for("all", || (next.serve() == MANY).then_some(()));
@@ -201,7 +205,7 @@ fn a_socket_that_its_worker_has_spoilt_harms_nobody_else() {
     let mut scene = scene();
     let (spoilt, mut other) = (Owner::new(&scene), Owner::new(&scene));
     shutdown(spoilt.socket.as_raw_fd(), Shutdown::Both).unwrap();
-    scene.acceptor.remove_worker(spoilt.worker.slot);
+    scene.acceptor.remove_worker(spoilt.worker.number);
     scene.connect(MANY);
     wait_for("the other to have all", || (other.serve() == MANY).then_some(()));
     let mut next = Owner::new(&scene);
@@ -227,7 +231,7 @@ fn a_worker_that_makes_its_socket_a_blocking_one_holds_nobody_up() {
     scene.connect(MANY);
     wait_for("the other to have all", || (other.serve() == MANY).then_some(()));
     hostile.socket.set_nonblocking(false).unwrap();
-    scene.acceptor.remove_worker(hostile.worker.slot);
+    scene.acceptor.remove_worker(hostile.worker.number);
     hostile.socket.set_nonblocking(false).unwrap();
     scene.connect(MANY);
     wait_for("the other to have these", || (other.serve() == 2 * MANY).then_some(()));
@@ -239,14 +243,14 @@ fn sockets_that_workers_spoil_do_not_pile_up() {
     let worker = scene.member();
     let mut sockets = 0;
     for _ in 0..20 {
-        let socket: TcpListener = scene.acceptor.own_socket(scene.listener, worker.slot, 511).unwrap().into();
+        let socket: TcpListener = scene.acceptor.own_socket(scene.listener, worker.number, 511).unwrap().into();
         let spoilt = inode(&socket);
         shutdown(socket.as_raw_fd(), Shutdown::Both).unwrap();
-        scene.acceptor.disown(scene.listener, worker.slot);
+        scene.acceptor.disown(scene.listener, worker.number);
         // It is of no use as soon as the acceptor has tried to accept from it.
         wait_for("another one", || {
-            let next: TcpListener = scene.acceptor.own_socket(scene.listener, worker.slot, 511).ok()?.into();
-            scene.acceptor.disown(scene.listener, worker.slot);
+            let next: TcpListener = scene.acceptor.own_socket(scene.listener, worker.number, 511).ok()?.into();
+            scene.acceptor.disown(scene.listener, worker.number);
             (inode(&next) != spoilt).then_some(())
         });
         sockets = scene.acceptor.core.lock().listener(scene.listener).unwrap().sockets.len();
@@ -279,10 +283,10 @@ fn a_worker_that_makes_accepting_wait_is_given_up_and_holds_nobody_up() {
         for _ in 0..40 {
             scene.connect(1);
             // The lock is free whatever the socket does.
-            scene.acceptor.nudge(other.worker.slot);
+            scene.acceptor.nudge(other.worker.number);
             other.serve();
         }
-        scene.acceptor.remove_worker(hostile.worker.slot);
+        scene.acceptor.remove_worker(hostile.worker.number);
         wait_for("its end", || (!socket::is_listening(hostile.socket.as_fd())).then_some(()));
         stop.store(true, Ordering::Relaxed);
         let before = other.serve();
@@ -315,6 +319,54 @@ fn an_errand_that_waits_is_cut_short() {
     assert!(matches!(end, End::Dead | End::Empty), "{end:?}");
 }
 
+/// Somebody connects whenever the last one has been accepted, also between the last look and the end.
+#[test]
+fn who_connects_while_a_socket_is_emptied_for_the_last_time_is_not_reset() {
+    use super::super::errand::Errand;
+    use crate::sys::foreign::ListeningFd;
+    use crate::sys::poll::Poller;
+    use crate::sys::socket::Accepted;
+    let leaving = listen::bind_internet(SocketAddr::from(([127, 0, 0, 1], 0)), false, false, true, true).unwrap();
+    listen::listen(leaving.as_fd(), 511).unwrap();
+    let address = socket::local_address(leaving.as_fd()).unwrap().unwrap();
+    let staying = listen::another(leaving.as_fd(), 511).unwrap();
+    let (leaving, poller) = (Arc::new(ListeningFd::from(leaving)), Arc::new(Poller::new().unwrap()));
+    let clients = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let come = Arc::clone(&clients);
+    let errand = Errand::begin_with(&leaving, &poller, 0, (1000, true), move |fd| {
+        let accepted = socket::accept(fd, true);
+        if matches!(accepted, Accepted::Empty) {
+            // So many that some are for this socket.
+            come.lock().extend((0..16).map(|_| begin_to_connect(address)));
+        }
+        accepted
+    })
+    .unwrap();
+    let mut served = Vec::new();
+    wait_for("its end", || {
+        let (found, end) = errand.collect();
+        served.extend(found);
+        end
+    });
+    let clients = clients.lock();
+    wait_for("all others", || {
+        while let Accepted::Connection(fd) = socket::accept(staying.as_fd(), true) {
+            served.push(fd);
+        }
+        assert!(clients.iter().all(|client| client.take_error().unwrap().is_none()));
+        (served.len() == clients.len()).then_some(())
+    });
+}
+
+/// A client whose handshake goes on meanwhile.
+fn begin_to_connect(address: SocketAddr) -> TcpStream {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, connect, socket};
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let fd = socket(AddressFamily::Inet, SockType::Stream, flags, None).unwrap();
+    let _ = connect(fd.as_raw_fd(), &SockaddrStorage::from(address));
+    fd.into()
+}
+
 /// What a worker sets on its own socket.
 #[test]
 fn what_a_worker_has_done_to_its_socket_ends_with_it() {
@@ -322,7 +374,7 @@ fn what_a_worker_has_done_to_its_socket_ends_with_it() {
     let (spoilt, mut other) = (Owner::new(&scene), Owner::new(&scene));
     // Nobody is so near: all that come to this socket are dropped.
     listen::harm::set_minimum_ttl(spoilt.socket.as_fd(), 255).unwrap();
-    scene.acceptor.remove_worker(spoilt.worker.slot);
+    scene.acceptor.remove_worker(spoilt.worker.number);
     wait_for("its end", || (!socket::is_listening(spoilt.socket.as_fd())).then_some(()));
     let mut next = Owner::new(&scene);
     scene.connect(MANY);

@@ -28,7 +28,7 @@ fn what_a_worker_passes_on_goes_to_its_heir_and_to_nobody_else() {
     }
     let [mut first, mut second, mut third] = workers;
     let mut heir = scene.member();
-    scene.acceptor.succeed(first.slot, heir.slot);
+    scene.acceptor.succeed(first.number, heir.number);
     let mut clients = first.clients();
     leave(&mut first);
     let mut all = || heir.take() + second.take() + third.take() == 3 * each;
@@ -48,13 +48,13 @@ fn what_it_has_not_taken_goes_to_the_heir_of_its_heir() {
     scene.connect(3);
     wait_for("some in its queue", || scm::peek(first.queue.as_fd(), &mut [0; 4]).ok());
     let (gone, mut last, mut other) = (scene.member(), scene.member(), scene.member());
-    scene.acceptor.succeed(first.slot, gone.slot);
-    scene.acceptor.succeed(gone.slot, last.slot);
+    scene.acceptor.succeed(first.number, gone.number);
+    scene.acceptor.succeed(gone.number, last.number);
     // No circle, nobody unknown.
-    scene.acceptor.succeed(last.slot, first.slot);
-    scene.acceptor.succeed(last.slot, 4711);
-    scene.acceptor.remove_worker(gone.slot);
-    scene.acceptor.remove_worker(first.slot);
+    scene.acceptor.succeed(last.number, first.number);
+    scene.acceptor.succeed(last.number, 4711);
+    scene.acceptor.remove_worker(gone.number);
+    scene.acceptor.remove_worker(first.number);
     wait_for("all", || (last.take() + other.take() == 3).then_some(()));
     assert_eq!(other.taken.len(), 0);
 }
@@ -65,7 +65,7 @@ fn an_heir_that_is_stuck_or_full_or_gone_is_not_waited_for() {
         |_, heir| heir.board.begin_turn(1),
         |_, heir| heir.give_back(Notice::Full),
         |scene, heir| {
-            scene.acceptor.remove_worker(heir.slot);
+            scene.acceptor.remove_worker(heir.number);
         },
     ];
     for end in ends {
@@ -79,7 +79,7 @@ fn an_heir_that_is_stuck_or_full_or_gone_is_not_waited_for() {
         wait_for("one for the heir", || (leaving.take() + heir.take() == count + 2).then_some(()));
         assert_eq!(heir.taken.len(), 1);
         let mut other = scene.member();
-        scene.acceptor.succeed(leaving.slot, heir.slot);
+        scene.acceptor.succeed(leaving.number, heir.number);
         leave(&mut leaving);
         wait_for("some for the heir", || scm::peek(heir.queue.as_fd(), &mut [0; 4]).ok());
         end(&scene, &mut heir);
@@ -114,13 +114,13 @@ fn what_was_uneven_is_even_when_all_have_been_replaced() {
         }
         for seat in 0..4 {
             let heir = scene.member();
-            scene.acceptor.succeed(workers[seat].slot, heir.slot);
+            scene.acceptor.succeed(workers[seat].number, heir.number);
             let mut old = std::mem::replace(&mut workers[seat], heir);
-            scene.acceptor.remove_member(scene.listener, old.slot);
+            scene.acceptor.remove_member(scene.listener, old.number);
             let all: usize = workers.iter().map(|worker| worker.taken.len()).sum::<usize>() + old.taken.len();
             leave_served(&mut old);
             wait_for("all", || (workers.iter_mut().map(Worker::take).sum::<usize>() == all).then_some(()));
-            scene.acceptor.remove_worker(old.slot);
+            scene.acceptor.remove_worker(old.number);
         }
         assert_eq!(workers.iter().map(|worker| worker.taken.len()).collect::<Vec<_>>(), [12; 4]);
     }
@@ -132,11 +132,11 @@ fn what_has_been_served_waits_for_an_heir_that_is_busy_and_nothing_else_does() {
     let (mut leaving, mut heir) = (scene.member(), Worker::new(&scene.acceptor));
     scene.connect(6);
     wait_for("all", || (leaving.take() == 6).then_some(()));
-    scene.acceptor.add_member(scene.listener, heir.slot);
+    scene.acceptor.add_member(scene.listener, heir.number);
     let mut other = scene.member();
     // The heir has less than its part.
     other.board.counts()[0].store(100_f64.to_bits(), Ordering::Relaxed);
-    scene.acceptor.succeed(leaving.slot, heir.slot);
+    scene.acceptor.succeed(leaving.number, heir.number);
     let fresh = leaving.clients()[3..].to_vec();
     for _ in 0..3 {
         leaving.give_back(Notice::Closed);
@@ -169,15 +169,15 @@ fn clients_that_stick_to_a_worker_stick_to_its_heir() {
     let mine = wait_for("the client's worker", || taken(&mut workers));
     for generation in 0..8 {
         let heir = Worker::new(&scene.acceptor);
-        scene.acceptor.succeed(workers[mine].slot, heir.slot);
-        scene.acceptor.add_member(scene.listener, heir.slot);
+        scene.acceptor.succeed(workers[mine].number, heir.number);
+        scene.acceptor.add_member(scene.listener, heir.number);
         let old = std::mem::replace(&mut workers[mine], heir);
         // While both are there the newcomer has it already.
         for _ in 0..2 {
             let before = workers[mine].taken.len();
             scene.connect(1);
             wait_for("the heir", || (workers[mine].take() > before).then_some(()));
-            scene.acceptor.remove_worker(old.slot);
+            scene.acceptor.remove_worker(old.number);
         }
         assert_eq!(workers[mine].taken.len(), 2, "generation {generation}");
     }
@@ -187,15 +187,15 @@ fn clients_that_stick_to_a_worker_stick_to_its_heir() {
 fn the_number_of_one_that_is_gone_means_nobody() {
     let mut scene = Scene::new();
     let gone = scene.member();
-    scene.acceptor.remove_worker(gone.slot);
+    scene.acceptor.remove_worker(gone.number);
     let mut next = scene.member();
-    assert_ne!(next.slot, gone.slot);
-    assert_eq!(scene.acceptor.remove_member(scene.listener, gone.slot), 1);
-    assert_eq!(scene.acceptor.remove_worker(gone.slot), 0);
-    scene.acceptor.add_member(scene.listener, gone.slot);
-    scene.acceptor.disown(scene.listener, gone.slot);
-    scene.acceptor.nudge(gone.slot);
-    assert!(scene.acceptor.own_socket(scene.listener, gone.slot, 1).is_err());
+    assert_ne!(next.number, gone.number);
+    assert_eq!(scene.acceptor.remove_member(scene.listener, gone.number), 1);
+    assert_eq!(scene.acceptor.remove_worker(gone.number), 0);
+    scene.acceptor.add_member(scene.listener, gone.number);
+    scene.acceptor.disown(scene.listener, gone.number);
+    scene.acceptor.nudge(gone.number);
+    assert!(scene.acceptor.own_socket(scene.listener, gone.number, 1).is_err());
     scene.connect(3);
     wait_for("all at the one that lives", || (next.take() == 3).then_some(()));
     expect_all_taken(&scene, &[&next]);

@@ -50,7 +50,7 @@ const MOST_NAMES = 1000;
  * is told to finish, `exit` when it has exited, `deserting` when its place is free though it is still there, `asked-to-leave` when
  * somebody has asked it to: `disconnect()` was called in it, or with `true`, it got a SIGTERM, which its whole group may have got.
  */
-class Member extends EventEmitter {
+class Occupant extends EventEmitter {
   /** @type {life.State} */
   state = 'starting';
   startedAt = Date.now();
@@ -80,7 +80,7 @@ class Member extends EventEmitter {
   #channelError;
   /** @type {Promise<Retirement> | undefined} */
   #retirement;
-  /** Who has taken its place. @type {Member | undefined} */
+  /** Who has taken its place. @type {Occupant | undefined} */
   #heir;
   /** Whether it leaves for an error, so that another one comes. */
   #crashed = false;
@@ -90,18 +90,18 @@ class Member extends EventEmitter {
   #finished = 0;
   #cut = 0;
   #killed = false;
-  #core;
+  #port;
   #options;
   #prospects;
 
   /**
-   * @param {import('../primary/port.js').Port} core
+   * @param {import('../primary/port.js').Port} port
    * @param {Readonly<import('./options.js').Options>} options
    * @param {Prospects} prospects
    */
-  constructor(core, options, prospects) {
+  constructor(port, options, prospects) {
     super();
-    this.#core = core;
+    this.#port = port;
     this.#options = options;
     this.#prospects = prospects;
     this.exited = new Promise((resolve) => {
@@ -126,9 +126,9 @@ class Member extends EventEmitter {
     const { instance } = this.#prospects;
     try {
       const supervised = { ready, drainTimeout, settleTime, crash, signals, move, instance };
-      const worker = this.#core.fork({ NODE_APP_INSTANCE: `${instance}`, ...env }, { supervised, held: true });
+      const worker = this.#port.fork({ NODE_APP_INSTANCE: `${instance}`, ...env }, { supervised, held: true });
       worker.instance = instance;
-      this.#core.onControl(worker, (message) => this.#onControl(message));
+      this.#port.onControl(worker, (message) => this.#onControl(message));
       worker.on('error', (/** @type {NodeJS.ErrnoException} */ error) => {
         if (`${error.code}`.startsWith('ERR_RCLUSTER_')) this.#channelError ??= error;
       });
@@ -168,7 +168,7 @@ class Member extends EventEmitter {
     begin: () => {
       this.usableAt ??= Date.now();
       for (const { key } of this.addresses) this.#firstAddresses.add(key);
-      this.#core.tell(this.worker, { act: 'ready' });
+      this.#port.tell(this.worker, { act: 'ready' });
       this.emit('usable');
     },
     presume: () => {
@@ -188,17 +188,17 @@ class Member extends EventEmitter {
 
   /** Connections that were open in it when it ended. */
   get lost() {
-    return this.worker ? this.#core.lost(this.worker) : 0;
+    return this.worker ? this.#port.lost(this.worker) : 0;
   }
 
   /** What its board says. */
   get board() {
-    return this.worker && this.state !== 'exited' ? this.#core.board(this.worker) : NO_BOARD;
+    return this.worker && this.state !== 'exited' ? this.#port.board(this.worker) : NO_BOARD;
   }
 
   /** What it listens on. */
   get addresses() {
-    return this.worker ? this.#core.listenedOn(this.worker) : [];
+    return this.worker ? this.#port.listenedOn(this.worker) : [];
   }
 
   /** The same without ports of the system's choice that it has opened on the way. */
@@ -373,12 +373,12 @@ class Member extends EventEmitter {
 
   /** What it listens on without the primary may have changed: asks it. */
   askForOwn() {
-    if (this.worker && this.state !== 'exited') this.#core.tell(this.worker, { act: 'own-listening' });
+    if (this.worker && this.state !== 'exited') this.#port.tell(this.worker, { act: 'own-listening' });
   }
 
   /** Lets it take its part of the connections. */
   release() {
-    if (this.isUsable) this.#core.release(this.worker);
+    if (this.isUsable) this.#port.release(this.worker);
   }
 
   /**
@@ -387,7 +387,7 @@ class Member extends EventEmitter {
    *
    * @param {object} [how]
    * @param {boolean} [how.last]
-   * @param {Member} [how.heir] Who has taken its place, and gets what it has.
+   * @param {Occupant} [how.heir] Who has taken its place, and gets what it has.
    * @returns {Promise<Retirement>}
    */
   retire({ last = false, heir } = {}) {
@@ -406,7 +406,7 @@ class Member extends EventEmitter {
     const start = Date.now();
     if (this.state !== 'exited') {
       this.emit('leaving');
-      if (!this.#last && this.worker) this.#core.leave(this.worker, this.#crashed, this.#heir?.worker);
+      if (!this.#last && this.worker) this.#port.leave(this.worker, this.#crashed, this.#heir?.worker);
       this.#tellToDrain(this.#last);
       const countdown = new Countdown(this.#options.drainTimeout, () => {
         this.#killed = true;
@@ -433,12 +433,12 @@ class Member extends EventEmitter {
 
   /** One of the last: all that is for it is in its queue. */
   nothingComes() {
-    if (this.worker && this.state !== 'exited') this.#core.tell(this.worker, { act: 'nothing-comes' });
+    if (this.worker && this.state !== 'exited') this.#port.tell(this.worker, { act: 'nothing-comes' });
   }
 
   /** @param {boolean} last */
   #tellToDrain(last) {
-    if (this.worker) this.#core.tell(this.worker, { act: 'drain', timeout: this.#options.drainTimeout, last });
+    if (this.worker) this.#port.tell(this.worker, { act: 'drain', timeout: this.#options.drainTimeout, last });
   }
 
   /**
@@ -461,4 +461,4 @@ class Member extends EventEmitter {
   }
 }
 
-module.exports = { Member };
+module.exports = { Occupant };

@@ -1,0 +1,49 @@
+'use strict';
+
+// What tests start in a home ends with them, whatever has become of it.
+
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+
+const { RUN, end, ofFolder, ofRun } = require('../helpers/leftovers');
+const { isAlive } = require('../helpers/proc');
+const { Home } = require('./home');
+
+const SLEEP = 'setInterval(() => {}, 1e6)';
+
+test('a daemon that answers no more, its keepers and what they have started are ended, and told', async () => {
+  const home = new Home();
+  home.write('sleep.js', SLEEP);
+  await home.run('start', 'sleep.js');
+  const [{ keeper, processes: [{ pid }] }] = await home.json('list');
+  const pids = [home.daemonPid(), keeper, pid];
+  process.kill(pids[0], 'SIGSTOP');
+  const left = await home.close(100);
+  expect(left.map((line) => Number.parseInt(line, 10)).sort()).toEqual(pids.sort());
+  expect(pids.filter(isAlive)).toEqual([]);
+  expect(fs.existsSync(home.folder)).toBe(false);
+});
+
+test('a test that goes on when its time is over starts nothing any more', async () => {
+  const home = new Home();
+  home.write('sleep.js', SLEEP);
+  await home.run('start', 'sleep.js');
+  expect(await home.close()).toEqual([]);
+  await expect(home.run('list')).rejects.toThrow('the test is over');
+  await expect(home.manager.list()).rejects.toThrow('the test is over');
+  expect(ofFolder(home.folder)).toEqual([]);
+});
+
+test('a process is known by the run in whose environment it was started, also when its parent is gone', async () => {
+  const run = fs.mkdtempSync(path.join(os.tmpdir(), 'rc-'));
+  const parent = spawn('sh', ['-c', 'setsid sleep 1000 &'], { env: { PATH: process.env.PATH, [RUN]: run }, stdio: 'ignore' });
+  await once(parent, 'exit');
+  const pids = ofRun(run);
+  expect(pids.length).toBe(1);
+  expect(await end(() => ofRun(run))).toEqual([expect.stringMatching(new RegExp(`^${pids[0]}: (setsid )?sleep 1000$`))]);
+  expect(isAlive(pids[0])).toBe(false);
+  fs.rmdirSync(run);
+});
