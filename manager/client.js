@@ -3,10 +3,9 @@
 // The manager from JavaScript: `require('rcluster/manager')`. The command is its first user.
 
 const fs = require('node:fs');
-const http = require('node:http');
 const path = require('node:path');
-const { setTimeout: sleep } = require('node:timers/promises');
 
+const { ask } = require('./ask.js');
 const { executable, home: defaultHome } = require('./home.js');
 
 /** @typedef {import('./client').App} App */
@@ -38,8 +37,7 @@ const ENDS = Object.freeze(['ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE']);
 class Manager {
   #home;
   #autostart;
-  #agent = new http.Agent({ keepAlive: true, maxSockets: 4 });
-  /** @type {Set<http.IncomingMessage>} */
+  /** @type {Set<import('node:http').IncomingMessage>} */
   #streams = new Set();
 
   /** The daemon's version, when it is not this one's. @type {string | undefined} */
@@ -208,7 +206,6 @@ class Manager {
   async kill() {
     const [{ pid }, apps] = await Promise.all([this.#once('GET', '/v1/ping'), this.#once('GET', '/v1/apps')]);
     const answer = await this.#once('POST', '/v1/kill', {});
-    this.#agent.destroy();
     const pids = [pid, ...apps.map((/** @type {AppStatus} */ { keeper }) => keeper)].filter(Boolean);
     for (const deadline = Date.now() + KILL_TIME; pids.some(isAlive) && Date.now() < deadline; ) await sleep(KILL_LOOK);
     return answer;
@@ -222,12 +219,9 @@ class Manager {
     const { startedAt: before } = await this.request('GET', '/v1/version');
     await this.request('POST', '/v1/update', { executable: file });
     const deadline = Date.now() + UPDATE_TIME;
-    // Connections that the old one has taken are of no use any more.
-    this.#agent.destroy();
     while (Date.now() < deadline) {
       const { startedAt, ...about } = await this.#once('GET', '/v1/version').catch(() => ({ startedAt: before }));
       if (startedAt !== before) return about;
-      this.#agent.destroy();
       await sleep(UPDATE_LOOK);
     }
     throw new ManagerError('ERR_RCLUSTER_UPDATE', `the new daemon has not taken over: ${path.join(this.#home, 'daemon.log')} may say why`);
@@ -235,7 +229,7 @@ class Manager {
 
   /** @returns {AsyncGenerator<import('./client').ManagerEvent, void, void>} */
   async* events() {
-    const response = await this.#open('GET', '/v1/events');
+    const response = await this.#open('/v1/events');
     this.#streams.add(response);
     try {
       let rest = '';
@@ -278,32 +272,37 @@ class Manager {
    * @returns {Promise<any>}
    */
   async #once(method, url, body) {
-    const response = await this.#open(method, url, body);
-    let answer = '';
-    for await (const chunk of response.setEncoding('utf8')) answer += chunk;
-    this.#compareVersions(String(response.headers.server));
+    const { status, server, body: answer } = await ask(this.#socket, method, url, body).catch((error) => this.#rethrow(error));
+    this.#compareVersions(server);
     const parsed = JSON.parse(answer || '{}');
-    if (response.statusCode === 200) return parsed;
-    throw new ManagerError(parsed.error?.code ?? 'ERR_RCLUSTER_BAD_REQUEST', parsed.error?.message ?? `the daemon answers ${response.statusCode}`);
+    if (status === 200) return parsed;
+    throw new ManagerError(parsed.error?.code ?? 'ERR_RCLUSTER_BAD_REQUEST', parsed.error?.message ?? `the daemon answers ${status}`);
   }
 
   /**
-   * @param {string} method
+   * An answer that comes as it comes.
+   *
    * @param {string} url
-   * @param {object} [body]
-   * @returns {Promise<http.IncomingMessage>}
+   * @returns {Promise<import('node:http').IncomingMessage>}
    */
-  #open(method, url, body) {
-    const text = body === undefined ? undefined : JSON.stringify(body);
+  #open(url) {
     return new Promise((resolve, reject) => {
-      const headers = text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
-      const request = http.request({ agent: this.#agent, socketPath: path.join(this.#home, 'daemon.sock'), method, path: url, headers }, resolve);
-      request.on('error', (/** @type {NodeJS.ErrnoException} */ error) => {
-        const isGone = error.code === 'ENOENT' || error.code === 'ECONNREFUSED';
-        reject(isGone ? new ManagerError('ERR_RCLUSTER_NO_DAEMON', `no daemon runs for "${this.#home}"`) : error);
-      });
-      request.end(text);
-    });
+      const request = require('node:http').get({ agent: false, socketPath: this.#socket, path: url }, resolve);
+      request.on('error', reject);
+    }).catch((error) => this.#rethrow(error));
+  }
+
+  get #socket() {
+    return path.join(this.#home, 'daemon.sock');
+  }
+
+  /**
+   * @param {NodeJS.ErrnoException} error
+   * @returns {never}
+   */
+  #rethrow(error) {
+    const isGone = error.code === 'ENOENT' || error.code === 'ECONNREFUSED';
+    throw isGone ? new ManagerError('ERR_RCLUSTER_NO_DAEMON', `no daemon runs for "${this.#home}"`) : error;
   }
 
   /** @param {string} server */
@@ -315,9 +314,11 @@ class Manager {
   /** Lets the process end. */
   close() {
     for (const stream of this.#streams) stream.destroy();
-    this.#agent.destroy();
   }
 }
+
+/** Loaded when somebody waits: most commands do not. @param {number} ms */
+const sleep = (ms) => require('node:timers/promises').setTimeout(ms);
 
 /** @param {number} pid */
 function isAlive(pid) {
