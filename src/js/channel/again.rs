@@ -61,7 +61,14 @@ mod tests {
     fn what_pays_again_is_noticed() {
         let again = Again::default();
         (0..1000).filter(|_| again.pays()).for_each(|_| again.found(false));
-        let deliveries = (0..).take_while(|_| !(again.pays() && { again.found(true); again.score.get() >= 0 })).count();
+        let deliveries = (0..)
+            .take_while(|_| {
+                !(again.pays() && {
+                    again.found(true);
+                    again.score.get() >= 0
+                })
+            })
+            .count();
         assert!(deliveries < 4 * NOW_AND_THEN as usize, "{deliveries}");
     }
 }
