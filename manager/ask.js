@@ -28,7 +28,14 @@ function ask(socketPath, method, url, body) {
     const chunks = [];
     const socket = net.connect(socketPath);
     socket.on('error', reject);
-    socket.on('data', (chunk) => chunks.push(chunk));
+    let [got, whole] = [0, Infinity];
+    socket.on('data', (chunk) => {
+      chunks.push(chunk);
+      got += chunk.length;
+      if (whole === Infinity) whole = lengthOf(Buffer.concat(chunks));
+      // Nothing more comes: nobody waits until the other side has closed it.
+      if (got >= whole) socket.destroy();
+    });
     socket.on('close', () => {
       const answer = read(Buffer.concat(chunks));
       if (answer) resolve(answer);
@@ -39,6 +46,23 @@ function ask(socketPath, method, url, body) {
 }
 
 /**
+ * How long an answer is, where that is said by now.
+ *
+ * @param {Buffer} bytes What has come.
+ */
+function lengthOf(bytes) {
+  const end = bytes.indexOf('\r\n\r\n');
+  const length = end < 0 ? undefined : fieldOf(bytes.toString('latin1', 0, end), 'content-length');
+  return length === undefined ? Infinity : end + 4 + Number(length);
+}
+
+/**
+ * @param {string} head
+ * @param {string} name
+ */
+const fieldOf = (head, name) => new RegExp(`^${name}:[ \\t]*(.*?)[ \\t]*$`, 'im').exec(head)?.[1];
+
+/**
  * @param {Buffer} bytes All that has come.
  * @returns {{ status: number, server: string, body: string } | undefined} Nothing where something is missing.
  */
@@ -46,7 +70,7 @@ function read(bytes) {
   const end = bytes.indexOf('\r\n\r\n');
   const head = bytes.toString('latin1', 0, Math.max(end, 0));
   const status = STATUS.exec(head)?.[1];
-  const field = (/** @type {string} */ name) => new RegExp(`^${name}:[ \\t]*(.*?)[ \\t]*$`, 'im').exec(head)?.[1];
+  const field = (/** @type {string} */ name) => fieldOf(head, name);
   if (status === undefined) return undefined;
   const rest = bytes.subarray(end + 4);
   const body = /(?:^|,\s*)chunked$/i.test(field('transfer-encoding') ?? '') ? joined(rest) : part(rest, Number(field('content-length') ?? NaN));

@@ -3,8 +3,6 @@
 // What was typed behind a verb: options and words. Small, as it is loaded by every command; a table of options also serves the help and
 // the shell's completion.
 
-const { nearest } = require('./nearest.js');
-
 /**
  * An option, as its line in the help has it: `['-n, --name <name>', 'what it is called']`. `<value>` must follow, `[value]` may,
  * `<values...>` are all words up to the next option; `--no-x` sets `x` to false.
@@ -54,7 +52,7 @@ function read(argv, flags) {
     // --name=value, -n value, -i2.
     const [, name, value] = /^(--[^=]+)=([^]*)$/.exec(word) ?? /^(-\w)(.+)$/.exec(word) ?? [word, word, undefined];
     const flag = known.get(name);
-    if (!flag) throw usage(`there is no option ${name}: did you mean ${nearest(name, [...known.keys()].filter((one) => one.startsWith('--')))}?`);
+    if (!flag) throw usage(`there is no option ${name}: did you mean ${require('./nearest.js').nearest(name, [...known.keys()].filter((one) => one.startsWith('--')))}?`);
     if (flag.takes === undefined) {
       if (value !== undefined) throw usage(`${name} takes no value. Received '${value}'`);
       options[flag.name] = !flag.isNo;

@@ -96,7 +96,8 @@ async function main() {
     await manager.ensureDaemon();
     const began = Date.now();
     const app = { name: 'app', mode: 'program', script: 'writer.js', cwd: folder, env: { PATH: process.env.PATH }, instances: WRITERS, stopExitCodes: [0], minUptime: 1 };
-    const maxSize = Math.ceil((LINES * (TEXT.length + 14)) / 100);
+    // Lines are a little shorter than that: it is a hundred times and some.
+    const maxSize = Math.ceil((LINES * (TEXT.length + 14)) / 105);
     await manager.start([/** @type {any} */ ({ ...app, maxSize, retain: 1000, maxTotal: 0 })]);
     const processes = async () => (await manager.list())[0].processes;
     const noted = () => fs.readdirSync(folder).filter((file) => /^\d+\.\d+$/.test(file)).reduce((sum, file) => sum + fs.statSync(path.join(folder, file)).size * 100, 0);

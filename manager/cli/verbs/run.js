@@ -15,6 +15,8 @@ const { appsFrom } = require('../start_apps.js');
 /** How often (ms) it is looked whether a daemon answers that was just started, and for how long. */
 const LOOK = 10;
 const START = 10_000;
+/** What becomes of a request when the daemon is killed, or not there yet. */
+const GONE = Object.freeze(['ERR_RCLUSTER_NO_DAEMON', 'ECONNRESET', 'EPIPE']);
 
 /** @typedef {import('../../client.js').Manager} Manager */
 /** @typedef {import('../../client').ProcessStatus} ProcessStatus */
@@ -47,7 +49,7 @@ module.exports = {
       await manager.start(apps, { prune: true });
       const { ended: shown } = await follow(manager, ['all'], ended.signal, (file) => before.get(file) ?? 0);
       if (asked) stop();
-      process.exitCode = await outcome(manager, events, () => asked);
+      process.exitCode = await outcome(manager, events, () => asked, stop);
       ended.abort();
       await shown;
     } finally {
@@ -107,23 +109,40 @@ function lengths(home, apps) {
  * @param {Manager} manager
  * @param {AsyncGenerator<import('../../client').ManagerEvent, void, void>} events
  * @param {() => boolean} wasAsked
+ * @param {() => void} stop What was asked for again: the daemon that heard of it may have died.
  * @returns {Promise<number>} The exit code.
  */
-async function outcome(manager, events, wasAsked) {
+async function outcome(manager, events, wasAsked, stop) {
   for (;;) {
-    const apps = await manager.list();
+    const apps = await manager.list().catch(ifGone);
+    if (!apps) {
+      await sleep(LOOK);
+      continue;
+    }
     const all = apps.flatMap(({ processes }) => processes);
     if (all.every(({ state }) => state === 'stopped' || state === 'errored')) {
       for (const { name, processes } of apps) for (const { state, lastError } of processes) if (state === 'errored') fail(`${name}: ${lastError}`);
       return all.map((one) => exitCode(one, wasAsked())).find((code) => code !== 0) ?? 0;
     }
-    const { done } = await events.next();
-    // Another daemon is about to be there.
-    if (done) {
+    const next = await events.next().catch(ifGone);
+    if (!next || next.done) {
+      // Another daemon is there, or about to be.
       await sleep(LOOK);
       events = manager.events();
+      if (wasAsked()) stop();
     }
   }
+}
+
+/**
+ * One that was killed is followed by another one.
+ *
+ * @param {NodeJS.ErrnoException} error
+ * @returns {undefined}
+ */
+function ifGone(error) {
+  if (!GONE.includes(String(error.code))) throw error;
+  return undefined;
 }
 
 /**

@@ -139,7 +139,14 @@ pub struct Keeper {
 /// Runs the keeper of the app in `folder` until it is told to quit. `kept`: what the one before us had in its store. `line`: where a daemon asks us
 /// already.
 pub fn run(folder: &Path, kept: Vec<(About, OwnedFd)>, line: Option<OwnedFd>) -> io::Result<()> {
-    let mut keeper = Keeper::open(folder, kept)?;
+    let mut keeper = match Keeper::open(folder, kept) {
+        Ok(keeper) => keeper,
+        Err(error) => {
+            // The daemon hears of our end when we have ended: by then it has been said why.
+            std::mem::forget(line);
+            return Err(error);
+        }
+    };
     if let Some(line) = line {
         keeper.add_client(line);
     }
