@@ -27,8 +27,10 @@ class HomeManager extends Manager {
   isClosed = false;
 
   async ensureDaemon() {
+    if (!this.isClosed && (await this.isRunning())) return;
+    // That may have taken as long as the daemon lived.
     if (this.isClosed) throw new Error('the test is over');
-    return super.ensureDaemon();
+    await super.ensureDaemon();
   }
 }
 

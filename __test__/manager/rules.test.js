@@ -109,10 +109,10 @@ test('the next one follows after the pause that it wants, or when it is asked fo
 });
 
 test('pauses grow from one that ends too soon to the next', async () => {
-  const { home, started } = await begin('app.js', 'console.log(Date.now())', { expBackoff: 200, maxRestarts: 4, minUptime: LONG });
+  const { home, started } = await begin('app.sh', 'date +%s%3N', { expBackoff: 400, maxRestarts: 4, minUptime: LONG });
   await started.catch(() => {});
   await becomes(home, 'errored');
   const times = lines(home).map(Number);
   const pauses = times.slice(1).map((time, index) => time - times[index]);
-  expect(pauses.map((pause, index) => pause >= 200 * 1.5 ** index)).toEqual([true, true, true]);
+  expect(pauses.map((pause, index) => pause >= 400 * 1.5 ** index)).toEqual([true, true, true]);
 });

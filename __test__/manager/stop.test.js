@@ -91,6 +91,20 @@ test('one that ignores what it is asked by is killed after kill_timeout', async 
   expect(isAlive(pid)).toBe(false);
 });
 
+test('one that ends when it is asked to has stopped when what it has started, and what ignores that, has ended, too', async () => {
+  const home = new Home();
+  home.write('parent.sh', `
+    sh -c 'trap "" INT TERM; echo child $$; while :; do sleep 1; done' &
+    trap 'exit 5' INT
+    while :; do sleep 0.05; done`);
+  await home.manager.ensureDaemon();
+  await home.manager.start([app(home, 'parent', { killTimeout: 300 })]);
+  const child = Number(await waitFor('its word', () => /^child (\d+)$/m.exec(home.log('parent-out.log'))?.[1]));
+  await home.manager.act('parent', 'stop', {});
+  expect(isAlive(child)).toBe(false);
+  expect(await first(home)).toMatchObject({ state: 'stopped', exitCode: 5, signal: null });
+});
+
 const GONE = {
   'the script': [(/** @type {Home} */ home) => fs.rmSync(path.join(home.folder, 'gone', 'gone.sh')), /there is no script ".*gone\.sh"/],
   'the folder': [(/** @type {Home} */ home) => fs.rmSync(path.join(home.folder, 'gone'), { recursive: true }), /there is no script ".*gone\.sh"|the folder ".*gone" cannot be entered/],

@@ -21,8 +21,9 @@ use crate::sys::socket::{self, Accepted};
 /// An errand that takes so long waits for a connection, which it should not.
 const TOO_LONG: Duration = Duration::from_secs(2);
 
-/// How long until all processors have done what they had begun with.
-const SETTLE: Duration = Duration::from_millis(1);
+/// How long a handshake that has begun may take, on a busy machine or a network that is near. Who begins one meanwhile is heard a
+/// second later.
+const SETTLE: Duration = Duration::from_millis(20);
 
 /// Connections in a row that were over before they could be accepted, after which something else may be wrong.
 const MOST_FAILURES: usize = 16;
@@ -131,6 +132,8 @@ impl Errand {
             if last && is_done(end) {
                 // Whoever came between the last look and the end would be lost.
                 listen::hear_nobody_new(fd);
+                // Those who have come are served at once.
+                poller.wake();
                 settle();
                 end = accept_all();
             }

@@ -105,6 +105,8 @@ pub struct Socket {
     interest: Interest,
     /// Somebody is accepting from it elsewhere.
     errand: Option<Errand>,
+    /// Whose it was when that one set out.
+    sent_for: Keeper,
     /// When (ns) the next one may set out.
     retry_at: u64,
 }
@@ -120,6 +122,7 @@ impl Socket {
             keeper: Keeper::Acceptor,
             interest: Interest::None,
             errand: None,
+            sent_for: Keeper::Acceptor,
             retry_at: 0,
         }
     }
@@ -165,6 +168,7 @@ impl Socket {
             && now >= self.retry_at
         {
             self.errand = Errand::begin(fd, most, last, poller, now).ok();
+            self.sent_for = self.keeper;
             self.retry_at = if self.errand.is_some() { 0 } else { now + RETRY.as_nanos() as u64 };
         }
     }
@@ -188,6 +192,8 @@ impl Socket {
         self.errand = None;
         match end {
             End::Enough | End::Empty if !matches!(self.keeper, Keeper::Leaving { .. }) => {}
+            // It did not know that it was the last, and need not have brought all.
+            End::Enough | End::Empty if self.sent_for != self.keeper => {}
             End::Enough | End::Empty | End::Dead => self.keeper = Keeper::Nobody,
             End::Later | End::OutOfDescriptors => self.wait(now),
         }

@@ -359,6 +359,36 @@ fn who_connects_while_a_socket_is_emptied_for_the_last_time_is_not_reset() {
     });
 }
 
+/// Somebody is on the way to a socket when its worker is found to be gone.
+#[test]
+fn who_was_not_accepted_by_an_errand_that_did_not_know_that_it_was_the_last_is_accepted_by_the_next() {
+    use super::super::sockets::Socket;
+    use crate::sys::poll::Poller;
+    let listening = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listening.local_addr().unwrap();
+    let mut socket = Socket::new(listening.into(), true);
+    let poller = Arc::new(Poller::new().unwrap());
+    let _clients = [TcpStream::connect(address).unwrap(), TcpStream::connect(address).unwrap()];
+    let _worker = socket.give(1).unwrap();
+    socket.release();
+    socket.send_errand(1, &poller, 0);
+    socket.leave(true);
+    let mut found = Vec::new();
+    let mut come_back = |socket: &mut Socket| {
+        wait_for("its end", || {
+            let (some, end, _) = socket.collect(0);
+            found.extend(some);
+            end
+        });
+        found.len()
+    };
+    assert_eq!(come_back(&mut socket), 1);
+    assert!(!socket.is_over());
+    socket.send_errand(9, &poller, 0);
+    assert_eq!(come_back(&mut socket), 2);
+    assert!(socket.is_over());
+}
+
 /// A client whose handshake goes on meanwhile.
 fn begin_to_connect(address: SocketAddr) -> TcpStream {
     use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, connect, socket};
