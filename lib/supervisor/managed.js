@@ -7,7 +7,7 @@
 const VARIABLE = 'RCLUSTER_KEEPER';
 
 /** After these the keeper is told anew. */
-const EVENTS = /** @type {const} */ (['ready', 'waiting', 'restart', 'reloading', 'reload', 'crash-loop', 'stopping']);
+const EVENTS = /** @type {const} */ (['waiting', 'restart', 'reloading', 'reload', 'crash-loop', 'stopping']);
 const WORKER_EVENTS = /** @type {const} */ (['fork', 'listening', 'disconnect', 'exit']);
 
 /**
@@ -39,6 +39,8 @@ function serveKeeper(supervisor, cluster) {
     if (!isAboutToTell) setImmediate(tell);
     isAboutToTell = true;
   };
+  // Whoever waits until all are ready wants to see them so: before that is told.
+  supervisor.prependListener('ready', tell);
   for (const event of EVENTS) supervisor.on(event, tellSoon);
   for (const event of WORKER_EVENTS) cluster.on(event, tellSoon);
   // The first workers are there already.

@@ -17,7 +17,11 @@ function show(apps, { json }) {
   if (json) printJson(apps);
   else print(processes(apps));
   for (const { name, processes: all } of apps) {
-    for (const { state, instance, lastError } of all) if (state === 'errored') fail(`${name} (${instance}): ${lastError}`);
+    for (const { state, instance, lastError } of all) {
+      if (state === 'errored') fail(`${name} (${instance}): ${lastError}`);
+      // It may still come to it.
+      else if (state === 'launching' && lastError) fail(`${name} (${instance}): ${lastError}, and is waited for: workers that are slow need a longer listen_timeout, those that do not listen ready: 'online'`);
+    }
   }
 }
 

@@ -92,6 +92,11 @@ const READ = {
     if (value === 'cluster' || value === 'cluster_mode') return 'cluster';
     throw bad("'fork' or 'cluster'", value);
   },
+  /** @param {unknown} value As options of the command that runs a cluster. */
+  readiness(value) {
+    if (value !== 'listening' && value !== 'message' && value !== 'online') throw bad("'listening', 'message' or 'online'", value);
+    return ['--ready', value];
+  },
   /** @param {unknown} value */
   format(value) {
     if (value === 'raw' || value === 'json') return value;
@@ -141,7 +146,8 @@ const KEYS = {
   treekill: { type: 'flag', about: 'Whether what it has started ends with it.' },
   shutdown_with_message: { type: 'flag', about: "It is asked to end by the message 'shutdown' instead of a signal." },
   wait_ready: { type: 'flag', about: "It says process.send('ready') when it is ready." },
-  listen_timeout: { type: 'time', about: 'How long that may take.' },
+  listen_timeout: { type: 'time', about: 'How long it may take to be ready.' },
+  ready: { type: 'readiness', to: 'clusterArgs', about: "When a worker of a cluster is ready: 'listening' by default, 'message' with wait_ready, 'online' for one that has other work than to listen." },
   watchdog: { type: 'time', about: 'So often it has to say that it lives (WATCHDOG=1 of sd_notify), or it is ended by SIGABRT and started anew; 0 for never.' },
   max_memory_restart: { type: 'bytes', to: 'maxMemory', about: 'It is started anew when it uses more, with all that it has started.' },
   out_file: { aliases: ['output', 'out', 'out_log'], type: 'text', about: 'Where its output goes.' },

@@ -8,7 +8,7 @@ const path = require('node:path');
 
 const MODES = Object.freeze({ program: 'fork_mode', cluster: 'cluster_mode' });
 /** The states of a cluster's worker, in PM2's words. @type {Record<string, string>} */
-const WORKER_STATES = Object.freeze({ running: 'online', ready: 'online', retiring: 'stopping', failed: 'errored', exited: 'stopped', restarting: 'waiting restart' });
+const WORKER_STATES = Object.freeze({ starting: 'launching', running: 'launching', ready: 'online', retiring: 'stopping', failed: 'errored', exited: 'stopped', restarting: 'waiting restart' });
 
 /** @param {import('../client.js').Manager} manager */
 async function asPm2(manager) {
@@ -32,9 +32,7 @@ function rows({ mode, ids, processes, workers }) {
   return ids.map((id, seat) => {
     const worker = workers.find((one) => one.seat === seat);
     if (!worker) return { ...primary, pid: null, id, instance: seat, memory: 0, cpu: 0 };
-    // One that never listens, as it has other work, stays one that is starting for its primary.
-    const state = worker.state === 'starting' ? primary.state : (WORKER_STATES[worker.state] ?? worker.state);
-    return { ...primary, ...worker, id, instance: seat, state, restarts: worker.restarts + primary.restarts };
+    return { ...primary, ...worker, id, instance: seat, state: WORKER_STATES[worker.state] ?? worker.state, restarts: worker.restarts + primary.restarts };
   });
 }
 

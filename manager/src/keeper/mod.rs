@@ -356,9 +356,9 @@ impl Keeper {
     fn event(&mut self, number: usize, event: Event) {
         let now = self.now();
         let Some(instance) = self.instances.get_mut(number) else { return };
-        let before = instance.life.state();
+        let before = (instance.life.state(), instance.life.trouble);
         let actions = instance.life.on(event, &self.rules, now);
-        let changed = before != instance.life.state() || !actions.is_empty();
+        let changed = before != (instance.life.state(), instance.life.trouble) || !actions.is_empty();
         for action in actions {
             match action {
                 Action::Spawn => self.spawn(number),

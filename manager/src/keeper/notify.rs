@@ -4,7 +4,7 @@ use super::Keeper;
 use super::life::Event;
 use super::store::{self, About};
 use super::token;
-use crate::model::State;
+use crate::model::{Mode, State};
 use crate::sys::datagram::Told;
 use crate::sys::{process, procfs};
 
@@ -51,6 +51,10 @@ impl Keeper {
         }
         if value("READY") == Some("1") {
             self.instances[number].told.reloading = false;
+            // What it has said before by its channel comes before: how its workers are.
+            if self.app.mode == Mode::Cluster {
+                self.on_message(number as u32);
+            }
             self.event(number, Event::Ready);
         }
         if let Some(time) = time("EXTEND_TIMEOUT_USEC") {
