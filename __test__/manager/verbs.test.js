@@ -68,7 +68,7 @@ test('a Node server runs over several workers, is reloaded and scaled', async ()
   const home = new Home();
   home.write('web.js', `require('http').createServer((q, s) => s.end(String(process.pid))).listen(0, function () { console.log('port', this.address().port); });`);
   await home.run('start', 'web.js', '-i', '2');
-  const [, port] = await waitFor('the port', () => /port (\d+)/.exec(home.log('web-out.log')));
+  const [, port] = await waitFor('the port', () => /port (\d+)/.exec(home.log('web-out-0.log')));
   expect((await request(port)).status).toBe(200);
   const pids = async () => (await home.json('list'))[0].workers.map((/** @type {any} */ one) => one.pid);
   const before = await waitFor('two workers', async () => (await pids()).filter(Boolean).length === 2 && pids());

@@ -43,8 +43,11 @@ function rows({ mode, ids, processes, workers }) {
  * @param {string} home
  */
 function shape({ name, namespace, mode, script, cwd, instances }, about, one, home) {
-  const suffix = mode === 'cluster' || instances === 1 || about.mergeLogs ? '' : `-${one.instance}`;
-  const log = (/** @type {string} */ stream, /** @type {string | null} */ file) => (file === null ? path.join(home, 'logs', `${name.replace(/\//g, '-')}-${stream}${suffix}.log`) : path.resolve(cwd, file));
+  const suffix = instances === 1 || about.mergeLogs ? '' : `-${one.instance}`;
+  const log = (/** @type {string} */ stream, /** @type {string | null} */ given) => {
+    const { dir, name: stem, ext } = path.parse(given === null ? path.join(home, 'logs', `${name.replace(/\//g, '-')}-${stream}.log`) : path.resolve(cwd, given));
+    return given === 'NULL' || given === '/dev/null' ? '/dev/null' : path.join(dir, `${stem}${suffix}${ext}`);
+  };
   const file = path.resolve(cwd, script);
   const interpreter = about.interpreter ?? (/\.(?:[cm]?[jt]s)$/.test(script) || mode === 'cluster' ? 'node' : 'none');
   return {

@@ -87,6 +87,8 @@ pub struct Gifts<'a> {
     pub sockets: Vec<(String, BorrowedFd<'a>)>,
     /// Standard output and standard error.
     pub outputs: &'a [OwnedFd; 2],
+    /// Which streams of its workers a primary is to pass on.
+    pub reads: String,
 }
 
 impl Instance {
@@ -158,6 +160,7 @@ impl Instance {
         if app.mode == Mode::Cluster {
             // Its workers have numbers of their own.
             env.push("RCLUSTER_KEEPER=1".into());
+            env.push(format!("RCLUSTER_READS={}", gifts.reads));
         } else {
             env.push(self.mark(app));
         }

@@ -80,7 +80,13 @@ impl Keeper {
         {
             self.store.remove(instance, name, &self.poller);
         }
-        if value("FDSTORE") == Some("1") {
+        if let Some(about) = value("RCLUSTER_OUTPUT") {
+            let is_primary = self.app.mode == Mode::Cluster
+                && self.instances[number].running.as_ref().is_some_and(|running| running.session == told.pid);
+            if is_primary {
+                self.read_worker(about, told.fds);
+            }
+        } else if value("FDSTORE") == Some("1") {
             let name = store::valid_or_default(value("FDNAME").unwrap_or("stored")).to_owned();
             let about = About { instance: Some(instance), name, watched: value("FDPOLL") != Some("0") };
             for fd in told.fds {

@@ -184,7 +184,11 @@ impl<R: Reader> Run<'_, R> {
         let Some(Source { log, end, .. }) = self.sources.get(index) else { return Ok(()) };
         let said = line::parse(log, &line.text);
         let is_wanted = self.query.grep.as_ref().is_none_or(|grep| grep.is_match(&said.message))
-            && self.query.stream.is_none_or(|wanted| line::stream(log, line, &said) == Some(wanted));
+            && self.query.stream.is_none_or(|wanted| line::stream(log, line, &said) == Some(wanted))
+            && log
+                .only
+                .as_ref()
+                .is_none_or(|only| line::instance(log, line, &said).is_some_and(|one| only.contains(&one)));
         if !is_wanted {
             return Ok(());
         }
@@ -217,10 +221,14 @@ impl Query {
     fn last(&self, log: &Log, pieces: &[chain::Piece], from: u64, most: u64) -> io::Result<backwards::Start> {
         // Where both streams are in one file, the margin alone knows which is which.
         let is_mixed = self.stream.is_some() && log.stream.is_none();
-        let stream_at = |position| backwards::record_at(pieces, position).map(|record| record.source.stream);
+        let source_at = |position| backwards::record_at(pieces, position).map(|record| record.source);
         backwards::last(pieces, from, most, &|text, position| {
             self.grep.as_ref().is_none_or(|grep| grep.is_match(&line::parse(log, text).message))
-                && (!is_mixed || stream_at(position) == self.stream)
+                && (!is_mixed || source_at(position).map(|source| source.stream) == self.stream)
+                && log.only.as_ref().is_none_or(|only| {
+                    let instance = source_at(position).map(|source| source.instance);
+                    instance.or(log.instance).is_some_and(|one| only.contains(&one))
+                })
         })
     }
 }
