@@ -8,6 +8,7 @@ const path = require('node:path');
 const { setTimeout: sleep } = require('node:timers/promises');
 
 const { executable, home: defaultHome } = require('./home.js');
+const { readLogs } = require('./log_reader.js');
 
 /** @typedef {import('./client').App} App */
 /** @typedef {import('./client').AppStatus} AppStatus */
@@ -41,6 +42,7 @@ class Manager {
   #agent = new http.Agent({ keepAlive: true, maxSockets: 4 });
   /** @type {Set<http.IncomingMessage>} */
   #streams = new Set();
+  #isClosed = false;
 
   /** The daemon's version, when it is not this one's. @type {string | undefined} */
   otherVersion;
@@ -62,7 +64,7 @@ class Manager {
    */
   async ensureDaemon() {
     if (await this.isRunning()) return;
-        const { spawnSync } = require('node:child_process');
+    const { spawnSync } = require('node:child_process');
     const binary = executable();
     if (!fs.existsSync(binary)) await require('../scripts/build-manager.js').buildManager();
     const { status, stderr, error } = spawnSync(binary, ['daemon', '--home', this.#home], { encoding: 'utf8', stdio: ['ignore', 'ignore', 'pipe'] });
@@ -235,8 +237,7 @@ class Manager {
 
   /** @returns {AsyncGenerator<import('./client').ManagerEvent, void, void>} */
   async* events() {
-    const response = await this.#open('GET', '/v1/events');
-    this.#streams.add(response);
+    const response = await this.#stream('/v1/events');
     try {
       let rest = '';
       for await (const chunk of response.setEncoding('utf8')) {
@@ -248,9 +249,51 @@ class Manager {
       // The daemon has gone, or we are closed.
       if (!ENDS.includes(String(/** @type {NodeJS.ErrnoException} */ (error).code))) throw error;
     } finally {
-      this.#streams.delete(response);
       response.destroy();
     }
+  }
+
+  /**
+   * @param {string} [target]
+   * @param {import('./client').LogOptions} [options]
+   * @returns {AsyncGenerator<import('./client').LogLine, void, void>}
+   */
+  async* logs(target, options) {
+    for await (const lines of this.logPieces(target, options)) yield* lines;
+  }
+
+  /**
+   * @param {string} [target]
+   * @param {import('./client').LogOptions} [options]
+   * @returns {AsyncGenerator<import('./client').LogLine[], void, void>}
+   */
+  logPieces(target = 'all', options = {}) {
+    const mayStart = this.#autostart;
+    return readLogs({
+      open: async (url, isFirst) => {
+        if (isFirst && mayStart) await this.ensureDaemon();
+        return this.#stream(url);
+      },
+      // One that has ended in order takes its socket away. Whoever wanted that does not want another one for that somebody looks on.
+      revive: async () => {
+        if (mayStart && fs.existsSync(path.join(this.#home, 'daemon.sock'))) await this.ensureDaemon().catch(() => undefined);
+      },
+      isRefusal: (error, isFirst) => error instanceof ManagerError && (error.code !== 'ERR_RCLUSTER_NO_DAEMON' || (isFirst && !mayStart)),
+      isClosed: () => this.#isClosed,
+    }, target, options);
+  }
+
+  /**
+   * An answer that goes on, over a connection of its own.
+   *
+   * @param {string} url
+   */
+  async #stream(url) {
+    const response = await this.#open('GET', url, undefined, false);
+    if (response.statusCode !== 200) throw refusal(response.statusCode, await textOf(response));
+    this.#streams.add(response);
+    response.once('close', () => this.#streams.delete(response));
+    return response;
   }
 
   /**
@@ -279,28 +322,29 @@ class Manager {
    */
   async #once(method, url, body) {
     const response = await this.#open(method, url, body);
-    let answer = '';
-    for await (const chunk of response.setEncoding('utf8')) answer += chunk;
+    const answer = await textOf(response);
     this.#compareVersions(String(response.headers.server));
-    const parsed = JSON.parse(answer || '{}');
-    if (response.statusCode === 200) return parsed;
-    throw new ManagerError(parsed.error?.code ?? 'ERR_RCLUSTER_BAD_REQUEST', parsed.error?.message ?? `the daemon answers ${response.statusCode}`);
+    if (response.statusCode === 200) return JSON.parse(answer || '{}');
+    throw refusal(response.statusCode, answer);
   }
 
   /**
    * @param {string} method
    * @param {string} url
    * @param {object} [body]
+   * @param {http.Agent | false} [agent] Whose connections are used; false for a new one.
    * @returns {Promise<http.IncomingMessage>}
    */
-  #open(method, url, body) {
+  #open(method, url, body, agent = this.#agent) {
     const text = body === undefined ? undefined : JSON.stringify(body);
     return new Promise((resolve, reject) => {
       const headers = text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
-      const request = http.request({ agent: this.#agent, socketPath: path.join(this.#home, 'daemon.sock'), method, path: url, headers }, resolve);
+      const request = http.request({ agent, socketPath: path.join(this.#home, 'daemon.sock'), method, path: url, headers }, resolve);
       request.on('error', (/** @type {NodeJS.ErrnoException} */ error) => {
+        // Its other side had gone before anything was asked.
+        if (request.reusedSocket && (error.code === 'EPIPE' || error.code === 'ECONNRESET')) return resolve(this.#open(method, url, body, false));
         const isGone = error.code === 'ENOENT' || error.code === 'ECONNREFUSED';
-        reject(isGone ? new ManagerError('ERR_RCLUSTER_NO_DAEMON', `no daemon runs for "${this.#home}"`) : error);
+        return reject(isGone ? new ManagerError('ERR_RCLUSTER_NO_DAEMON', `no daemon runs for "${this.#home}"`) : error);
       });
       request.end(text);
     });
@@ -314,6 +358,7 @@ class Manager {
 
   /** Lets the process end. */
   close() {
+    this.#isClosed = true;
     for (const stream of this.#streams) stream.destroy();
     this.#agent.destroy();
   }
@@ -326,6 +371,22 @@ function isAlive(pid) {
   } catch (error) {
     return /** @type {NodeJS.ErrnoException} */ (error).code !== 'ESRCH';
   }
+}
+
+/** @param {http.IncomingMessage} response */
+async function textOf(response) {
+  let text = '';
+  for await (const chunk of response.setEncoding('utf8')) text += chunk;
+  return text;
+}
+
+/**
+ * @param {number | undefined} status
+ * @param {string} answer
+ */
+function refusal(status, answer) {
+  const { error } = JSON.parse(answer || '{}');
+  return new ManagerError(error?.code ?? 'ERR_RCLUSTER_BAD_REQUEST', error?.message ?? `the daemon answers ${status}`);
 }
 
 /** @param {string} target */

@@ -17,7 +17,7 @@ const DATE = 'YYYY-MM-DDTHH:mm:ss';
  * Returns what makes a text of a line.
  *
  * @param {{ json?: boolean, raw?: boolean, timestamp?: string | true, highlight?: string }} options
- * @returns {(line: import('./log_stream.js').Line) => string}
+ * @returns {(line: import('../client').LogLine) => string}
  */
 function printer({ json, raw, timestamp, highlight }) {
   if (json) return (line) => `${JSON.stringify(line)}\n`;

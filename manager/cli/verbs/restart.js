@@ -21,12 +21,13 @@ module.exports = {
     if (files.length > 0) await bringAbout(manager, await appsFrom('restart', files, options), options, 'restart');
     const targets = words.filter((word) => !files.includes(word));
     if (targets.length === 0) return;
+    const since = Date.now();
     const keys = keysFromOptions(options);
     const env = options.updateEnv ? environment(process.env) : undefined;
     show(await forEach(manager, targets, options, async (target) => {
       if (Object.keys(keys).length === 0 && rest === undefined) return manager.restart(target, { env });
       return manager.start(await appWith(manager, target, keys, rest, env), { known: 'restart', updateEnv: true });
     }), options);
-    if (options.attach) await (await require('../follow.js').follow(manager, targets)).ended;
+    if (options.attach) await require('../log_stream.js').show(manager, targets, { since, follow: true }, require('../log_lines.js').printer({}));
   },
 };

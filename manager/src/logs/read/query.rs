@@ -73,13 +73,22 @@ struct Run<'a, R: Reader> {
     reader: R,
     /// When it began (ms since 1970).
     began: i64,
+    /// Whether the reader knows that from now on it misses nothing.
+    has_begun: bool,
 }
 
 /// Reads until there is no more, or until nobody reads any more. `told` is readable when `more` has all logs that are of interest from now on,
 /// and is closed when nobody reads.
 pub fn run(query: &Query, reader: impl Reader, told: UnixStream, more: &Receiver<Vec<Log>>) -> io::Result<()> {
-    let mut run =
-        Run { query, sources: Vec::new(), skip: 0, out: Vec::new(), reader, began: Timestamp::now().as_millisecond() };
+    let mut run = Run {
+        query,
+        sources: Vec::new(),
+        skip: 0,
+        out: Vec::new(),
+        reader,
+        began: Timestamp::now().as_millisecond(),
+        has_begun: false,
+    };
     let mut watch = query.follow.then(|| Watch::new(told));
     let mut total = 0;
     for log in &query.logs {
@@ -173,7 +182,7 @@ impl<R: Reader> Run<'_, R> {
         let new = self.sources.iter().filter(|source| !source.is_told);
         let positions: BTreeMap<&str, u64> =
             new.map(|source| (source.log.id.as_str(), source.tail.position())).collect();
-        if !positions.is_empty() {
+        if !positions.is_empty() || !std::mem::replace(&mut self.has_begun, true) {
             writeln!(self.out, "{}", json!({ "positions": positions }))?;
         }
         self.sources.iter_mut().for_each(|source| source.is_told = true);
