@@ -22,6 +22,10 @@ export interface App {
   instances: number;
   /** The variable that tells each instance its number. Default: `'NODE_APP_INSTANCE'`. */
   instanceVar: string;
+  /** A variable that is a number, and one more for each further instance of a program. */
+  incrementVar: string | null;
+  /** Whether it is started when it becomes known, and not only listed. */
+  autostart: boolean;
   autorestart: boolean;
   maxRestarts: number;
   minUptime: number | null;
@@ -69,7 +73,7 @@ export interface StartOptions {
 }
 
 /** What is done with an app, or would be. */
-export type Action = 'start' | 'restart' | 'reload' | 'scale' | 'configure' | 'none' | 'delete';
+export type Action = 'add' | 'start' | 'restart' | 'reload' | 'scale' | 'configure' | 'none' | 'delete';
 
 /** What would be done with an app. */
 export interface Plan {
