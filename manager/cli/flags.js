@@ -56,6 +56,7 @@ const ENV_FLAGS = [['-a, --update-env', 'it gets the environment of this command
 const NOTHING_FLAGS = [
   '-x, --execute-command', '-p, --pid <file>', '-w, --write', '--no-vizion', '--no-pmx', '--no-automation', '--trace', '--disable-trace', '--v8', '--event-loop-inspector',
   '--deep-monitoring', '--disable-source-map-support', '--parallel <number>', '--sort <field>', '--wait-ip', '--hp <path>', '--service-name <name>',
+  '--fresh', '--daemon', '--dist', '--dockerdaemon',
 ].map((spec) => [spec, "PM2's: does nothing here"]);
 
 /** PM2's that are not there yet, and what is missing. @type {Record<string, [spec: string, about: string]>} */

@@ -30,6 +30,11 @@ const READ = {
     return value;
   },
   /** @param {unknown} value */
+  file(value) {
+    if (typeof value !== 'boolean' && (typeof value !== 'string' || value === '')) throw bad('a text that is not empty, or true', value);
+    return value;
+  },
+  /** @param {unknown} value */
   user(value) {
     if (typeof value !== 'string' && typeof value !== 'number') throw bad('a name or a number', value);
     return String(value);
@@ -135,6 +140,7 @@ const KEYS = {
   instance_var: { type: 'text', about: 'The variable that tells each instance its number.' },
   increment_var: { type: 'text', about: 'A variable that is a number, such as PORT, and one more for each further instance; for processes, not for the workers of a cluster.' },
   env: { type: 'variables', about: 'Variables of its environment, besides those of whoever starts it.' },
+  port: { type: 'count', about: 'The variable PORT of its environment.' },
   env_file: { type: 'text', about: 'A file with more of them.' },
   append_env_to_name: { type: 'flag', about: "Whether it is called 'name-production' with --env production." },
   filter_env: { type: 'anything', about: 'Variables of whoever starts it that it does not get: true for all, or a list of beginnings.' },
@@ -156,7 +162,7 @@ const KEYS = {
   max_memory_restart: { type: 'bytes', to: 'maxMemory', about: 'It is started anew when it uses more, with all that it has started.' },
   out_file: { aliases: ['output', 'out', 'out_log'], type: 'text', about: 'Where its output goes.' },
   error_file: { aliases: ['error', 'err', 'err_file', 'err_log'], type: 'text', about: 'Where its errors go.' },
-  log_file: { aliases: ['log'], type: 'text', about: 'Where both go besides.' },
+  log_file: { aliases: ['log'], type: 'file', about: 'Where both go besides; true for logs/<name>.log of the home.' },
   disable_logs: { type: 'flag', about: 'Whether nothing that it writes is kept.' },
   merge_logs: { aliases: ['combine_logs'], type: 'flag', about: 'Instances share the log files.' },
   time: { type: 'flag', about: 'Each line of the log behind its time.' },
@@ -175,7 +181,7 @@ const KEYS = {
 /** PM2's own internals: they do nothing here. */
 const NOTHING = Object.freeze([
   'vizion', 'pmx', 'automation', 'trace', 'deep_monitoring', 'disable_trace', 'disable_source_map_support', 'post_update',
-  'windowsHide', 'force', 'kill_retry_time', 'pid_file', 'pid', 'io', 'instance_id', 'node_version', 'port', 'tracing', 'container',
+  'windowsHide', 'force', 'kill_retry_time', 'pid_file', 'pid', 'io', 'instance_id', 'node_version', 'tracing', 'container',
   'v8', 'event_loop_inspector', 'username', 'write', 'execute_command', 'name_prefix', 'install_url',
 ]);
 
@@ -206,6 +212,8 @@ function readApp(given, { folder, notices }) {
     const known = BY_NAME.get(name);
     if (known) app[known.key.to ?? camelCase(known.name)] = read(name, known.key, value);
     else if (name.startsWith('env_')) app.environments[name.slice('env_'.length)] = read(name, KEYS.env, value);
+    // What is not wanted is not missed.
+    else if (value === false && (NOTHING.includes(name) || LATER.includes(name))) continue;
     else if (NOTHING.includes(name)) notices.add(`"${name}" does nothing here`);
     else if (LATER.includes(name)) notices.add(`"${name}" does nothing yet`);
     else throw new TypeError(`there is no key "${name}": did you mean "${nearest(name, [...BY_NAME.keys()])}"?`);
@@ -215,6 +223,10 @@ function readApp(given, { folder, notices }) {
   // PM2 takes the folder of whoever types the command: what is only there is meant like that.
   app.cwd = path.resolve(folder, app.cwd ?? (!isThere(folder) && isThere(process.cwd()) ? process.cwd() : '.'));
   app.name ??= path.basename(app.script).replace(/\.[^.]+$/, '');
+  if (app.logFile === true) app.logFile = path.join(require('../home.js').home(), 'logs', `${app.name}.log`);
+  else if (app.logFile === false) delete app.logFile;
+  if (app.port !== undefined) app.env = { ...app.env, PORT: String(app.port) };
+  delete app.port;
   // As PM2: several instances of a Node script are a cluster unless something else is said, of anything else several processes.
   app.mode ??= app.instances !== undefined && isForNode(app) ? 'cluster' : 'program';
   if (app.mode === 'cluster' && app.incrementVar !== undefined) {

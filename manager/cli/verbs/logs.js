@@ -23,6 +23,7 @@ module.exports = {
     ['--raw', 'the lines alone, without the names of apps'],
     ['--timestamp [format]', 'the time before each line; as YYYY-MM-DDTHH:mm:ss or in the signs of moment.js'],
     ['--highlight <text>', 'mark a text in the lines'],
+    ['--format', 'lines such as timestamp=… app=… id=… type=out message=…'],
     ['--json', 'an object per line'],
   ],
   async run(manager, targets, options) {
