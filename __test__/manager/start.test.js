@@ -84,6 +84,10 @@ test('when a cluster is said to be online all its workers are', async () => {
     const [{ processes: [{ state }], workers }] = await home.json('start', 'server.js', '-n', `server${round}`, '-i', '3');
     expect([state, ...workers.map((/** @type {any} */ worker) => worker.state)]).toEqual(['online', 'ready', 'ready', 'ready']);
   }
+  for (const count of [4, 5, 2, 3]) {
+    const [{ workers }] = await home.json('scale', 'server0', String(count));
+    expect(workers.map((/** @type {any} */ { seat, state }) => [seat, state])).toEqual(Array.from({ length: count }, (_, seat) => [seat, 'ready']));
+  }
 });
 
 test.each([

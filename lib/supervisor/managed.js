@@ -58,13 +58,10 @@ function serveKeeper(supervisor, cluster) {
   process.on('message', async (/** @type {any} */ request) => {
     if (request === null || typeof request !== 'object' || !Object.hasOwn(deeds, request.rcluster)) return;
     const { seq } = request;
-    try {
-      send({ rcluster: 'answer', seq, result: (await deeds[request.rcluster](request)) ?? null });
-    } catch (error) {
-      const { code, message } = /** @type {any} */ (error);
-      send({ rcluster: 'answer', seq, error: { code, message } });
-    }
+    const answer = await deeds[request.rcluster](request).then((result) => ({ result: result ?? null }), ({ code, message }) => ({ error: { code, message } }));
+    // Whoever has asked sees what has become of the workers.
     tell();
+    send({ rcluster: 'answer', seq, ...answer });
   });
   // The keeper's channel alone is no reason to live.
   process.channel?.unref();

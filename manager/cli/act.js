@@ -28,13 +28,14 @@ function show(apps, { json }) {
 /**
  * @param {string} operation
  * @param {string} summary
+ * @param {import('./words.js').Flag[]} [flags] Besides those that all have.
  * @returns {import('./main.js').Verb}
  */
-function simple(operation, summary) {
+function simple(operation, summary, flags = []) {
   return {
     summary,
     usage: TARGETS,
-    flags: [...CONFIG_FLAGS, ['--json', 'the result as JSON']],
+    flags: [...CONFIG_FLAGS, ['--json', 'the result as JSON'], ...flags],
     async run(manager, words, options) {
       needTargets(operation, words);
       show(await forEach(manager, words, options, (target) => manager.act(target, operation)), options);

@@ -219,10 +219,7 @@ impl Keeper {
             self.on_deadlines();
             self.answer_pending();
             self.tell_guards();
-            if std::mem::take(&mut self.changed) {
-                self.write_note();
-                self.publish(&json!({ "event": "status", "status": self.status() }));
-            }
+            self.tell_changes();
             if self.quitting
                 && self.ordered.is_empty()
                 && self.instances.iter().all(|instance| instance.life.is_at_rest())
@@ -234,6 +231,14 @@ impl Keeper {
                 }
                 return Ok(());
             }
+        }
+    }
+
+    /// Those who want to hear it hear what has changed.
+    fn tell_changes(&mut self) {
+        if std::mem::take(&mut self.changed) {
+            self.write_note();
+            self.publish(&json!({ "event": "status", "status": self.status() }));
         }
     }
 
