@@ -170,7 +170,7 @@ test('an ecosystem file starts what it says, and only what changed starts anew',
   const home = new Home();
   home.write('sleep.js', SLEEP);
   const config = (/** @type {string} */ text) => home.write('ecosystem.config.js', `module.exports = { apps: [{ name: 'a', script: 'sleep.js' }, { name: 'b', script: './sleep.js', ${text} }] }`);
-  config(`exec_mode: 'fork', instances: 2, env: { A: 1 }, env_production: { A: 'prod' }, vizion: false`);
+  config(`exec_mode: 'fork', instances: 2, env: { A: 1 }, env_production: { A: 'prod' }, vizion: true`);
   const { stderr } = await home.run('start', 'ecosystem.config.js', '--env', 'production');
   expect(stderr).toContain('"vizion" does nothing here');
   expect((await home.run('env', 'b')).stdout).toContain('A: prod\n');

@@ -21,8 +21,9 @@ function keysFromOptions(options) {
     if (options[name] !== undefined) throw usage(`${parse([spec, about]).long} is ${about}`);
   }
   for (const flag of NOTHING_FLAGS) {
-    const { long, name } = parse(flag);
-    if (options[name] !== undefined) notice(`${long} does nothing here`);
+    const { long, name, isNo } = parse(flag);
+    // --no-daemon is another option than --daemon.
+    if (options[name] !== undefined && (isNo || options[name] !== false)) notice(`${long} does nothing here`);
   }
   /** @type {any} */
   const given = {};
