@@ -1,5 +1,7 @@
 'use strict';
 
+const os = require('node:os');
+
 /** @type {import('jest').Config} */
 module.exports = {
   testEnvironment: 'node',
@@ -8,7 +10,7 @@ module.exports = {
   testMatch: ['<rootDir>/__test__/**/*.test.js'],
   testPathIgnorePatterns: ['/node_modules/', '/__test__/node-suite/', '/__test__/fixtures/'],
   modulePathIgnorePatterns: ['<rootDir>/.cache/', '<rootDir>/target/'],
-  // Each test starts processes of its own: more than two files at a time measure the machine, not rcluster.
-  maxWorkers: 2,
+  // Most of the time a test waits for processes of its own: with one file per processor more than half of each would idle.
+  maxWorkers: Math.max(2, 2 * os.availableParallelism()),
   testTimeout: 30_000,
 };

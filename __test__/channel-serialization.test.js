@@ -56,7 +56,15 @@ const VALUES = {
   'long text and toJSON': "{ text: 'a'.repeat(20_000), toJSON() { return 1; } }",
   'long text in a class': "new (class { text = 'a'.repeat(20_000); toJSON() { return 2; } })()",
   'forty long texts': "Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`text${i}`, 'x'.repeat(17_000 + i)]))",
+  'long text beside what JSON does not know': "{ text: 'a'.repeat(20_000), when: new Date(1e12), map: new Map([[1, -0]]), big: 1n }",
+  'long text beside itself': "(() => { const ring = { text: 'a'.repeat(20_000) }; ring.ring = ring; return ring; })()",
+  'long text beside one object twice': "(() => { const one = {}; return { text: 'a'.repeat(20_000), one, two: one }; })()",
+  'long text in a map in disguise':
+    "Object.assign(Object.setPrototypeOf(new Map([[1, 2]]), Object.prototype), { text: 'a'.repeat(20_000) })",
+  'long text beside a function': "{ text: 'a'.repeat(20_000), call() {} }",
   'big buffer': 'Buffer.alloc(300_000, 7)',
+  'big buffers': "[Buffer.alloc(300_000, 7), { big: new Uint16Array(100_000).fill(770) }, Buffer.alloc(70_000, 'ab')]",
+  'buffer of more than 4 MiB': "Buffer.alloc((4 << 20) + 1, 'abc')",
   circular: '(() => { const ring = {}; ring.ring = ring; return ring; })()',
 };
 
@@ -138,6 +146,8 @@ test('advanced', async () => {
     'promise within',
     'long text and toJSON',
     'long text in a class',
+    'long text in a map in disguise',
+    'long text beside a function',
   ]);
   expect(back['one object twice']).toBe('twins');
   expect(back['instance of a class']).toBe('{ x: 1 }');

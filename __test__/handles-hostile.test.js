@@ -60,6 +60,38 @@ test('handles that nobody listens for are closed; those of a message that somebo
   expect([exit, stderr]).toEqual([OK, []]);
 });
 
+test('a connection that nobody listens for is ended, but not before its client can do anything; of many the oldest at once', async () => {
+  const { primary, exit, stderr } = await runScenario({
+    async primary({ cluster, once, report, until }) {
+      const net = require('node:net');
+      const worker = cluster.fork();
+      await once(worker, 'online');
+      const server = net.createServer((socket) => worker.send('back', socket)).listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const begin = () => {
+        const client = { began: performance.now(), lasted: 0 };
+        const socket = net.connect(server.address().port, '127.0.0.1').resume();
+        socket.on('close', () => (client.lasted = performance.now() - client.began));
+        return client;
+      };
+      const first = begin();
+      await until(() => first.lasted > 0);
+      report(first.lasted > 900);
+      const many = Array.from({ length: 20 }, begin);
+      await until(() => many.every(({ lasted }) => lasted > 0));
+      const ends = many.map(({ began, lasted }) => began + lasted).sort((a, b) => a - b);
+      report(ends[4] - ends[3] > 100);
+      server.close();
+      worker.disconnect();
+    },
+    worker() {
+      process.on('message', (message, socket) => process.send(message, socket));
+    },
+  });
+  expect(primary).toEqual([true, true]);
+  expect([exit, stderr]).toEqual([OK, []]);
+});
+
 test('an error of a handle that has come from a worker ends nobody', async () => {
   const { primary, exit, stderr } = await runScenario({
     async primary({ forkReady, once, report, until }) {

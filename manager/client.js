@@ -3,12 +3,10 @@
 // The manager from JavaScript: `require('rcluster/manager')`. The command is its first user.
 
 const fs = require('node:fs');
-const http = require('node:http');
 const path = require('node:path');
-const { setTimeout: sleep } = require('node:timers/promises');
 
+const { ask } = require('./ask.js');
 const { executable, home: defaultHome } = require('./home.js');
-const { readLogs } = require('./log_reader.js');
 
 /** @typedef {import('./client').App} App */
 /** @typedef {import('./client').AppStatus} AppStatus */
@@ -39,8 +37,7 @@ const ENDS = Object.freeze(['ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE']);
 class Manager {
   #home;
   #autostart;
-  #agent = new http.Agent({ keepAlive: true, maxSockets: 4 });
-  /** @type {Set<http.IncomingMessage>} */
+  /** @type {Set<import('node:http').IncomingMessage>} */
   #streams = new Set();
   #isClosed = false;
 
@@ -210,7 +207,6 @@ class Manager {
   async kill() {
     const [{ pid }, apps] = await Promise.all([this.#once('GET', '/v1/ping'), this.#once('GET', '/v1/apps')]);
     const answer = await this.#once('POST', '/v1/kill', {});
-    this.#agent.destroy();
     const pids = [pid, ...apps.map((/** @type {AppStatus} */ { keeper }) => keeper)].filter(Boolean);
     for (const deadline = Date.now() + KILL_TIME; pids.some(isAlive) && Date.now() < deadline; ) await sleep(KILL_LOOK);
     return answer;
@@ -224,12 +220,9 @@ class Manager {
     const { startedAt: before } = await this.request('GET', '/v1/version');
     await this.request('POST', '/v1/update', { executable: file });
     const deadline = Date.now() + UPDATE_TIME;
-    // Connections that the old one has taken are of no use any more.
-    this.#agent.destroy();
     while (Date.now() < deadline) {
       const { startedAt, ...about } = await this.#once('GET', '/v1/version').catch(() => ({ startedAt: before }));
       if (startedAt !== before) return about;
-      this.#agent.destroy();
       await sleep(UPDATE_LOOK);
     }
     throw new ManagerError('ERR_RCLUSTER_UPDATE', `the new daemon has not taken over: ${path.join(this.#home, 'daemon.log')} may say why`);
@@ -268,6 +261,7 @@ class Manager {
    * @returns {AsyncGenerator<import('./client').LogLine[], void, void>}
    */
   logPieces(target = 'all', options = {}) {
+    const { readLogs } = require('./log_reader.js');
     const mayStart = this.#autostart;
     return readLogs({
       open: async (url, isFirst) => {
@@ -289,7 +283,7 @@ class Manager {
    * @param {string} url
    */
   async #stream(url) {
-    const response = await this.#open('GET', url, undefined, false);
+    const response = await this.#open(url);
     if (response.statusCode !== 200) throw refusal(response.statusCode, await textOf(response));
     this.#streams.add(response);
     response.once('close', () => this.#streams.delete(response));
@@ -321,33 +315,36 @@ class Manager {
    * @returns {Promise<any>}
    */
   async #once(method, url, body) {
-    const response = await this.#open(method, url, body);
-    const answer = await textOf(response);
-    this.#compareVersions(String(response.headers.server));
-    if (response.statusCode === 200) return JSON.parse(answer || '{}');
-    throw refusal(response.statusCode, answer);
+    const { status, server, body: answer } = await ask(this.#socket, method, url, body).catch((error) => this.#rethrow(error));
+    this.#compareVersions(server);
+    if (status === 200) return JSON.parse(answer || '{}');
+    throw refusal(status, answer);
   }
 
   /**
-   * @param {string} method
+   * An answer that comes as it comes.
+   *
    * @param {string} url
-   * @param {object} [body]
-   * @param {http.Agent | false} [agent] Whose connections are used; false for a new one.
-   * @returns {Promise<http.IncomingMessage>}
+   * @returns {Promise<import('node:http').IncomingMessage>}
    */
-  #open(method, url, body, agent = this.#agent) {
-    const text = body === undefined ? undefined : JSON.stringify(body);
+  #open(url) {
     return new Promise((resolve, reject) => {
-      const headers = text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
-      const request = http.request({ agent, socketPath: path.join(this.#home, 'daemon.sock'), method, path: url, headers }, resolve);
-      request.on('error', (/** @type {NodeJS.ErrnoException} */ error) => {
-        // Its other side had gone before anything was asked.
-        if (request.reusedSocket && (error.code === 'EPIPE' || error.code === 'ECONNRESET')) return resolve(this.#open(method, url, body, false));
-        const isGone = error.code === 'ENOENT' || error.code === 'ECONNREFUSED';
-        return reject(isGone ? new ManagerError('ERR_RCLUSTER_NO_DAEMON', `no daemon runs for "${this.#home}"`) : error);
-      });
-      request.end(text);
-    });
+      const request = require('node:http').get({ agent: false, socketPath: this.#socket, path: url }, resolve);
+      request.on('error', reject);
+    }).catch((error) => this.#rethrow(error));
+  }
+
+  get #socket() {
+    return path.join(this.#home, 'daemon.sock');
+  }
+
+  /**
+   * @param {NodeJS.ErrnoException} error
+   * @returns {never}
+   */
+  #rethrow(error) {
+    const isGone = error.code === 'ENOENT' || error.code === 'ECONNREFUSED';
+    throw isGone ? new ManagerError('ERR_RCLUSTER_NO_DAEMON', `no daemon runs for "${this.#home}"`) : error;
   }
 
   /** @param {string} server */
@@ -360,9 +357,11 @@ class Manager {
   close() {
     this.#isClosed = true;
     for (const stream of this.#streams) stream.destroy();
-    this.#agent.destroy();
   }
 }
+
+/** Loaded when somebody waits: most commands do not. @param {number} ms */
+const sleep = (ms) => require('node:timers/promises').setTimeout(ms);
 
 /** @param {number} pid */
 function isAlive(pid) {
@@ -373,7 +372,7 @@ function isAlive(pid) {
   }
 }
 
-/** @param {http.IncomingMessage} response */
+/** @param {import('node:http').IncomingMessage} response */
 async function textOf(response) {
   let text = '';
   for await (const chunk of response.setEncoding('utf8')) text += chunk;

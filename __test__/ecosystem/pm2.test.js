@@ -9,6 +9,9 @@ const { freePort } = require('./helpers/free_port');
 
 const script = path.join(HERE, 'apps', 'pm2_app.js');
 
+/** How long (ms) PM2 waits for an app to be ready, before it goes on as if it were. */
+const LONG = 20_000;
+
 /** PM2's home, and with it its daemon, of this test alone. */
 let home;
 let control;
@@ -54,7 +57,7 @@ afterAll(async () => {
 
 const start = async (options) => {
   const port = await freePort();
-  await pm2('start', { script, wait_ready: true, env: { PORT: String(port) }, ...options });
+  await pm2('start', { script, wait_ready: true, listen_timeout: LONG, env: { PORT: String(port) }, ...options });
   const processes = (await pm2('list')).filter(({ name }) => name === options.name);
   const ask = async () => JSON.parse((await request(port)).body);
   return { processes, askAll: () => Promise.all(Array.from({ length: 8 }, ask)) };

@@ -55,6 +55,23 @@ test.each([['SIGKILL', 6], ['SIGSEGV', 2]])('the primary of a cluster is ended b
   await waitForDeath(workers);
 }, LONG);
 
+test('a keeper that cannot be found at once is not replaced: the one that is started for nothing says so, and the first is found again', async () => {
+  const home = new Home();
+  home.write('sleep.js', SLEEP);
+  await home.run('start', 'sleep.js');
+  const { keeper, processes: [{ pid }] } = await appOf(home);
+  const folder = path.join(home.path, 'run', fs.readdirSync(path.join(home.path, 'run'))[0]);
+  const daemon = home.daemonPid();
+  process.kill(daemon, 'SIGKILL');
+  await waitForDeath([daemon]);
+  // As one that is about to listen, while it is being started by a daemon that has died.
+  fs.renameSync(path.join(folder, 'keeper.sock'), path.join(folder, 'aside'));
+  const found = home.manager.list();
+  await waitFor('the second keeper', () => fs.readFileSync(path.join(folder, 'keeper.err'), 'utf8').includes('another keeper'));
+  fs.renameSync(path.join(folder, 'aside'), path.join(folder, 'keeper.sock'));
+  expect(await found).toMatchObject([{ keeper, processes: [{ pid, state: 'online', restarts: 0 }] }]);
+}, LONG);
+
 test('a primary that throws, and one that is restarted, leave their sockets to the next one', async () => {
   const home = new Home();
   home.write('web.js', WEB);

@@ -17,7 +17,7 @@ const HELP = `Runs Node's own tests of cluster with the built-in module and with
 
   --node <binary>   the Node to run them with (this one)
   --only <text>     only the files whose name contains the text
-  --jobs <n>        how many of test/parallel run at a time (one per core, 2 to 4)
+  --jobs <n>        how many of test/parallel run at a time (two per core, at most 8)
   --builtin-only    only the built-in module, without what is kept of earlier runs
   --rcluster-only   only rcluster
   --verbose         the output of the tests that fail`;
@@ -77,8 +77,8 @@ async function runSuite({ node, only, jobs, builtin, rcluster }) {
   return { nodeVersion, suiteVersion, rows, counts: countsOf(rows) };
 }
 
-/** @returns {number} one test per core, at least 2 (they mostly wait) and at most 4 */
-const defaultJobs = () => Math.min(4, Math.max(2, os.availableParallelism()));
+/** @returns {number} two tests per core (they mostly wait), at most 8 */
+const defaultJobs = () => Math.min(8, 2 * os.availableParallelism());
 
 /** @param {Row[]} rows */
 function printOutputs(rows) {

@@ -1,6 +1,18 @@
 'use strict';
 
 const { startGreeter } = require('../helpers/greeter');
+const { waitFor } = require('../helpers/run');
+
+/**
+ * @param {Iterable<{ pid: number }>} connections
+ * @param {number[]} workers
+ * @returns {Map<number, number>} how many each has
+ */
+function countsOf(connections, workers) {
+  const counts = new Map(workers.map((pid) => [pid, 0]));
+  for (const { pid } of connections) counts.set(pid, (counts.get(pid) ?? 0) + 1);
+  return counts;
+}
 
 /**
  * @param {Iterable<{ pid: number }>} connections
@@ -8,12 +20,11 @@ const { startGreeter } = require('../helpers/greeter');
  * @returns {number} how many more connections the one with the most has than the one with the fewest
  */
 function difference(connections, workers) {
-  const counts = new Map(workers.map((pid) => [pid, 0]));
-  for (const { pid } of connections) counts.set(pid, (counts.get(pid) ?? 0) + 1);
+  const counts = countsOf(connections, workers);
   return Math.max(...counts.values()) - Math.min(...counts.values());
 }
 
-test('1,000 long-lived connections and churn: no worker has more than two more than another', async () => {
+test('1,000 long-lived connections and churn: the next is for who has the fewest, and so no worker has more than two more than another', async () => {
   const greeter = await startGreeter('least', { WORKERS: '4' });
   const connections = [];
   while (connections.length < 900) {
@@ -21,18 +32,21 @@ test('1,000 long-lived connections and churn: no worker has more than two more t
   }
   // A burst goes where there is room; those that come one by one level it.
   while (connections.length < 1000) connections.push(await greeter.connect());
-  const uneven = [];
-  for (let step = 0; step < 600; step++) {
-    const index = (step * 7919) % connections.length;
+  let step = 0;
+  const churn = async () => {
+    const index = (step++ * 7919) % connections.length;
     await connections[index].end();
+    const counts = countsOf(connections.toSpliced(index, 1), greeter.workers);
     connections[index] = await greeter.connect();
-    const now = difference(connections, greeter.workers);
-    if (now > 2) uneven.push(now);
-  }
-  // A worker that a busy machine does not let run for 10 ms gets nothing meanwhile.
-  expect(uneven.length).toBeLessThanOrEqual(6);
-  expect(difference(connections, greeter.workers)).toBeLessThanOrEqual(2);
-});
+    return /** @type {number} */ (counts.get(connections[index].pid)) - Math.min(...counts.values());
+  };
+  let elsewhere = 0;
+  while (step < 600) if ((await churn()) > 2) elsewhere++;
+  // A worker that a busy machine does not let run for 10 ms gets nothing meanwhile. By turns it would be more than 150.
+  expect(elsewhere).toBeLessThan(60);
+  // It gets all the more when it runs again.
+  await waitFor(async () => difference(connections, greeter.workers) <= 2 || void (await churn()));
+}, 60_000);
 
 test('a worker that begins later is filled up first', async () => {
   const greeter = await startGreeter('least', { REFORK: '1' });

@@ -1,7 +1,7 @@
 'use strict';
 
 const { KeepAliveClient } = require('../helpers/client');
-const { waitForDeath } = require('../helpers/run');
+const { waitFor, waitForDeath } = require('../helpers/run');
 const { pidServer, startService } = require('../helpers/service');
 
 /** The primary ends with the supervisor, so that what a call returns may never arrive. */
@@ -46,7 +46,13 @@ test('an idle connection is kept for a second, and its next response says "Conne
   void stop(service);
   await service.event('stopping');
   await service.waitForStatus(({ workers }) => workers.every(({ state }) => state !== 'ready'));
-  expect(await client.ask()).toMatchObject({ status: 200, headers: { connection: 'close' } });
+  // The worker hears of it a moment after the primary has decided.
+  await waitFor(async () => {
+    const { status, headers } = await client.ask();
+    expect(status).toBe(200);
+    return headers.connection === 'close';
+  });
+  expect(client.ports.size).toBe(1);
   await service.script.waitForExit();
 });
 

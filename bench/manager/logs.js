@@ -2,7 +2,7 @@
 
 // A program that writes lines, under a manager or without one: how long until all are in the file, and what the manager has used.
 
-const { spawn, execFileSync } = require('node:child_process');
+const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const fs = require('node:fs');
 const os = require('node:os');
@@ -12,11 +12,19 @@ const { setTimeout: sleep } = require('node:timers/promises');
 
 const { threadsUs } = require('../lib/cpu.js');
 const { Manager } = require('../../manager/client.js');
+const { pm2, rcluster } = require('./managers.js');
+
+/** Who writes without a manager. */
+const FILE = 'program > file';
 
 const LINES = 300_000;
 const PROGRAM = path.join(__dirname, 'lines.js');
 /** Nobody takes longer (ms). */
 const PATIENCE = 60_000;
+/** How often it is looked (ms). */
+const LOOK = 3;
+/** When it has been quiet for so long (ms) a keeper has given its buffers back. */
+const QUIET = 1500;
 
 /** What all of it has, in bytes. */
 const SIZE = Array.from({ length: LINES }, (_, i) => `line ${i} of a program that writes as fast as it can, and ends\n`.length).reduce((sum, length) => sum + length, 0);
@@ -39,7 +47,7 @@ async function secondsUntil(began, isDone) {
   const patience = Date.now() + PATIENCE;
   while (!isDone()) {
     if (Date.now() > patience) throw new Error('the lines are not there after a minute');
-    await sleep(1);
+    await sleep(LOOK);
   }
   return (performance.timeOrigin + performance.now() - Number(fs.readFileSync(began, 'utf8'))) / 1000;
 }
@@ -58,10 +66,10 @@ async function withoutManager({ folder, began, env }) {
 
 /** @param {Place} place */
 async function withRcluster({ folder, began, env }) {
-  const manager = new Manager({ home: path.join(folder, 'home') });
-  const logs = path.join(folder, 'home', 'logs');
+  const rival = rcluster();
+  const manager = new Manager({ home: rival.home });
   try {
-    await manager.ensureDaemon();
+    rival.run('ping');
     // One file, so that its size tells when all is there.
     const app = { name: 'lines', mode: 'program', script: PROGRAM, cwd: folder, env, autorestart: false, maxSize: 2 * SIZE };
     // Its keeper is there, and what it uses from now on is for the lines.
@@ -71,13 +79,21 @@ async function withRcluster({ folder, began, env }) {
     await manager.act('lines', 'flush');
     const before = cpuOf(keeper);
     await manager.start([/** @type {any} */ (app)]);
-    const file = path.join(logs, 'lines-out.log');
+    const file = path.join(rival.home, 'logs', 'lines-out.log');
     const seconds = await secondsUntil(began, () => size(file) >= SIZE);
-    return { lines: LINES / seconds, cpu: (cpuOf(keeper) - before) / LINES };
+    const cpu = (cpuOf(keeper) - before) / LINES;
+    await sleep(QUIET);
+    return { lines: LINES / seconds, cpu, after: privateMemory(keeper) };
   } finally {
-    await manager.kill().catch(() => undefined);
+    await rival.end();
     manager.close();
   }
+}
+
+/** In MB. @param {number} pid */
+function privateMemory(pid) {
+  const lines = fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8').matchAll(/^Private_\w+:\s+(\d+)/gm);
+  return [...lines].reduce((sum, [, kb]) => sum + Number(kb), 0) / 1024;
 }
 
 /** @param {string} file */
@@ -91,19 +107,18 @@ function size(file) {
 
 /** @param {Place} place */
 async function withPm2({ folder, began, env }) {
-  const pm2 = path.join(/** @type {string} */ (process.env.BENCH_PM2), 'node_modules', '.bin', 'pm2');
-  const home = path.join(folder, 'pm2');
-  const run = (/** @type {string[]} */ ...words) => execFileSync(pm2, words, { cwd: folder, env: { ...env, PM2_HOME: home }, stdio: ['ignore', 'ignore', 'inherit'] });
-  const file = path.join(home, 'logs', 'lines-out.log');
+  const manager = pm2();
+  const file = path.join(folder, 'out.log');
   try {
-    run('ping');
-    const daemon = Number(fs.readFileSync(path.join(home, 'pm2.pid'), 'utf8'));
-    const before = cpuOf(daemon);
-    run('start', PROGRAM, '--name', 'lines', '--no-autorestart', '--output', file, '--merge-logs');
+    manager.run('ping');
+    const before = cpuOf(manager.daemon());
+    const config = path.join(folder, 'lines.json');
+    fs.writeFileSync(config, JSON.stringify({ apps: [{ name: 'lines', script: PROGRAM, cwd: folder, env, autorestart: false, out_file: file, merge_logs: true }] }));
+    manager.run('start', config);
     const seconds = await secondsUntil(began, () => size(file) >= SIZE);
-    return { lines: LINES / seconds, cpu: (cpuOf(daemon) - before) / LINES };
+    return { lines: LINES / seconds, cpu: (cpuOf(manager.daemon()) - before) / LINES };
   } finally {
-    run('kill');
+    await manager.end();
   }
 }
 
@@ -120,4 +135,4 @@ async function measure(kind) {
   }
 }
 
-module.exports = { LINES, measure };
+module.exports = { FILE, LINES, measure };

@@ -2,27 +2,54 @@
 
 // The process managers that are compared: how each is told what, and which processes are its own.
 
-const { execFileSync, spawnSync } = require('node:child_process');
+const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
-
-const { executable } = require('../../manager/home.js');
+const { setTimeout: sleep } = require('node:timers/promises');
 
 /**
  * A process manager with a home of its own.
  *
  * @typedef {object} Rival
  * @property {string} name
+ * @property {string} home
  * @property {(...words: string[]) => string} run Its command, to its end.
  * @property {() => { name: string, pid: number, status: string }[]} list What its `jlist` says.
  * @property {() => number} daemon
  * @property {() => number[]} own The daemon, and whatever else of it stays besides programs.
- * @property {() => void} end
+ * @property {() => Promise<void>} end With all that it runs.
  */
 
 /** Where PM2 is installed for this. */
 const PM2_FOLDER = path.join(__dirname, '..', '..', '.cache', 'bench', 'pm2');
+
+/** Those that have not been ended. @type {Set<Rival>} */
+const running = new Set();
+
+/** How long (ms) a manager may take to end with its programs. */
+const ENDING = 5000;
+
+/** @param {number} pid */
+const start = (pid) => {
+  try {
+    return fs.readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) /s, '').split(' ')[19];
+  } catch {
+    return undefined;
+  }
+};
+
+/**
+ * Sees to it that these processes end: by themselves, or by SIGKILL. A number that has become another process's is left alone.
+ *
+ * @param {Map<number, string | undefined>} known Their starts.
+ */
+async function seeEnd(known) {
+  const left = () => [...known].filter(([pid, began]) => began !== undefined && start(pid) === began).map(([pid]) => pid);
+  const until = Date.now() + ENDING;
+  while (left().length > 0 && Date.now() < until) await sleep(20);
+  for (const pid of left()) process.kill(pid, 'SIGKILL');
+}
 
 /**
  * @param {string} name
@@ -39,20 +66,43 @@ function rival(name, command, variable, own) {
     if (status !== 0) throw new Error(`${name} ${words.join(' ')} ended with ${status}: ${stderr}`);
     return stdout;
   };
-  return {
+  const list = () => {
+    const text = run('jlist');
+    return JSON.parse(text.slice(text.indexOf('['))).map((/** @type {any} */ one) => ({ name: one.name, pid: one.pid, status: one.pm2_env.status }));
+  };
+  /** @type {Rival} */
+  const self = {
     name,
+    home,
     run,
-    list: () => {
-      const text = run('jlist');
-      return JSON.parse(text.slice(text.indexOf('['))).map((/** @type {any} */ one) => ({ name: one.name, pid: one.pid, status: one.pm2_env.status }));
-    },
+    list,
     daemon: () => own(home)[0],
     own: () => own(home),
-    end: () => {
-      run('kill');
-      fs.rmSync(home, { recursive: true, force: true });
+    async end() {
+      running.delete(self);
+      const known = new Map();
+      try {
+        for (const pid of [...own(home), ...list().map((/** @type {{ pid: number }} */ one) => one.pid)]) if (pid > 0) known.set(pid, start(pid));
+      } catch {
+        // It has not begun.
+      }
+      try {
+        run('kill');
+      } finally {
+        await seeEnd(known);
+        fs.rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+      }
     },
   };
+  running.add(self);
+  return self;
+}
+
+/** Whoever is told to end in the middle leaves nothing running. */
+function endAllOnSignals() {
+  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) {
+    process.once(signal, () => void Promise.allSettled([...running].map((one) => one.end())).then(() => process.exit(1)));
+  }
 }
 
 /** @returns {Rival} */
@@ -65,24 +115,24 @@ function rcluster() {
   });
 }
 
-/** @returns {Rival | string} Or why it is not there. */
+/**
+ * Installs PM2 where it is not there yet.
+ *
+ * @returns {string | undefined} Why it takes no part.
+ */
+function withoutPm2() {
+  if (fs.existsSync(path.join(PM2_FOLDER, 'node_modules', 'pm2', 'bin', 'pm2'))) return undefined;
+  fs.mkdirSync(PM2_FOLDER, { recursive: true });
+  fs.writeFileSync(path.join(PM2_FOLDER, 'package.json'), '{ "private": true }');
+  const { status, error } = spawnSync('npm', ['install', '--no-audit', '--no-fund', 'pm2@7'], { cwd: PM2_FOLDER, stdio: 'ignore' });
+  return status === 0 ? undefined : `PM2 is left out: npm could not install it${error ? ` (${error.message})` : ''}`;
+}
+
+const nameOfPm2 = () => `PM2 ${JSON.parse(fs.readFileSync(path.join(PM2_FOLDER, 'node_modules', 'pm2', 'package.json'), 'utf8')).version}`;
+
+/** @returns {Rival} */
 function pm2() {
-  const command = path.join(PM2_FOLDER, 'node_modules', 'pm2', 'bin', 'pm2');
-  if (!fs.existsSync(command)) {
-    fs.mkdirSync(PM2_FOLDER, { recursive: true });
-    fs.writeFileSync(path.join(PM2_FOLDER, 'package.json'), '{ "private": true }');
-    const { status, error } = spawnSync('npm', ['install', '--no-audit', '--no-fund', 'pm2@7'], { cwd: PM2_FOLDER, stdio: ['ignore', 'ignore', 'ignore'] });
-    if (status !== 0) return `PM2 is left out: npm could not install it${error ? ` (${error.message})` : ''}`;
-  }
-  const { version } = JSON.parse(fs.readFileSync(path.join(PM2_FOLDER, 'node_modules', 'pm2', 'package.json'), 'utf8'));
-  return rival(`PM2 ${version}`, command, 'PM2_HOME', (home) => [Number(fs.readFileSync(path.join(home, 'pm2.pid'), 'utf8'))]);
+  return rival(nameOfPm2(), path.join(PM2_FOLDER, 'node_modules', 'pm2', 'bin', 'pm2'), 'PM2_HOME', (home) => [Number(fs.readFileSync(path.join(home, 'pm2.pid'), 'utf8'))]);
 }
 
-/** @returns {string | undefined} Why rcluster's manager cannot be measured. */
-function missing() {
-  if (!fs.existsSync(executable())) return 'the manager is not built: npm run build:manager';
-  execFileSync(executable(), ['--version']);
-  return undefined;
-}
-
-module.exports = { missing, pm2, rcluster };
+module.exports = { endAllOnSignals, nameOfPm2, pm2, rcluster, withoutPm2 };

@@ -4,133 +4,122 @@
  * Measures the process manager beside PM2: `npm run bench -- manager`. bench/README.md says what each figure means.
  */
 
-const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
-const { setTimeout: sleep } = require('node:timers/promises');
 
+const { buildManager } = require('../../scripts/build-manager.js');
 const { machine, busy } = require('../lib/machine.js');
-const { missing, pm2, rcluster } = require('./managers.js');
+const figures = require('./figures.js');
+const logs = require('./logs.js');
+const { endAllOnSignals, nameOfPm2, pm2, rcluster, withoutPm2 } = require('./managers.js');
 
-/** @typedef {import('./managers.js').Rival} Rival */
-
-const PROGRAMS = 100;
-const LISTS = 9;
-const CRASHES = 9;
-/** How long (ms) it is watched that nothing happens. */
-const IDLE = 5000;
-
-/** @param {number[]} list */
-const median = (list) => [...list].sort((one, other) => one - other)[Math.floor(list.length / 2)];
-const now = () => Number(process.hrtime.bigint()) / 1e6;
-
-/** @param {() => void} act */
-function took(act) {
-  const began = now();
-  act();
-  return now() - began;
-}
-
-/** @param {number} pid */
-function memory(pid) {
-  const of = (/** @type {string} */ file, /** @type {RegExp} */ line) => [...fs.readFileSync(`/proc/${pid}/${file}`, 'utf8').matchAll(line)].reduce((sum, [, kb]) => sum + Number(kb), 0) / 1024;
-  return { resident: of('status', /^VmRSS:\s+(\d+)/gm), private: of('smaps_rollup', /^Private_\w+:\s+(\d+)/gm) };
-}
-
-/** How often processes were woken up so far. @param {number[]} pids */
-function wakeUps(pids) {
-  return pids.reduce((sum, pid) => sum + Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]), 0);
-}
+const { PROGRAMS } = figures;
 
 /**
- * @param {Rival} rival
- * @param {string} folder
- * @returns {Promise<Record<string, number>>}
- */
-async function measure(rival, folder) {
-  /** @type {Record<string, number>} */
-  const figures = {};
-  rival.run('ping');
-  await sleep(500);
-  figures['daemon, empty: resident, MB'] = memory(rival.daemon()).resident;
-
-  const apps = Array.from({ length: PROGRAMS }, (_, index) => ({ name: `idle-${index}`, script: '/bin/sleep', args: '1000000', interpreter: 'none' }));
-  const config = path.join(folder, 'idle.json');
-  fs.writeFileSync(config, JSON.stringify({ apps }));
-  const began = now();
-  rival.run('start', config);
-  while (rival.list().filter(({ status }) => status === 'online').length < PROGRAMS) await sleep(1);
-  figures[`${PROGRAMS} idle programs until all are listed as online, ms`] = now() - began;
-
-  figures[`list with ${PROGRAMS} programs, ms`] = median(Array.from({ length: LISTS }, () => took(() => rival.run('list'))));
-  figures['node -e 0, ms'] = median(Array.from({ length: LISTS }, () => took(() => spawnSync(process.execPath, ['-e', '0']))));
-  figures[`daemon with ${PROGRAMS} programs: resident, MB`] = memory(rival.daemon()).resident;
-  figures["private memory of the manager's processes, MB"] = rival.own().reduce((sum, pid) => sum + memory(pid).private, 0);
-
-  await sleep(1000);
-  const before = wakeUps(rival.own());
-  await sleep(IDLE);
-  figures[`idle: wake-ups of its processes in ${IDLE / 1000} s`] = wakeUps(rival.own()) - before;
-  rival.run('delete', 'all');
-
-  figures['a crashed program running again, ms'] = await crash(rival, folder);
-  return figures;
-}
-
-/**
- * A program that writes when it begins is killed. The time from there to the next one's first word.
+ * What is shown of it: how many digits, the goal of rcluster's, and whether what there is meets it.
  *
- * @param {Rival} rival
- * @param {string} folder
+ * @typedef {object} Row
+ * @property {string} text
+ * @property {string} key
+ * @property {number} [digits]
+ * @property {string} [goal]
+ * @property {(value: number, of: (name: string, key: string) => number | undefined) => boolean} [met]
  */
-async function crash(rival, folder) {
-  const said = path.join(folder, `${rival.name}.begun`);
-  const script = path.join(folder, 'begin.sh');
-  fs.writeFileSync(script, `#!/bin/sh\necho "$$ $(date +%s%N)" >> "${said}"\nexec sleep 1000000\n`, { mode: 0o755 });
-  rival.run('start', script, '--name', 'crash');
-  const lines = () => (fs.existsSync(said) ? fs.readFileSync(said, 'utf8').trim().split('\n') : []);
-  const times = [];
-  for (let count = 1; count <= CRASHES; count++) {
-    while (lines().length < count) await sleep(1);
-    // One that ends within a second has ended too soon.
-    await sleep(1200);
-    const [pid] = lines()[count - 1].split(' ');
-    const at = BigInt(Date.now()) * 1_000_000n;
-    process.kill(Number(pid), 'SIGKILL');
-    while (lines().length <= count) await sleep(1);
-    times.push(Number(BigInt(lines()[count].split(' ')[1]) - at) / 1e6);
+
+/** @type {Row[]} */
+const ROWS = [
+  { text: `${PROGRAMS} idle programs from one configuration, until all are listed as online, ms`, key: 'start', digits: 0, goal: '≤ 300', met: (value) => value <= 300 },
+  { text: `\`list\` with ${PROGRAMS} programs, ms`, key: 'list', digits: 0 },
+  { text: '`node -e 0`, ms', key: 'node', digits: 0 },
+  { text: '`list` by `node -e 0`', key: 'listRatio', digits: 2, goal: '≤ 1.5', met: (value) => value <= 1.5 },
+  { text: 'daemon, empty: resident, MB', key: 'empty', digits: 1, goal: '≤ 8', met: (value) => value <= 8 },
+  { text: `daemon with ${PROGRAMS} programs: resident, MB`, key: 'full', digits: 1, goal: '≤ 10', met: (value) => value <= 10 },
+  { text: "private memory of all of the manager's processes, MB", key: 'private', digits: 1, goal: '≤ 40', met: (value) => value <= 40 },
+  { text: 'of that, each keeper, MB', key: 'keeper', digits: 2, goal: '≤ 0.3', met: (value) => value <= 0.3 },
+  { text: 'log lines per second into the file', key: 'lines', digits: 0, goal: `≥ 0.9 × \`${logs.FILE}\``, met: (value, of) => value >= 0.9 * (of(logs.FILE, 'lines') ?? Infinity) },
+  { text: 'CPU of the manager per million lines, s', key: 'cpu', digits: 2, goal: '≤ 0.25', met: (value) => value <= 0.25 },
+  { text: "keeper's private memory a moment after these lines, MB", key: 'after', digits: 2 },
+  { text: 'a crashed program running again, ms', key: 'crash', digits: 1, goal: '≤ 5', met: (value) => value <= 5 },
+  { text: 'the same program started by Node, ms', key: 'alone', digits: 1 },
+  { text: "idle: wake-ups of the manager's processes per second", key: 'idle', digits: 1, goal: '0', met: (value) => value === 0 },
+];
+
+/** The raw rounds: by rival, by figure. */
+class Rounds {
+  /** @type {Record<string, Record<string, number[]>>} */
+  all = {};
+  /** @type {string[]} */
+  failures = [];
+
+  /** @param {string} name @param {() => Promise<Record<string, number | undefined>>} measure */
+  async add(name, measure) {
+    const of = (this.all[name] ??= {});
+    try {
+      for (const [key, value] of Object.entries(await measure())) if (value !== undefined) (of[key] ??= []).push(value);
+    } catch (error) {
+      this.failures.push(`${name}: ${/** @type {Error} */ (error).message}`);
+    }
   }
-  return median(times);
+
+  /** @param {string} name @param {string} key */
+  median = (name, key) => (this.all[name]?.[key] ? figures.median(this.all[name][key]) : undefined);
+
+  /** @param {Row} row @param {string} name */
+  cell({ key, digits = 0 }, name) {
+    const values = this.all[name]?.[key];
+    if (!values) return '–';
+    const shown = (/** @type {number} */ value) => value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+    return `${shown(figures.median(values))} (${shown(Math.min(...values))}–${shown(Math.max(...values))})`;
+  }
+
+  print() {
+    const names = Object.keys(this.all);
+    console.log(`\n| median (lowest–highest) | ${names.join(' | ')} | goal | |\n| --- |${' --- |'.repeat(names.length + 2)}`);
+    for (const row of ROWS) {
+      const value = this.median('rcluster', row.key);
+      const verdict = row.met && value !== undefined ? (row.met(value, this.median) ? 'ok' : 'MISS') : '';
+      console.log(`| ${row.text} | ${names.map((name) => this.cell(row, name)).join(' | ')} | ${row.goal ?? ''} | ${verdict} |`);
+    }
+    for (const failure of this.failures) console.log(`\nfailed: ${failure}`);
+  }
+}
+
+/** @param {() => import('./managers.js').Rival} make */
+async function measureManager(make) {
+  const rival = make();
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'bench-'));
+  try {
+    return await figures.measure(rival, folder);
+  } finally {
+    await rival.end();
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /** @param {string[]} args */
-async function main([rounds = '3']) {
-  const reason = missing();
-  if (reason) throw new Error(reason);
+async function main([rounds = '5']) {
+  if (!/^[1-9]\d?$/.test(rounds)) throw new Error(`the number of rounds must be from 1 to 99. Received '${rounds}'`);
+  await buildManager();
+  // Each Node reads these certificates when it starts, for nothing of this: that would make all look alike.
+  delete process.env.NODE_EXTRA_CA_CERTS;
+  const missing = withoutPm2();
+  if (missing) console.log(missing);
+  endAllOnSignals();
   const { cores, cpu, kernel, node } = machine();
-  console.log(`${cores} cores, ${cpu}, ${kernel}, Node ${node}, ${rounds} rounds`);
+  console.log(`${cores} cores, ${cpu}, ${kernel}, Node ${node}, ${rounds} alternating rounds`);
   if (busy() > 0.5) console.log(`the machine is busy (load average ${busy().toFixed(1)}): expect figures that scatter`);
-  /** @type {Record<string, Record<string, number[]>>} */
-  const all = {};
+  const began = Date.now();
+  const all = new Rounds();
   for (let round = 0; round < Number(rounds); round++) {
-    for (const make of [rcluster, pm2]) {
-      const rival = make();
-      if (typeof rival === 'string') {
-        if (round === 0) console.log(rival);
-        continue;
-      }
-      const folder = fs.mkdtempSync(path.join(require('node:os').tmpdir(), 'bench-'));
-      try {
-        for (const [figure, value] of Object.entries(await measure(rival, folder))) ((all[figure] ??= {})[rival.name] ??= []).push(value);
-      } finally {
-        rival.end();
-        fs.rmSync(folder, { recursive: true, force: true });
-      }
-    }
+    await all.add('rcluster', () => measureManager(rcluster));
+    if (!missing) await all.add(nameOfPm2(), () => measureManager(pm2));
+    await all.add('rcluster', () => logs.measure('manager'));
+    if (!missing) await all.add(nameOfPm2(), () => logs.measure('pm2'));
+    await all.add(logs.FILE, () => logs.measure('file'));
+    process.stderr.write(`round ${round + 1} of ${rounds}: ${Math.round((Date.now() - began) / 1000)} s\n`);
   }
-  const names = [...new Set(Object.values(all).flatMap((figures) => Object.keys(figures)))];
-  console.log(`\n| | ${names.join(' | ')} |\n| --- |${' --- |'.repeat(names.length)}`);
-  for (const [figure, values] of Object.entries(all)) console.log(`| ${figure} | ${names.map((name) => (values[name] ? median(values[name]).toFixed(1) : '–')).join(' | ')} |`);
+  all.print();
 }
 
 module.exports = { main };

@@ -1,9 +1,8 @@
 'use strict';
 
-const { LINES, measure } = require('../manager/logs.js');
+const { FILE, LINES, measure } = require('../manager/logs.js');
+const { nameOfPm2, withoutPm2 } = require('../manager/managers.js');
 const { buildManager } = require('../../scripts/build-manager.js');
-
-const FILE = 'program > file';
 
 /** @type {import('../lib/experiment.js').Experiment} */
 const logs = {
@@ -12,8 +11,9 @@ const logs = {
   reference: FILE,
   takesPart: () => true,
   rivals() {
-    if (!process.env.BENCH_PM2) console.log('PM2 is left out: BENCH_PM2 names no folder that it is installed in');
-    const pm2 = process.env.BENCH_PM2 ? [{ id: 'PM2', kind: /** @type {const} */ ('pm2') }] : [];
+    const missing = withoutPm2();
+    if (missing) console.log(missing);
+    const pm2 = missing ? [] : [{ id: nameOfPm2(), kind: /** @type {const} */ ('pm2') }];
     return [{ id: FILE, kind: 'file' }, { id: 'rcluster', kind: 'manager' }, ...pm2];
   },
   metrics: {

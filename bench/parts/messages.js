@@ -12,6 +12,8 @@ const ECHOES = {
   echo_10: { title: 'messages echoed, 10 per round', atLeast: 1.8 },
   echo_100: { title: 'messages echoed, 100 per round', atLeast: 3 },
   json_1mb: { title: '1 MB JSON messages echoed', atLeast: 2 },
+  advanced_1mb: { title: '1 MB Buffers in advanced messages echoed', atLeast: 1.5 },
+  advanced_text_1mb: { title: '1 MB texts in advanced messages echoed', atLeast: 1.4 },
   advanced_10: { title: 'advanced messages echoed, 10 per round', atLeast: 1.5 },
 };
 

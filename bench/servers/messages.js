@@ -28,6 +28,8 @@ const EXERCISES = {
   echo_100: { serialization: 'json', perRound: 100, message: small },
   advanced_10: { serialization: 'advanced', perRound: 10, message: small },
   json_1mb: { serialization: 'json', perRound: 1, message: () => ({ data: 'x'.repeat(MEGABYTE) }) },
+  advanced_1mb: { serialization: 'advanced', perRound: 1, message: () => ({ id: 17, data: Buffer.alloc(MEGABYTE, 7) }) },
+  advanced_text_1mb: { serialization: 'advanced', perRound: 1, message: () => ({ data: 'x'.repeat(MEGABYTE) }) },
 };
 
 /**

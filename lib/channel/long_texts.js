@@ -22,10 +22,11 @@ let types;
  *
  * @param {any} message An object, or null.
  * @param {typeof JSON.stringify} stringify
+ * @param {boolean} advanced Whether what is not the same in JSON as in V8's format is to be left as it is.
  * @returns {{ json: string, texts: string[] } | undefined} The texts, and the JSON of `[their names, the rest]`; nothing when
  *   there are none.
  */
-function takeApart(message, stringify) {
+function takeApart(message, stringify, advanced) {
   const { isBoxedPrimitive, isProxy } = (types ??= require('node:util').types);
   // The former two are what they are in JSON, whatever their prototype and members.
   if (message === null || isArray(message) || isBoxedPrimitive(message) || isProxy(message)) return undefined;
@@ -55,9 +56,21 @@ function takeApart(message, stringify) {
     defineProperty(rest, name, descriptor);
   }
   if (texts.length === 0 || texts.length > MOST_TEXTS || !canTravelBeside(texts)) return undefined;
+  if (advanced && !isPlainWith(message, rest)) return undefined;
   // Functions of the program may be called, and may throw, or the message may be part of itself: then it is gone through once, in place.
   const json = mayCopy ? stringify(rest) : stringify(message, without(message, taken));
   return { json: `[[${names.join()}],${json}]`, texts };
+}
+
+/**
+ * Whether a message is the same in JSON as in V8's format.
+ *
+ * @param {object} message
+ * @param {object} rest What is left of it without its texts.
+ */
+function isPlainWith(message, rest) {
+  const { isOrdinary, isPlain } = require('./plain.js');
+  return isOrdinary(message) && isPlain(rest);
 }
 
 /**

@@ -69,9 +69,7 @@ function isPlainObject(object) {
   if (first === undefined) first = object;
   else others.push(object);
   if (isArray(object)) return isPlainArray(object);
-  // Classes may hide what they are, behind this prototype as well.
-  if (getPrototypeOf(object) !== ofObjects || toStringTag in object || tagOf(object) !== '[object Object]') return false;
-  if (isMap(object) || isSet(object) || isAnyArrayBuffer(object) || isView(object)) return false;
+  if (!isOrdinary(object)) return false;
   let count = 0;
   for (const name in object) {
     // Without one it is a member of `Object.prototype`, which is not sent.
@@ -81,6 +79,17 @@ function isPlainObject(object) {
     count++;
   }
   return count > 0 || !isSpecial(object);
+}
+
+/**
+ * Whether an object that is no proxy is nothing but its properties, as far as that can be seen without them.
+ *
+ * @param {object} object
+ */
+function isOrdinary(object) {
+  // Classes may hide what they are, behind this prototype as well.
+  if (getPrototypeOf(object) !== ofObjects || toStringTag in object || tagOf(object) !== '[object Object]') return false;
+  return !(isMap(object) || isSet(object) || isAnyArrayBuffer(object) || isView(object));
 }
 
 /**
@@ -107,4 +116,4 @@ function isSpecial(object) {
   return tests.some((test) => test(object));
 }
 
-module.exports = { isPlain };
+module.exports = { isOrdinary, isPlain };

@@ -251,7 +251,7 @@ class Receiver {
    */
   #gotHandle([about, message], fd) {
     if (this.#uses.isHeard?.(isInternal(message)) === false) {
-      discard(fd);
+      if (fd >= 0) this.#uses.handles().ignore(about, fd);
       return;
     }
     this.#understand(() => this.#uses.handles().receive(about, fd), (receive) => receive((handle) => this.#emit(message, handle)));

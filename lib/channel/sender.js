@@ -116,7 +116,7 @@ class Sender {
       throw errors().invalidArgument('message', 'one of type string, object, number, or boolean', message);
     }
     if (handle) return this.#sendHandle(message, handle, options ?? {}, callback);
-    if (this.#advanced && !plainModule().isPlain(message)) this.#gatherBytes(v8Format().serialize(message));
+    if (this.#advanced && !plainModule().isPlain(message)) this.#gatherAdvanced(message, type === 'object');
     else if (this.#lookForTexts === 0 || type !== 'object' || !this.#gatherLongTexts(message)) {
       this.#gatherText(stringify(message), type === 'object');
     }
@@ -130,7 +130,7 @@ class Sender {
    * @returns {boolean} Whether it was one.
    */
   #gatherLongTexts(message) {
-    const parts = takeApart(message, stringify);
+    const parts = takeApart(message, stringify, this.#advanced);
     if (!parts) {
       this.#lookForTexts--;
       return false;
@@ -170,8 +170,14 @@ class Sender {
     this.#gathered = this.#gathered === '' ? text : `${this.#gathered},${text}`;
   }
 
-  /** @param {Buffer} bytes */
-  #gatherBytes(bytes) {
+  /**
+   * @param {any} message
+   * @param {boolean} isObject As of `#gatherText`.
+   */
+  #gatherAdvanced(message, isObject) {
+    if (isObject && this.#lookForTexts > 0 && this.#gatherLongTexts(message)) return;
+    const bytes = v8Format().serialize(message);
+    if (isObject && bytes.length >= LONG_TEXT) this.#lookForTexts = LOOK_FOR_TEXTS;
     this.#pushGathered();
     this.#native.pushBytes(FRAME.advanced, bytes, -1);
     this.#queued += bytes.length;

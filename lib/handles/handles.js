@@ -8,6 +8,7 @@ const { detachHttp } = require('../node/http.js');
 const { dgram, forgetConnection, keyOf, listenOn, net, openRaw, rawHandle, rawOf, takeRaw } = require('../node/net.js');
 const { counted } = require('./counted.js');
 const { SocketLists } = require('./socket_lists.js');
+const { Unheard } = require('./unheard.js');
 const errors = () => require('../errors.js');
 
 const nothing = () => {};
@@ -28,6 +29,7 @@ const STREAMS = new Set(['TCP', 'Pipe']);
 class Handles {
   #peer;
   #lists;
+  #unheard = new Unheard();
 
   /** @param {Peer} peer */
   constructor(peer) {
@@ -108,6 +110,17 @@ class Handles {
   }
 
   /**
+   * Nobody listens for the message that this came with.
+   *
+   * @param {any} about
+   * @param {number} fd
+   */
+  ignore(about, fd) {
+    if (about?.type === 'net.Socket') this.#unheard.keep(fd);
+    else discardForeign(fd);
+  }
+
+  /**
    * @param {any} raw
    * @param {unknown} key
    */
@@ -131,6 +144,7 @@ class Handles {
 
   /** The other process is gone, and what it has got with it. */
   close() {
+    this.#unheard.close();
     this.#lists.close();
   }
 }

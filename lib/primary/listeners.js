@@ -3,21 +3,13 @@
 // What the workers listen on: one entry per address, shared by all workers that ask for it.
 
 const { load } = require('../native.js');
-const { bindPipe } = require('../node/net.js');
 const { POLICIES } = require('./policies.js');
 const { Guarded } = require('./guarded.js');
 const { Shares } = require('./heirs.js');
-const { addressOnly, bindings, isPipe, isTooMuch, isUdp, nameOf, shortest, typed } = require('./question.js');
-const { takeFile } = require('./socket_file.js');
+const { Opener, errno } = require('./opener.js');
+const { addressOnly, isTooMuch, isUdp, nameOf, typed } = require('./question.js');
 
 /** @typedef {import('./question.js').Question} Question */
-
-/** The system's numbers of errors; the module is loaded when there is one. */
-const errno = () => require('node:os').constants.errno;
-
-/** UV_READABLE and UV_WRITABLE: the permissions that a Unix socket's file can be given for everybody. */
-const READABLE = 1;
-const WRITABLE = 2;
 
 /** As in Node. */
 const DEFAULT_BACKLOG = 511;
@@ -36,19 +28,13 @@ const REPLACED_WITHIN = 5000;
  */
 
 /**
- * @typedef {object} Entry
+ * @typedef {object} Asked
  * @property {string} key
  * @property {string} name The address in words.
  * @property {boolean} fixed Whether the program has chosen the port, not the system.
  * @property {boolean} accepted Whether the acceptor accepts; if not, `id` is a descriptor that workers share.
- * @property {boolean} distributed Whether the kernel distributes over a socket for each worker.
- * @property {number} id The listener's id or the shared descriptor.
  * @property {number} backlog
  * @property {unknown} data What the first server said of itself (the key of TLS tickets).
- * @property {boolean} ours Whether we have bound it, rather than got the socket from somebody.
- * @property {string} [path] The name of a Unix socket.
- * @property {() => void} [removeFile] Removes the file of a Unix socket.
- * @property {import('./guarded.js').Guard[]} guards What of it the manager that started us keeps as well.
  * @property {import('./question.js').Question} question What was asked for first.
  * @property {Set<any>} workers
  * @property {Set<any>} accepting Those whose servers have the answer, and take connections.
@@ -56,13 +42,7 @@ const REPLACED_WITHIN = 5000;
  * @property {NodeJS.Timeout} [replacement] Until when one is awaited for the last worker.
  */
 
-/** @typedef {Pick<Entry, 'id' | 'distributed' | 'ours' | 'path' | 'removeFile' | 'guards'>} Opened */
-
-/**
- * @param {number} id A negative errno.
- * @returns {Opened}
- */
-const notOpened = (id) => ({ id, distributed: false, ours: false, guards: [] });
+/** @typedef {Asked & import('./opener.js').Opened} Entry */
 
 /**
  * Who has taken a worker's place, or the place of the one who had.
@@ -83,6 +63,7 @@ class Listeners {
   #native;
   /** What others keep for us. */
   #guarded;
+  #opener;
   #isLeaving = false;
   /** Of listeners that are closed as soon as what has come has been accepted. @type {import('./guarded.js').Guard[]} */
   #finishing = [];
@@ -102,6 +83,7 @@ class Listeners {
     this.#host = host;
     this.#native = native;
     this.#guarded = new Guarded(native);
+    this.#opener = new Opener(native, () => this.acceptor, this.#guarded, (fd) => this.#isOurs(fd));
   }
 
   /**
@@ -157,7 +139,7 @@ class Listeners {
     if (accepted && worker.enter() === undefined) return { errno: -errno().ESRCH };
     let entry = this.#entries.get(key);
     if (!entry) {
-      const opened = this.#open(question, accepted, policy);
+      const opened = this.#opener.open(question, accepted, policy);
       if (opened.id < 0) return { errno: opened.id };
       const backlog = question.backlog > 0 ? question.backlog : DEFAULT_BACKLOG;
       const described = { key, name: nameOf(question), fixed: question.port !== 0 };
@@ -277,75 +259,6 @@ class Listeners {
   }
 
   /**
-   * @param {Question} question
-   * @param {boolean} accepted
-   * @param {number} policy
-   * @returns {Opened} `id` is a negative errno when it cannot be.
-   */
-  #open(question, accepted, policy) {
-    if (question.fd !== null) {
-      if (!this.#maySend(question, question.fd)) return notOpened(-errno().EINVAL);
-      return this.#openAnew(question, accepted, policy);
-    }
-    const given = this.#guarded.for(question, accepted && policy === POLICIES.SCHED_REUSEPORT && !isPipe(question));
-    if (given) return this.#openGiven(question, given, accepted, policy);
-    let opened = this.#openAnew(question, accepted, policy);
-    if (opened.id === -errno().EADDRINUSE && this.#guarded.clearTheWay(question)) opened = this.#openAnew(question, accepted, policy);
-    if (opened.id < 0) return opened;
-    const copy = () => (accepted ? this.acceptor.listenerFd(opened.id) : this.#native().duplicateFd(opened.id));
-    this.#guarded.guard(question, opened.distributed, opened.guards, copy);
-    return opened;
-  }
-
-  /**
-   * @param {Question} question
-   * @param {import('./guarded.js').Found} given
-   * @param {boolean} accepted
-   * @param {number} policy
-   * @returns {Opened}
-   */
-  #openGiven({ backlog }, { fd, guards, removeFile }, accepted, policy) {
-    const binding = { fd, backlog };
-    const id = accepted ? this.acceptor.listen(binding, policy) : this.#native().bindShared(binding);
-    if (id < 0) for (const guard of guards) this.#guarded.release(guard);
-    else for (const guard of guards.slice(1)) this.acceptor.addSocket(id, guard.fd);
-    const { path } = this.#native().socketName(fd) ?? {};
-    const distributed = guards.length > 0 && accepted && policy === POLICIES.SCHED_REUSEPORT && path === undefined;
-    return { id, distributed, ours: guards.length > 0, guards, removeFile, ...(path !== undefined && { path }) };
-  }
-
-  /**
-   * @param {Question} question
-   * @param {boolean} accepted
-   * @param {number} policy
-   * @returns {Opened}
-   */
-  #openAnew(question, accepted, policy) {
-    if (isPipe(question)) return this.#openPipe(question, accepted, policy);
-    let id = 0;
-    let distributed = false;
-    for (const binding of bindings(question)) {
-      distributed = accepted && policy === POLICIES.SCHED_REUSEPORT && binding.port !== undefined;
-      if (distributed) binding.reusePort = true;
-      id = accepted ? this.acceptor.listen(binding, policy) : this.#native().bindShared(binding);
-      if (id >= 0 || id === -errno().EADDRINUSE) break;
-    }
-    return { id, distributed, ours: question.fd === null, guards: [] };
-  }
-
-  /**
-   * Whether a descriptor of this process is one that a worker may ask for by its number: a socket of that kind that its program
-   * has opened, or whoever started it. What can be served from, the native part looks at.
-   *
-   * @param {Question} question
-   * @param {number} fd
-   */
-  #maySend(question, fd) {
-    const kind = this.#native().socketKind(fd);
-    return kind !== null && (kind === 'udp') === isUdp(question) && !this.#isOurs(fd);
-  }
-
-  /**
    * Whether it is one that we have opened for workers.
    *
    * @param {number} fd
@@ -359,33 +272,6 @@ class Listeners {
       if (name?.port !== undefined) return name.port === own?.port && name.address === addressOnly(own);
       return name?.path !== undefined && name.path === entry.path;
     });
-  }
-
-  /**
-   * Node itself binds a Unix socket. Its versions differ in what becomes of a name that is too long, in how much of its
-   * address an abstract one fills, and in the permissions that `readableAll` and `writableAll` give.
-   *
-   * @param {Question} question
-   * @param {boolean} accepted
-   * @param {number} policy
-   */
-  #openPipe({ address, backlog, readableAll, writableAll }, accepted, policy) {
-    if (!address) return notOpened(-errno().EINVAL);
-    const pipe = bindPipe(shortest(address));
-    if (typeof pipe === 'number') return notOpened(pipe);
-    const mode = (readableAll ? READABLE : 0) | (writableAll ? WRITABLE : 0);
-    const binding = { fd: pipe.fd, backlog };
-    let id = mode === 0 ? 0 : pipe.fchmod(mode);
-    if (id === 0) id = accepted ? this.acceptor.listen(binding, policy) : this.#native().bindShared(binding);
-    if (id < 0) {
-      pipe.close();
-      return notOpened(id);
-    }
-    const opened = { id, distributed: false, ours: true, guards: [], path: this.#native().socketName(pipe.fd)?.path };
-    const removeFile = address.startsWith('\0') ? undefined : (takeFile(pipe, address) ?? (() => pipe.close()));
-    // An abstract one has no file, for which the handle would be needed.
-    if (!removeFile) pipe.close();
-    return { ...opened, removeFile };
   }
 
   /**

@@ -8,6 +8,7 @@ const { setTimeout: sleep } = require('node:timers/promises');
 const { ours } = require('../errors.js');
 const { Countdown } = require('./countdown.js');
 const life = require('./life.js');
+const { Readiness } = require('./readiness.js');
 
 /**
  * How a worker's retirement went.
@@ -37,8 +38,6 @@ const NO_BOARD = Object.freeze({ taken: 0, active: 0, total: 0, queued: 0, turns
 const EXIT_TIME = 500;
 /** And how long (ms) after the end of its process what it has said before may be read. */
 const LAST_NEWS = 1000;
-/** How often (ms) we look whether one that listens has all the addresses that it shall have, besides when it tells of one. */
-const LOOK = 100;
 
 /** So much (characters) of its last words is kept. */
 const MOST_WORDS = 8192;
@@ -70,8 +69,6 @@ class Occupant extends EventEmitter {
   gotSigterm = false;
   /** What it listened on when it was ready. */
   #firstAddresses = new Set();
-  /** The next look at its addresses. @type {NodeJS.Timeout | undefined} */
-  #look;
   /** Why it could not be started. @type {Error | undefined} */
   startError;
   /** Why we ended it: what the kernel says of its end is then not the reason. @type {string | undefined} */
@@ -94,6 +91,7 @@ class Occupant extends EventEmitter {
   #options;
   #prospects;
   #outputs;
+  #readiness;
 
   /**
    * @param {import('../primary/port.js').Port} port
@@ -120,7 +118,10 @@ class Occupant extends EventEmitter {
     this.worker = this.#fork();
     /** @type {number | undefined} */
     this.pid = this.worker?.process.pid;
-    this.#watchReadiness();
+    this.#readiness = new Readiness(this, options, prospects, (event, verdict) => {
+      if (verdict !== undefined) this.#condemn(verdict);
+      this.#live(event);
+    });
   }
 
   /** @returns {any} The worker; none when it could not even be tried. */
@@ -230,74 +231,6 @@ class Occupant extends EventEmitter {
     return signal ? `was killed by ${signal}` : `exited with code ${code}`;
   }
 
-  /** Finds out when it is ready, or has had the time to be. */
-  #watchReadiness() {
-    const { ready, readyTimeout } = this.#options;
-    /** @type {Countdown} */
-    let countdown;
-    const count = (/** @type {number} */ time) => {
-      countdown = new Countdown(time, () => {
-        const more = this.#prospects.patience() - readyTimeout;
-        // Others have taken longer: so may this one.
-        if (more > 0 && time === readyTimeout) count(more);
-        else this.#onOvertime();
-      });
-    };
-    count(readyTimeout);
-    for (const event of ['usable', 'failed']) this.once(event, () => countdown.stop());
-    for (const event of ['usable', 'failed', 'leaving', 'exit']) this.on(event, () => this.#lookAgain());
-    this.worker?.on('listening', () => this.#onListening());
-    this.worker?.once('online', () => ready === 'online' && this.#live('ready'));
-    this.worker?.on('message', (/** @type {unknown} */ message) => ready === 'message' && message === 'ready' && this.#live('ready'));
-  }
-
-  #onListening() {
-    this.listened = true;
-    // Whoever listens to the cluster hears of it before we say that it is ready.
-    process.nextTick(() => this.#lookAtAddresses());
-  }
-
-  #lookAtAddresses() {
-    const waits = this.state === 'starting' || this.state === 'running';
-    if (!waits || !this.listened || this.#options.ready !== 'listening') return;
-    if (this.#prospects.expectation.missing(this).length === 0) this.#live('ready');
-    else this.#lookAgain();
-  }
-
-  /** Until it has all addresses: its predecessor may close some, or end. */
-  #lookAgain() {
-    clearTimeout(this.#look);
-    if (this.state !== 'starting' && this.state !== 'running') return;
-    if (this.listened) this.#look = setTimeout(() => this.#lookAtAddresses(), LOOK);
-  }
-
-  #onOvertime() {
-    const { ready, readyTimeout } = this.#options;
-    const { expectation, mustListen } = this.#prospects;
-    const late = `was not ready after ${Math.max(readyTimeout, this.#prospects.patience())} ms`;
-    if (ready !== 'listening') {
-      this.#condemn(late);
-      this.#live('overtime');
-    } else if (this.listened) {
-      const needed = expectation.needed(this);
-      if (needed.length === 0) return this.#live('ready');
-      this.#condemn(`${late}: ${this.whatIsMissing(needed)}`);
-      this.#live('overtime');
-    } else if (mustListen()) {
-      this.#condemn(`${late}: it does not listen, as others do (a longer readyTimeout, --ready-timeout, gives it more time)`);
-      this.#live('overtime');
-    } else {
-      this.#live('presumed');
-    }
-  }
-
-  /** @param {string[]} missing */
-  whatIsMissing(missing) {
-    const here = [...this.addresses.map(({ name }) => name), ...this.own].join(', ') || 'nothing';
-    const hint = "a longer readyTimeout, --ready-timeout, gives it more time; with ready: 'message', --ready message, it decides";
-    return `it listens on ${here}, and not on ${missing.join(', ')} as the worker it was to replace (${hint})`;
-  }
-
   /** @param {string} what */
   failure(what) {
     const words = this.lastWords ? `; its last output was:\n${this.lastWords}` : '';
@@ -336,7 +269,7 @@ class Occupant extends EventEmitter {
     switch (message.act) {
       case 'own-listening': // With sockets of its own, which the primary knows nothing of.
         this.own = `${message.addresses ?? ''}`.split(', ', MOST_NAMES).filter(Boolean);
-        if (this.own.length > 0) this.#onListening();
+        if (this.own.length > 0) this.#readiness.onListening();
         break;
       case 'last-words':
         this.lastWords = String(message.text).trim().slice(-MOST_WORDS);

@@ -6,6 +6,7 @@ const { ours } = require('../errors.js');
 const { Backoff } = require('./backoff.js');
 const { Expectation } = require('./expectation.js');
 const { cpu, memory } = require('./process_figures.js');
+const { whatIsMissing } = require('./readiness.js');
 
 /** How long (ms) a signal to a whole group of processes may take to reach all of them. */
 const GROUP_TIME = 100;
@@ -236,7 +237,7 @@ class Seat {
       if (!replacement.isUsable) throw replacement.failure(replacement.reason);
       // What it listened on may have been a try.
       const needed = ready === 'listening' && replacement.listened ? expectation.needed(replacement) : [];
-      if (needed.length > 0) throw replacement.failure(`is not ready any more: ${replacement.whatIsMissing(needed)}`);
+      if (needed.length > 0) throw replacement.failure(`is not ready any more: ${whatIsMissing(replacement, needed)}`);
       if (this.#closed) throw stopped();
     } catch (error) {
       replacement.kill('SIGKILL');

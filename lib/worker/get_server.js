@@ -5,7 +5,7 @@
 const path = require('node:path');
 
 const { serverData, setServerData } = require('../node/net.js');
-const { NO_HANDLE } = require('./servers/servers.js');
+const { NO_HANDLE } = require('./servers/shared.js');
 
 /**
  * @param {any} worker

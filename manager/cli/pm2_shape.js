@@ -12,8 +12,7 @@ const WORKER_STATES = Object.freeze({ starting: 'launching', running: 'launching
 
 /** @param {import('../client.js').Manager} manager */
 async function asPm2(manager) {
-  const apps = await manager.list();
-  const described = apps.length === 0 ? [] : await manager.describe('all');
+  const [apps, described] = await Promise.all([manager.list(), manager.describe('all')]);
   const about = new Map(described.map((app) => [`${app.namespace}:${app.name}`, app]));
   return apps.flatMap((app) => {
     const whole = /** @type {import('../client').App} */ (about.get(`${app.namespace}:${app.name}`));
@@ -92,19 +91,30 @@ function shape({ name, namespace, mode, script, cwd, instances }, about, one, ho
   };
 }
 
+/** Of folders that were looked at: apps share them. @type {Map<string, string>} */
+const versions = new Map();
+
 /**
  * The version that the nearest package.json says.
  *
  * @param {string} file
+ * @returns {string}
  */
 function version(file) {
-  for (let folder = path.dirname(file); ; folder = path.dirname(folder)) {
-    try {
-      return JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8')).version ?? 'N/A';
-    } catch {
-      // Not in this one.
-    }
-    if (folder === path.dirname(folder)) return 'N/A';
+  const folder = path.dirname(file);
+  const known = versions.get(folder);
+  if (known !== undefined) return known;
+  const found = versionIn(folder) ?? (folder === path.dirname(folder) ? 'N/A' : version(folder));
+  versions.set(folder, found);
+  return found;
+}
+
+/** @param {string} folder */
+function versionIn(folder) {
+  try {
+    return JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8')).version ?? 'N/A';
+  } catch {
+    return undefined;
   }
 }
 

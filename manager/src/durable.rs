@@ -18,7 +18,7 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
-/// The same for what means nothing any more after the machine has been started anew: nobody waits for the disk.
+/// The same for what means nothing any more after the machine has been started anew, or is written anew then: nobody waits for the disk.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension(format!("{}.new", std::process::id()));
     let written = create(&temporary, bytes).and_then(|_| fs::rename(&temporary, path));

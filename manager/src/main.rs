@@ -20,6 +20,7 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    sys::memory::keep_little();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
@@ -28,7 +29,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         ["daemon", "--home", home, rest @ ..] => daemon::run(Path::new(home), &daemon::Start::from(rest)),
-        ["keeper", "--dir", folder, rest @ ..] => keep(Path::new(folder), rest.contains(&"--foreground")),
+        ["keeper", "--dir", folder, rest @ ..] => keep(Path::new(folder), rest),
         _ => {
             eprintln!(
                 "usage: rclusterd daemon --home DIR [--foreground] | keeper --dir DIR [--foreground] | --version"
@@ -45,15 +46,21 @@ fn main() -> ExitCode {
     }
 }
 
-/// `RCLUSTER_KEPT` tells what the descriptors behind the standard streams are: what the keeper before had in its store.
-fn keep(folder: &Path, foreground: bool) -> std::io::Result<()> {
+/// `RCLUSTER_KEPT` tells what the descriptors behind the standard streams are: what the keeper before had in its store. With `--line` the first of them is
+/// the line to the daemon that has started it, as nobody's child already.
+fn keep(folder: &Path, words: &[&str]) -> std::io::Result<()> {
     let kept: Vec<keeper::About> = match std::env::var(keeper::KEPT) {
         Ok(text) => serde_json::from_str(&text)?,
         Err(_) => Vec::new(),
     };
-    let fds = sys::socket::take_given(kept.len())?;
-    if !foreground && matches!(sys::process::detach()?, sys::process::Detached::Foreground) {
+    let has_line = words.contains(&keeper::LINE);
+    let mut fds = sys::socket::take_given(kept.len() + usize::from(has_line))?;
+    let line = has_line.then(|| fds.remove(0));
+    if !has_line
+        && !words.contains(&"--foreground")
+        && matches!(sys::process::detach()?, sys::process::Detached::Foreground)
+    {
         return Ok(());
     }
-    keeper::run(folder, kept.into_iter().zip(fds).collect())
+    keeper::run(folder, kept.into_iter().zip(fds).collect(), line)
 }

@@ -1,5 +1,7 @@
 //! One worker as the acceptor sees it: its queue, and whether it can take more.
 
+mod condition;
+
 use std::io;
 use std::mem;
 use std::os::fd::AsFd;
@@ -11,6 +13,8 @@ use crate::connection_queue::{self, Batch, Connection, MAX_BATCH};
 use crate::sys::foreign::ForeignFd;
 use crate::sys::{clock, descriptors};
 
+use self::condition::Condition;
+pub use self::condition::Queue;
 use super::account::Account;
 use super::times::STUCK_AFTER;
 
@@ -21,10 +25,6 @@ pub const QUEUE_DEPTH: u64 = if cfg!(feature = "fuzzing") { 8 } else { 32 };
 
 /// How long a queue that was full counts as full though nothing was taken from it.
 const REFUSED: u64 = 50_000_000;
-
-/// How long (ns) what comes from its predecessor waits for one that is stuck: the client keeps the connection, and would wait as
-/// long for any worker that had it by then.
-const HEIR_PATIENCE: u64 = if cfg!(test) { 1_000_000_000 } else { 500_000_000 };
 
 /// So many failures in a row are the last, and so long (ns) after the first it is tried again, then after twice as long.
 const MOST_FAILURES: u32 = 8;
@@ -47,9 +47,6 @@ impl Failures {
     }
 }
 
-/// One that turns, but is found stuck again and again before it has taken anything, is given twice the time each time: so often.
-const MOST_FRUITLESS: u32 = 3;
-
 /// How often it is tried at once to receive what waits for it.
 const TRIES: u32 = 3;
 
@@ -64,16 +61,6 @@ pub struct WorkerEnds {
     pub take_back: ForeignFd,
     /// The worker's board.
     pub board: Arc<Board>,
-}
-
-/// What [`Worker::look`] found.
-pub enum Queue {
-    /// Nothing waits in it.
-    Empty,
-    /// Something waits, as it may.
-    Waiting,
-    /// Something has waited for too long: the worker has just been found stuck.
-    Stuck,
 }
 
 /// That the kernel would not take more.
@@ -109,21 +96,8 @@ pub struct Worker {
     batch: Vec<Connection>,
     /// Sent and not taken back. The board says how many of them the worker has taken.
     sent: u64,
-    /// Whether it is to be looked at whether it takes what was sent.
-    watched: bool,
-    /// What the board said when it was last looked at, and when (ns) that had changed last.
-    taken_seen: u64,
-    progress_at: u64,
-    /// How long (ns) it may run or wait before it counts as stuck.
-    patience: u64,
-    /// The turn of its loop in which it was found stuck.
-    stuck_in_turn: Option<u64>,
-    /// When (ns) that was.
-    stuck_at: u64,
-    /// How often in a row it was found stuck though its loop had turned, without having taken anything in between, and what it
-    /// had taken by then.
-    fruitless: u32,
-    taken_when_stuck: Option<u64>,
+    /// Whether its loop turns and takes what waits.
+    condition: Condition,
     /// The kernel would not take more. Until it has taken some, or for a while: what fills the queue need not be connections.
     refused: Option<Refused>,
     /// Its descriptors have run out: until it has taken so many, each goes in a packet of its own, for which there may
@@ -147,7 +121,7 @@ pub struct Worker {
 
 impl Worker {
     pub fn new(ends: WorkerEnds, number: u32, seat: u64) -> Worker {
-        let taken_seen = ends.board.taken();
+        let condition = Condition::new(&ends.board);
         Worker {
             ends,
             number,
@@ -155,14 +129,7 @@ impl Worker {
             heir: None,
             batch: Vec::with_capacity(MAX_BATCH),
             sent: 0,
-            watched: false,
-            taken_seen,
-            progress_at: 0,
-            patience: STUCK_AFTER.as_nanos() as u64,
-            stuck_in_turn: None,
-            stuck_at: 0,
-            fruitless: 0,
-            taken_when_stuck: None,
+            condition,
             refused: None,
             single_until: 0,
             sending: Failures::default(),
@@ -235,7 +202,7 @@ impl Worker {
         if self.is_off(now) || self.ends.board.out_of_descriptors() {
             return false;
         }
-        self.has_room(now) && self.is_moving(now)
+        self.has_room(now) && self.condition.is_moving(&self.ends.board, now)
     }
 
     /// Whether a connection may wait for it: it can take it now, or as soon as there is room in its queue. `served`: another one
@@ -243,33 +210,21 @@ impl Worker {
     pub fn can_soon_take(&self, served: bool, now: u64) -> bool {
         self.is_sound()
             && !self.ends.board.out_of_descriptors()
-            && (self.is_moving(now) || served && !self.has_stopped(now))
-    }
-
-    /// Whether it is stuck for longer than what comes from its predecessor waits.
-    fn has_stopped(&self, now: u64) -> bool {
-        let limit = HEIR_PATIENCE.max(2 * self.patience);
-        let late = |since: u64| now.saturating_sub(since) >= limit;
-        (self.stuck_in_turn == Some(self.turn()) && late(self.stuck_at))
-            || self.ends.board.running_since().is_some_and(late)
+            && (self.condition.is_moving(&self.ends.board, now)
+                || served && !self.condition.has_stopped(&self.ends.board, now))
     }
 
     /// Whether all that keeps it from taking a connection is that it is busy: its queue is full, or its loop has not turned
     /// for a while. That passes.
     pub fn is_busy(&self, now: u64) -> bool {
         let takes_none = !self.is_sound() || self.ends.board.out_of_descriptors();
-        !takes_none && (self.is_off(now) || !self.has_room(now) || !self.is_moving(now))
+        !takes_none && (self.is_off(now) || !self.has_room(now) || !self.condition.is_moving(&self.ends.board, now))
     }
 
     fn has_room(&self, now: u64) -> bool {
         let taken = self.ends.board.taken();
         self.sent.saturating_sub(taken) + (self.batch.len() as u64) < QUEUE_DEPTH
             && self.refused.as_ref().is_none_or(|refused| refused.taken != taken || now >= refused.until)
-    }
-
-    fn is_moving(&self, now: u64) -> bool {
-        self.stuck_in_turn.is_none_or(|turn| turn != self.ends.board.turns())
-            && self.ends.board.running_since().is_none_or(|since| now.saturating_sub(since) < self.patience)
     }
 
     /// Adds to what is sent at the end of the turn. Returns whether it is the first.
@@ -280,11 +235,8 @@ impl Worker {
 
     /// Something is about to be sent. Returns whether it is to be watched from now on, and was not before.
     pub fn begin_watch(&mut self, now: u64) -> bool {
-        if self.waiting() == 0 {
-            self.taken_seen = self.ends.board.taken();
-            self.progress_at = now;
-        }
-        !mem::replace(&mut self.watched, true)
+        let waiting = self.waiting();
+        self.condition.begin_watch(&self.ends.board, waiting, now)
     }
 
     /// Sends what was enqueued and closes our copies. What could not be sent comes back.
@@ -368,40 +320,17 @@ impl Worker {
 
     /// How long (ns) it may run or wait before it counts as stuck.
     pub fn patience(&self) -> u64 {
-        self.patience
+        self.condition.patience
     }
 
     /// Sets that to [`STUCK_AFTER`] times the [`crowding`].
     pub fn set_crowding(&mut self, crowding: u32) {
-        self.patience = (STUCK_AFTER * crowding).as_nanos() as u64;
+        self.condition.patience = (STUCK_AFTER * crowding).as_nanos() as u64;
     }
 
     /// Looks whether it takes what is queued, as it should within `limit`.
     pub fn look(&mut self, now: u64, limit: Duration) -> Queue {
-        let taken = self.ends.board.taken();
-        if taken != self.taken_seen {
-            self.taken_seen = taken;
-            self.progress_at = now;
-        }
-        self.ends.board.set_queued(self.sent.saturating_sub(taken));
-        if self.sent.saturating_sub(taken) == 0 {
-            self.watched = false;
-            return Queue::Empty;
-        }
-        if self.taken_when_stuck != Some(taken) {
-            self.fruitless = 0;
-        }
-        if now.saturating_sub(self.progress_at) < (limit * (1 << self.fruitless)).as_nanos() as u64 {
-            return Queue::Waiting;
-        }
-        let turn = self.ends.board.turns();
-        // One whose turns are long is slow, not stuck: unless it is waited for, it never gets hold of anything.
-        if self.taken_when_stuck.replace(taken) == Some(taken) && self.stuck_in_turn != Some(turn) {
-            self.fruitless = (self.fruitless + 1).min(MOST_FRUITLESS);
-        }
-        self.note_stuck(turn, now);
-        self.progress_at = now;
-        Queue::Stuck
+        self.condition.look(&self.ends.board, self.sent, limit, now)
     }
 
     /// Whether its descriptors have run out.
@@ -426,14 +355,8 @@ impl Worker {
 
     /// It is stuck in this turn of its loop, and gets nothing until that is over.
     pub fn set_stuck(&mut self, turn: u64, now: u64) {
-        self.note_stuck(turn, now);
+        self.condition.note_stuck(turn, now);
         self.nudge();
-    }
-
-    fn note_stuck(&mut self, turn: u64, now: u64) {
-        if self.stuck_in_turn.replace(turn) != Some(turn) {
-            self.stuck_at = now;
-        }
     }
 
     /// Takes back everything that waits in its queue. Returns whether that was possible: with a full descriptor table
@@ -459,7 +382,7 @@ impl Worker {
         };
         self.account.took_back(self.sent);
         // A worker that was just about to take them finds nothing and sleeps on, in the turn in which it is stuck.
-        if self.stuck_in_turn == Some(self.ends.board.turns()) {
+        if self.condition.is_stuck(&self.ends.board) {
             self.nudge();
         }
         emptied

@@ -8,6 +8,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 use super::frame::{HEADER, Header, Kind};
 use crate::sys::descriptors::{self, MAX_FDS};
+use crate::sys::js::HeldBuffer;
 use crate::sys::{foreign, scm};
 
 /// Bytes asked for in one read, unless a frame is known to be longer.
@@ -36,6 +37,8 @@ pub enum Read {
 pub enum Delivery {
     /// One frame.
     Frame(Kind, Vec<u8>, Vec<OwnedFd>),
+    /// One long frame of [`Kind::Advanced`].
+    Buffer(HeldBuffer),
     /// Several frames of [`Kind::Json`]: one JSON array of all their messages.
     JsonArray(Vec<u8>),
     /// Several frames of [`Kind::Advanced`]: each behind its length (u32, little-endian).
@@ -66,12 +69,29 @@ pub struct Inbox {
     /// A frame longer than a read, of which `bytes` holds the payload alone, as far as it has come (JSON texts behind
     /// the bracket that makes an array of them).
     long: Option<Header>,
+    /// Where the payload of a long frame goes instead, and how much of it has come.
+    buffer: Option<(HeldBuffer, usize)>,
+    /// Makes such a place.
+    make_buffer: Option<MakeBuffer>,
 }
+
+/// Makes a Buffer of so many bytes, if it can.
+pub type MakeBuffer = Box<dyn Fn(usize) -> Option<HeldBuffer>>;
 
 thread_local! {
     /// The memory that short reads go to: a channel has it only while it holds a part of a frame, so that many idle
     /// channels cost no more than one.
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Calls again what a signal has interrupted.
+fn unless_interrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
 }
 
 /// Bytes before the payload of a long frame.
@@ -90,6 +110,11 @@ fn bytes_alone(socket: BorrowedFd) -> Option<usize> {
 }
 
 impl Inbox {
+    /// From now on the payloads of long frames in V8's format are read into Buffers.
+    pub fn read_into(&mut self, make_buffer: MakeBuffer) {
+        self.make_buffer = Some(make_buffer);
+    }
+
     fn header(&self) -> Result<Option<Header>, Malformed> {
         let Some(bytes) = self.bytes.get(self.start..self.start + HEADER) else { return Ok(None) };
         let bytes = bytes.try_into().map_err(|_| Malformed("a frame's header makes no sense"))?;
@@ -115,6 +140,18 @@ impl Inbox {
                 self.bytes[0] = b'[';
             }
             self.long = Some(header);
+            self.begin_buffer(header);
+        }
+        let mut fds = Vec::new();
+        if let Some((buffer, filled)) = &mut self.buffer {
+            let mut room = buffer.to_fill_from(*filled);
+            if room.len() > most {
+                room = &mut room[..most];
+            }
+            let asked = room.len();
+            let received = unless_interrupted(|| scm::receive_uninit(socket, room, &mut fds));
+            *filled += received.as_ref().map_or(0, |received| received.bytes);
+            return self.came(received, asked, fds);
         }
         let have = self.bytes.len();
         let limit = self.long.map_or(CHUNK, |header| (lead(header.kind) + header.length).saturating_sub(have));
@@ -122,34 +159,64 @@ impl Inbox {
         let room = limit.min(AHEAD.max(have)) + 1;
         self.bytes.try_reserve_exact(room).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
         let asked = limit.min(self.bytes.capacity() - self.bytes.len()).min(most);
-        let mut fds = Vec::new();
-        let received = loop {
-            match scm::receive_append(socket, &mut self.bytes, asked, &mut fds) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Read::Nothing),
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(Read::End),
-                other => break other?,
-            }
-        };
+        let received = unless_interrupted(|| scm::receive_append(socket, &mut self.bytes, asked, &mut fds));
+        self.came(received, asked, fds)
+    }
+
+    /// What has become of a read of so many bytes.
+    fn came(&mut self, received: io::Result<scm::Received>, asked: usize, fds: Vec<OwnedFd>) -> io::Result<Read> {
         self.fds.extend(fds);
-        Ok(if received.bytes == 0 { Read::End } else { Read::Bytes { all: received.bytes == asked } })
+        match received {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(Read::End),
+            Err(error) => Err(error),
+            Ok(received) if received.bytes == 0 => Ok(Read::End),
+            Ok(received) => Ok(Read::Bytes { all: received.bytes == asked }),
+        }
+    }
+
+    /// A long frame has begun, of which `bytes` has what has come. It gets a Buffer if it is one for JavaScript to keep; one that is
+    /// longer than what may be allocated ahead has to grow as it comes.
+    fn begin_buffer(&mut self, header: Header) {
+        if header.kind != Kind::Advanced || header.length > AHEAD {
+            return;
+        }
+        let Some(mut buffer) = self.make_buffer.as_ref().and_then(|make| make(header.length)) else { return };
+        for (to, from) in buffer.to_fill_from(0).iter_mut().zip(&self.bytes) {
+            to.write(*from);
+        }
+        self.buffer = Some((buffer, self.bytes.len()));
+        self.bytes.clear();
+        self.give_scratch_back();
     }
 
     /// Whether [`Inbox::next_delivery`] has something to say.
     pub fn has_delivery(&self) -> bool {
         match self.long {
-            Some(header) => self.bytes.len() >= lead(header.kind) + header.length,
+            Some(header) => self.is_whole(header),
             None => !matches!(self.whole_frame(), Ok(None)),
+        }
+    }
+
+    /// Whether all of a long frame has come.
+    fn is_whole(&self, header: Header) -> bool {
+        match &self.buffer {
+            Some((_, filled)) => *filled >= header.length,
+            None => self.bytes.len() >= lead(header.kind) + header.length,
         }
     }
 
     /// The next run of whole frames, if there is one.
     pub fn next_delivery(&mut self) -> Result<Option<Delivery>, Malformed> {
         if let Some(header) = self.long {
-            if self.bytes.len() < lead(header.kind) + header.length {
+            if !self.is_whole(header) {
                 return self.check_surplus(usize::from(header.batch)).map(|()| None);
             }
             self.long = None;
+            if let Some((buffer, _)) = self.buffer.take() {
+                self.begin_batch(header)?;
+                return Ok(Some(Delivery::Buffer(buffer)));
+            }
             let mut payload = mem::take(&mut self.bytes);
             if header.kind == Kind::Json {
                 self.begin_batch(header)?;

@@ -20,8 +20,10 @@ use crate::sys::{descriptors, socket};
 use super::exception;
 use super::linger::Linger;
 
-use self::end::{End, ready};
+use self::again::Again;
+use self::end::{End, Written, ready};
 
+mod again;
 mod end;
 
 /// Buffers up to this size are copied into the queue; longer ones are written from where they are.
@@ -53,10 +55,12 @@ impl Channel {
         env: &Env,
         fd: OwnedFd,
         on_event: &Function<'_, Unknown, Unknown>,
-        inbox: Inbox,
+        mut inbox: Inbox,
         patience: Duration,
     ) -> Result<Channel> {
-        let callback = Callback::new(env, "RCLUSTERCHANNEL", on_event)?;
+        let callback = Rc::new(Callback::new(env, "RCLUSTERCHANNEL", on_event)?);
+        let scope = Rc::clone(&callback);
+        inbox.read_into(Box::new(move |length| HeldBuffer::to_fill(&scope, length)));
         let linger = Linger::shared(event_loop(env)?).map_err(|e| exception(&e))?;
         let end = Rc::new(End {
             fd: RefCell::new(None),
@@ -71,6 +75,8 @@ impl Channel {
             read_failures: Cell::new(0),
             patience,
             linger,
+            again: Again::default(),
+            written: Written::default(),
         });
         let weak = Rc::downgrade(&end);
         let poll = Poll::new(event_loop(env)?, fd.as_fd(), Rc::new(move |events| ready(&weak, events)))
@@ -154,7 +160,7 @@ impl Channel {
         Ok(self.flush())
     }
 
-    /// Queues a frame of bytes; the Buffer must not change until it is written. Otherwise as `pushText`.
+    /// Queues a frame of bytes. The Buffer is ours from then on: a long one is freed when it is written. Otherwise as `pushText`.
     #[napi(catch_unwind)]
     pub fn push_bytes(&self, env: Env, kind: u8, bytes: Unknown, fd: i32) -> Result<i32> {
         let kind = known(kind)?;
@@ -165,7 +171,8 @@ impl Channel {
         let held = HeldBuffer::new(&env, &bytes)?;
         let mut outbox = self.end.outbox.borrow_mut();
         if held.as_slice().len() > COPY_LIMIT {
-            outbox.push_whole(kind, Box::new(held), fds).map_err(|TooLong| too_long())?;
+            let written = Rc::clone(&self.end.written);
+            outbox.push_whole(kind, Box::new(Lent { held: Some(held), written }), fds).map_err(|TooLong| too_long())?;
         } else {
             outbox.push_with(kind, fds, |out| -> std::result::Result<(), PushError> {
                 out.extend_from_slice(held.as_slice());
@@ -183,6 +190,7 @@ impl Channel {
         if result.is_err() {
             self.end.outbox.replace(Outbox::default());
         }
+        self.end.free_written();
         self.end.watch();
         result.map_or_else(|error| f64::from(negative_errno(&error)), |queued| queued as f64)
     }
@@ -233,9 +241,21 @@ impl Channel {
     }
 }
 
-impl Payload for HeldBuffer {
+/// A Buffer that is kept where the written ones are when nothing is to be written of it any more.
+struct Lent {
+    held: Option<HeldBuffer>,
+    written: Written,
+}
+
+impl Payload for Lent {
     fn bytes(&self) -> &[u8] {
-        self.as_slice()
+        self.held.as_ref().map_or(&[], HeldBuffer::as_slice)
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.written.borrow_mut().extend(self.held.take());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::ffi::c_void;
 use std::io;
+use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
 use std::sync::atomic::AtomicU64;
@@ -31,6 +32,8 @@ pub enum Argument {
     Text(Vec<u8>),
     /// Bytes that become a Buffer.
     Bytes(Vec<u8>),
+    /// A Buffer.
+    Buffer(HeldBuffer),
 }
 
 /// The most arguments of one call.
@@ -74,24 +77,31 @@ impl Callback {
     /// and does not keep the next from being made. Only to be used on the event loop's thread, outside of JavaScript.
     /// Returns whether all were made: an argument may be too large for the engine, or the environment be going away.
     pub fn call_each<A: IntoIterator<Item = Argument>>(&self, calls: impl Iterator<Item = A>) -> bool {
-        let (mut handles, mut scope, mut resource) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
         let mut made = false;
+        self.in_scope(|_| {
+            made = true;
+            for arguments in calls {
+                made &= self.call_in_scope(arguments).is_ok();
+            }
+        });
+        made
+    }
+
+    /// Does something within a callback of the event loop, outside of which there is nothing of JavaScript's, unless the environment is going away.
+    pub fn in_scope(&self, body: impl FnOnce(sys::napi_env)) {
+        let (mut handles, mut scope, mut resource) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
         // SAFETY: the environment outlives its event loop's callbacks; what is opened is closed below.
         unsafe {
             if sys::napi_open_handle_scope(self.env, &raw mut handles) != sys::Status::napi_ok {
-                return false;
+                return;
             }
             sys::napi_get_global(self.env, &raw mut resource);
             if sys::napi_open_callback_scope(self.env, resource, self.context, &raw mut scope) == sys::Status::napi_ok {
-                made = true;
-                for arguments in calls {
-                    made &= self.call_in_scope(arguments).is_ok();
-                }
+                body(self.env);
                 sys::napi_close_callback_scope(self.env, scope);
             }
             sys::napi_close_handle_scope(self.env, handles);
         }
-        made
     }
 
     fn call_in_scope(&self, arguments: impl IntoIterator<Item = Argument>) -> Result<()> {
@@ -123,8 +133,8 @@ impl Callback {
     fn value(&self, argument: Argument) -> Result<sys::napi_value> {
         let mut value = ptr::null_mut();
         let value_out = &raw mut value;
-        // SAFETY: a handle scope is open; pointers and lengths are those of live vectors, which V8 copies, but for
-        // the last case, where the vector is owned by the Buffer until its finalizer runs.
+        // SAFETY: a handle scope is open; pointers and lengths are those of live vectors, which V8 copies, but for large
+        // Buffers, which own the vector until their finalizer runs. The reference of a Buffer is alive.
         check_status!(unsafe {
             match argument {
                 Argument::Int(number) => sys::napi_create_int32(self.env, number, value_out),
@@ -138,6 +148,7 @@ impl Callback {
                     value_out,
                 ),
                 Argument::Bytes(bytes) => external_buffer(self.env, bytes, value_out),
+                Argument::Buffer(buffer) => sys::napi_get_reference_value(self.env, buffer.reference, value_out),
             }
         })?;
         Ok(value)
@@ -275,7 +286,8 @@ pub fn append_utf8(env: &Env, text: &napi::JsString, length: usize, out: &mut Ve
     }
 }
 
-/// A Buffer of JavaScript's that is kept alive until its bytes are written.
+/// A Buffer of JavaScript's that is kept alive until its bytes are written, or all of them have come.
+#[derive(Debug)]
 pub struct HeldBuffer {
     env: sys::napi_env,
     reference: sys::napi_ref,
@@ -294,6 +306,64 @@ impl HeldBuffer {
         }
         let start = NonNull::new(start.cast::<u8>()).unwrap_or(NonNull::dangling());
         Ok(HeldBuffer { env: env.raw(), reference, start, length })
+    }
+
+    /// A new one that nobody has yet, for bytes that are to come. The engine counts its memory as its own, and so gets rid of it
+    /// in a short collection of garbage; what comes in memory of ours takes a full one. Only to be used on the event loop's
+    /// thread, outside of JavaScript.
+    pub fn to_fill(callback: &Callback, length: usize) -> Option<HeldBuffer> {
+        let mut made = None;
+        callback.in_scope(|env| {
+            let (mut start, mut value, mut reference) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+            // SAFETY: the environment is alive and entered; results go to locals.
+            let status = unsafe {
+                match sys::napi_create_buffer(env, length, &raw mut start, &raw mut value) {
+                    sys::Status::napi_ok => sys::napi_create_reference(env, value, 1, &raw mut reference),
+                    failed => failed,
+                }
+            };
+            if status == sys::Status::napi_ok
+                && let Some(start) = NonNull::new(start.cast::<u8>())
+            {
+                made = Some(HeldBuffer { env, reference, start, length });
+            }
+        });
+        made
+    }
+
+    /// Its bytes from `start` on, to be filled.
+    pub fn to_fill_from(&mut self, start: usize) -> &mut [MaybeUninit<u8>] {
+        let start = start.min(self.length);
+        // SAFETY: the reference keeps the memory alive, `start` is within it, and while we may write to it nobody else has it.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().add(start).cast(), self.length - start) }
+    }
+
+    /// Frees its memory, rather than when garbage is collected: the next one of that size is made of the same memory, which the
+    /// processor still has in its cache. Nobody may have it any more. One that is a part of more memory is left alone. Only to be
+    /// used within a call from or into JavaScript.
+    pub fn free(self) {
+        let (mut value, mut memory, mut start) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        let (mut offset, mut whole) = (0, 0);
+        // SAFETY: the reference is alive, N-API checks what it refers to, and results go to locals. `self` is not used after this, so
+        // that nobody looks at the memory.
+        unsafe {
+            let found = sys::napi_get_reference_value(self.env, self.reference, &raw mut value) == sys::Status::napi_ok
+                && sys::napi_get_typedarray_info(
+                    self.env,
+                    value,
+                    ptr::null_mut(),
+                    ptr::null_mut(),
+                    ptr::null_mut(),
+                    &raw mut memory,
+                    &raw mut offset,
+                ) == sys::Status::napi_ok
+                && sys::napi_get_arraybuffer_info(self.env, memory, &raw mut start, &raw mut whole)
+                    == sys::Status::napi_ok;
+            if found && offset == 0 && whole == self.length {
+                // What cannot be detached goes as all else does.
+                let _ = sys::napi_detach_arraybuffer(self.env, memory);
+            }
+        }
     }
 
     /// Its bytes.

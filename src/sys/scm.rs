@@ -127,7 +127,12 @@ pub fn peek(socket: BorrowedFd, buffer: &mut [u8]) -> io::Result<Peeked> {
     Ok(Peeked { bytes, descriptors: header.msg_flags & libc::MSG_CTRUNC != 0 })
 }
 
-fn receive_uninit(socket: BorrowedFd, buffer: &mut [MaybeUninit<u8>], fds: &mut Vec<OwnedFd>) -> io::Result<Received> {
+/// The same, into memory that need not be initialised: it is as far as bytes are received.
+pub fn receive_uninit(
+    socket: BorrowedFd,
+    buffer: &mut [MaybeUninit<u8>],
+    fds: &mut Vec<OwnedFd>,
+) -> io::Result<Received> {
     #[cfg(any(test, feature = "fuzzing"))]
     if let Some(received) = super::wires::receive(socket, buffer, fds) {
         return received.map(|(bytes, truncated)| Received { bytes, truncated });

@@ -11,12 +11,9 @@ const { Counts, TAKEN, UNKNOWN } = require('./counts.js');
 const { FullServers, hasRoom, mustGoOn } = require('./full.js');
 const { Places } = require('./places.js');
 const { watchSessions } = require('./sessions.js');
-const { observeConnections, watchClose } = require('./shared.js');
+const { SharedServers } = require('./shared.js');
 const { Shortage } = require('./shortage.js');
 const { standIn } = require('./stand_in.js');
-
-/** Goes with an error: `net` closes what it gets, unseen, when the server has been closed meanwhile. */
-const NO_HANDLE = Object.freeze({ close() {} });
 
 /** @typedef {import('./places.js').Place} Place */
 
@@ -34,8 +31,6 @@ const NO_HANDLE = Object.freeze({ close() {} });
 class Servers {
   /** By the listener's id. @type {Map<number, Accepting>} */
   #accepting = new Map();
-  /** Servers with a socket that others share, by its raw handle. @type {Map<any, { key: string, server: any, stop: () => void }>} */
-  #shared = new Map();
   /** Sessions of HTTP/2 servers, with their open streams. @type {Map<any, number>} */
   sessions = new Map();
   #places = new Places();
@@ -47,6 +42,7 @@ class Servers {
   #full = new FullServers(() => this.#lookForRoomEverywhere());
   #queue;
   #counts;
+  #shared;
   #shortage;
   #onClose;
   #tell;
@@ -66,6 +62,13 @@ class Servers {
       look: (fd) => this.#shortage.look(fd),
       ended: (number) => this.#shortage.ended(number),
       changed: (listener) => this.#lookForRoom(listener),
+    });
+    this.#shared = new SharedServers({
+      onClose,
+      onShared: (server) => this.#watch(server),
+      onConnection: (server, handOver) => this.#counts.begin(server, UNKNOWN, handOver),
+      adopt: adoptMoved,
+      tell,
     });
     this.#onClose = onClose;
     this.#tell = tell;
@@ -89,24 +92,7 @@ class Servers {
    * @param {(errno: number, handle: any) => void} callback
    */
   share(server, { key }, fd, place, callback) {
-    let handle;
-    try {
-      handle = openRaw(load().socketKind(fd) ?? 'tcp', fd, true);
-    } catch (error) {
-      place.fail();
-      this.#onClose(key);
-      callback(/** @type {any} */ (error).errno, NO_HANDLE);
-      return;
-    }
-    const stop = watchClose(handle, () => {
-      this.#shared.delete(handle);
-      this.#onClose(key);
-      place.leave();
-    });
-    this.#shared.set(handle, { key, server, stop });
-    this.#watch(server);
-    callback(0, handle);
-    observeConnections(handle, (handOver) => this.#counts.begin(server, UNKNOWN, handOver));
+    this.#shared.open(server, key, fd, place, callback);
   }
 
   /**
@@ -310,7 +296,7 @@ class Servers {
 
   /** @returns {Set<any>} The user's servers. */
   all() {
-    return new Set([...this.#shared.values(), ...this.#accepting.values()].map(({ server }) => server));
+    return new Set([...this.#shared.all(), ...[...this.#accepting.values()].map(({ server }) => server)]);
   }
 
   /** @returns {any[]} Servers that have closed by themselves and still have connections. */
@@ -326,7 +312,7 @@ class Servers {
   /** Nothing new comes. What the primary has accepted already is still taken. */
   stopListening() {
     for (const { own } of this.#accepting.values()) own?.close();
-    for (const { stop } of this.#shared.values()) stop();
+    this.#shared.stopAll();
   }
 
   get isTaking() {
@@ -346,8 +332,7 @@ class Servers {
    */
   canPassOn(server) {
     for (const one of this.#accepting.values()) if (one.server === server) return true;
-    for (const one of this.#shared.values()) if (one.server === server) return true;
-    return false;
+    return this.#shared.has(server);
   }
 
   /**
@@ -360,8 +345,7 @@ class Servers {
    */
   passOn(server, fd, left) {
     for (const [listener, one] of this.#accepting) if (one.server === server) return this.#queue.passOn(fd, listener, left);
-    for (const one of this.#shared.values()) if (one.server === server) return this.#tell({ act: 'move', key: one.key, left }, fd);
-    return false;
+    return this.#shared.passOn(server, fd, left);
   }
 
   /**
@@ -372,11 +356,7 @@ class Servers {
    * @param {number} left
    */
   adopt(key, fd, left) {
-    for (const [handle, one] of this.#shared) {
-      if (one.key !== key || !handle.onconnection) continue;
-      return adoptMoved(one.server, left, () => handle.onconnection(0, openRaw(load().socketKind(fd) ?? 'tcp', fd)));
-    }
-    return load().closeFd(fd);
+    this.#shared.adopt(key, fd, left);
   }
 
   /** No connection comes any more. */
@@ -404,4 +384,4 @@ function isOpen(server) {
   return Boolean(typeof server.bind === 'function' ? udpHandle(server) : rawOf(server));
 }
 
-module.exports = { NO_HANDLE, Servers };
+module.exports = { Servers };

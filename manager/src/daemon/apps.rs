@@ -18,7 +18,7 @@ use super::link::{Failure, Link};
 use super::plan::{self, Action, Options, Plan};
 use super::store::{Known, Remembered, Store};
 use super::targets::{self, Target, unknown};
-use crate::durable::write_durably;
+use crate::durable::write_whole;
 use crate::model::{App, Mode, Process, State, Status};
 
 /// All apps of a daemon.
@@ -112,9 +112,10 @@ impl Apps {
         };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed)?;
         let (file, text) = (folder.join("app.json"), json!(app).to_string());
-        // A keeper that has been killed can be replaced on a full disk, too.
+        // A keeper that has been killed can be replaced on a full disk, too. Nobody waits for the disk: what survives a power failure is the
+        // daemon's own state, of which this is written anew.
         if fs::read(&file).ok().as_deref() != Some(text.as_bytes()) {
-            write_durably(&file, text.as_bytes()).map_err(failed)?;
+            write_whole(&file, text.as_bytes()).map_err(failed)?;
         }
         Link::open(&folder, &self.copies.of(&app.key()), &self.events).await
     }

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -19,10 +18,10 @@ use super::copies;
 use super::events::Events;
 use crate::keeper::{self, About};
 use crate::model::Status;
-use crate::sys::process;
-use crate::sys::spawn::{self, Program};
+use crate::sys::socket;
+use crate::sys::spawn::{self, Program, set_nonblocking};
 
-/// How long a keeper that was just started may take to answer.
+/// How long a keeper that another daemon has just started may take to listen.
 const START: Duration = Duration::from_secs(5);
 /// How long until it is tried again meanwhile.
 const AGAIN: Duration = Duration::from_millis(2);
@@ -58,7 +57,10 @@ pub struct Link {
 impl Link {
     /// Connects to the keeper of this folder, if one is there.
     pub async fn connect(folder: &Path, events: &Rc<Events>) -> io::Result<Rc<Link>> {
-        let stream = UnixStream::connect(folder.join("keeper.sock")).await?;
+        Link::over(UnixStream::connect(folder.join("keeper.sock")).await?, events).await
+    }
+
+    async fn over(stream: UnixStream, events: &Rc<Events>) -> io::Result<Rc<Link>> {
         let (reader, writer) = stream.into_split();
         let (told, status) = watch::channel(None);
         let link = Rc::new(Link {
@@ -85,27 +87,26 @@ impl Link {
         Ok(link)
     }
 
-    /// The keeper of this folder: the one that is there, or a new one, which gets what the one before had.
+    /// A new keeper for this folder, which gets what the one before had. It hears us over a connection that it is born with: we know the moment when
+    /// it answers, and the moment when it has failed.
     pub async fn open(folder: &Path, kept: &[(About, OwnedFd)], events: &Rc<Events>) -> Result<Rc<Link>, Failure> {
-        if let Ok(link) = Link::connect(folder, events).await {
-            return Ok(link);
-        }
         let failed = |error: io::Error| {
             Failure::new("ERR_RCLUSTER_NO_KEEPER", format!("the keeper could not be started: {error}"))
         };
-        start(folder, kept).map_err(failed)?;
+        let stream = start(folder, kept).map_err(failed)?;
+        let error = match Link::over(stream, events).await {
+            Ok(link) => return Ok(link),
+            Err(error) => error,
+        };
         let began = Instant::now();
-        loop {
-            match Link::connect(folder, events).await {
-                Ok(link) => return Ok(link),
-                Err(error) if began.elapsed() > START => return Err(failed(error)),
-                Err(_) => {}
-            }
-            if let Some(words) = last_words(folder) {
-                return Err(Failure::new("ERR_RCLUSTER_NO_KEEPER", words));
+        // Another one may be there after all, that was about to listen when we looked: a daemon that has died since has started it.
+        while last_words(folder).is_some_and(|words| words == keeper::ANOTHER) && began.elapsed() < START {
+            if let Ok(link) = Link::connect(folder, events).await {
+                return Ok(link);
             }
             tokio::time::sleep(AGAIN).await;
         }
+        Err(last_words(folder).map_or_else(|| failed(error), |words| Failure::new("ERR_RCLUSTER_NO_KEEPER", words)))
     }
 
     fn take(&self, line: &str, told: &watch::Sender<Option<Status>>, events: &Events) {
@@ -171,35 +172,36 @@ impl Link {
     }
 }
 
-/// Starts a keeper, which goes on without us.
-fn start(folder: &Path, kept: &[(About, OwnedFd)]) -> io::Result<()> {
+/// Starts a keeper, which goes on without us. Returns our end of the line to it.
+fn start(folder: &Path, kept: &[(About, OwnedFd)]) -> io::Result<UnixStream> {
     let _ = std::fs::remove_file(words_file(folder));
     let words = std::fs::File::create(words_file(folder))?;
     let executable = std::env::current_exe()?;
     // Its file may have been replaced meanwhile: this is what runs.
     let executable = if executable.exists() { executable } else { PathBuf::from("/proc/self/exe") };
     let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
-    let (abouts, fds) = copies::gifts(kept);
+    let (ours, theirs) = socket::channel()?;
+    set_nonblocking(&theirs)?;
+    let (abouts, gifts) = copies::gifts(kept);
     let mut env: Vec<String> = std::env::vars_os()
         .filter_map(|(name, value)| Some(format!("{}={}", name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    if !fds.is_empty() {
+    if !gifts.is_empty() {
         env.push(format!("{}={abouts}", keeper::KEPT));
     }
     let program = Program {
         file: &executable,
-        args: vec![executable.as_os_str(), OsStr::new("keeper"), OsStr::new("--dir"), folder.as_os_str()],
+        args: [executable.as_os_str(), "keeper".as_ref(), "--dir".as_ref(), folder.as_os_str(), keeper::LINE.as_ref()]
+            .into(),
         env,
         cwd: Path::new("/"),
         stdio: [null.as_fd(), null.as_fd(), words.as_fd()],
-        fds,
+        fds: std::iter::once(theirs.as_fd()).chain(gifts).collect(),
         own_pid: Vec::new(),
         user: None,
     };
-    let child = spawn::spawn(&program).map_err(|(_, error)| error)?;
-    // It ends at once, when it has started the one that stays.
-    process::wait_for(child);
-    Ok(())
+    spawn::spawn_detached(&program).map_err(|(_, error)| error)?;
+    UnixStream::from_std(ours.into())
 }
 
 fn words_file(folder: &Path) -> PathBuf {

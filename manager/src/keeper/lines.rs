@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Bytes of one read.
-const CHUNK: usize = 16 * 1024;
+const CHUNK: usize = 4 * 1024;
 /// The longest line: a longer one is no message.
 const LONGEST: usize = 16 << 20;
 /// The most that waits to be written to somebody who does not read.

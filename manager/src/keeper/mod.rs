@@ -28,11 +28,12 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::durable::write_durably;
+use crate::durable::write_whole;
 use crate::logs::place;
 use crate::model::{App, Mode, State, Status, Worker};
 use crate::sys::poll::Poller;
@@ -52,6 +53,12 @@ pub const PROTOCOL: u32 = 1;
 
 /// The variable that tells a new keeper what it was given.
 pub const KEPT: &str = "RCLUSTER_KEPT";
+
+/// The word that says that a daemon's line is among the descriptors that a keeper is given.
+pub const LINE: &str = "--line";
+
+/// What a keeper says that is one too many.
+pub const ANOTHER: &str = "another keeper of this app is there";
 
 /// How often (ms) it is looked how much memory instances use, where that is limited.
 const MEMORY_LOOK: u64 = 1000;
@@ -130,9 +137,14 @@ pub struct Keeper {
     _lock: Flock<File>,
 }
 
-/// Runs the keeper of the app in `folder` until it is told to quit. `kept`: what the one before us had in its store.
-pub fn run(folder: &Path, kept: Vec<(About, OwnedFd)>) -> io::Result<()> {
-    Keeper::open(folder, kept)?.run()
+/// Runs the keeper of the app in `folder` until it is told to quit. `kept`: what the one before us had in its store. `line`: where a daemon asks us
+/// already.
+pub fn run(folder: &Path, kept: Vec<(About, OwnedFd)>, line: Option<OwnedFd>) -> io::Result<()> {
+    let mut keeper = Keeper::open(folder, kept)?;
+    if let Some(line) = line {
+        keeper.add_client(line);
+    }
+    keeper.run()
 }
 
 impl Keeper {
@@ -140,7 +152,10 @@ impl Keeper {
         let app: App = serde_json::from_str(&resolve::read(&folder.join("app.json"))?)?;
         let lock =
             File::options().write(true).create(true).truncate(false).mode(0o600).open(folder.join("keeper.lock"))?;
-        let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| io::Error::from(errno))?;
+        let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
+            Errno::EWOULDBLOCK => io::Error::new(io::ErrorKind::AddrInUse, ANOTHER),
+            other => other.into(),
+        })?;
         process::adopt_orphans()?;
         signals::survive_full_files()?;
         let signals =
@@ -198,7 +213,7 @@ impl Keeper {
         let start = i32::try_from(pid).ok().and_then(procfs::stat).map(|stat| stat.start);
         let about =
             json!({ "pid": pid, "startTime": start, "version": env!("CARGO_PKG_VERSION"), "protocol": PROTOCOL });
-        let _ = write_durably(&self.folder.join("keeper.json"), about.to_string().as_bytes());
+        let _ = write_whole(&self.folder.join("keeper.json"), about.to_string().as_bytes());
     }
 
     /// Milliseconds since this keeper began.
@@ -330,6 +345,10 @@ impl Keeper {
 
     /// All that belongs to each instance.
     fn trees(&self) -> Vec<Vec<procfs::Stat>> {
+        if !process::has_children() {
+            // What has lost its parent is our child: there is nothing, and no need to look at all processes of the machine.
+            return vec![Vec::new(); self.instances.len()];
+        }
         let known: Vec<(usize, tree::Root)> = self
             .instances
             .iter()

@@ -29,8 +29,8 @@ const CHUNK: usize = 1 << 20;
 const LARGE_PIPE: usize = 1 << 20;
 /// How long (ms) a program waits for the disk.
 const PATIENCE: u64 = 1000;
-/// How long (ms) a busy stream is left alone, so that there is more to read at once.
-const PAUSE: u64 = 4;
+/// How long (ms) a busy stream is left alone, so that there is more to read at once: less than the step in which times are kept.
+const PAUSE: u64 = 8;
 /// Reads in a row that make a stream a busy one.
 const BUSY: u32 = 4;
 
@@ -66,6 +66,8 @@ struct Output {
 /// All streams of a keeper's processes, those of processes that have ended and left them to others included.
 pub struct Outputs {
     open: BTreeMap<u32, Output>,
+    /// What came of streams that have ended, and is not in its file yet.
+    ended: Vec<Arc<Feed>>,
     last: u32,
     /// The thread that writes.
     pub writer: Writer,
@@ -102,7 +104,7 @@ impl Wires {
 impl Outputs {
     /// None yet.
     pub fn new() -> io::Result<Outputs> {
-        Ok(Outputs { open: BTreeMap::new(), last: 0, writer: Writer::new()?, scratch: Vec::new() })
+        Ok(Outputs { open: BTreeMap::new(), ended: Vec::new(), last: 0, writer: Writer::new()?, scratch: Vec::new() })
     }
 
     /// The pipes for an instance. The error says in words what is wrong with its log files.
@@ -246,30 +248,34 @@ impl Outputs {
         }
     }
 
-    /// Reads all that a process has written before it ended. Returns whether it had any output.
+    /// Reads all that a process has written before it ended. Returns whether some of its output is not in its file yet.
     pub fn drain(&mut self, pid: i32, now: u64, poller: &Poller, token: u64) -> bool {
-        let of_it = self.open.iter().filter(|(_, output)| output.feed.stamp.source.pid == pid);
-        let numbers: Vec<u32> = of_it.map(|(number, _)| *number).collect();
-        self.drain_some(&numbers, now, poller, token)
+        self.drain_of(|one| one == pid, now, poller, token)
     }
 
     /// The same, whoever has written it.
     pub fn drain_all(&mut self, now: u64, poller: &Poller, token: u64) -> bool {
-        let numbers: Vec<u32> = self.open.keys().copied().collect();
-        self.drain_some(&numbers, now, poller, token)
+        self.drain_of(|_| true, now, poller, token)
     }
 
-    fn drain_some(&mut self, numbers: &[u32], now: u64, poller: &Poller, token: u64) -> bool {
-        for number in numbers {
+    fn drain_of(&mut self, is_it: impl Fn(i32) -> bool, now: u64, poller: &Poller, token: u64) -> bool {
+        let of_it = self.open.iter().filter(|(_, output)| is_it(output.feed.stamp.source.pid));
+        let numbers: Vec<u32> = of_it.map(|(number, _)| *number).collect();
+        self.ended.retain(|feed| feed.lock().is_waiting());
+        let mut is_left = self.ended.iter().any(|feed| is_it(feed.stamp.source.pid));
+        for number in &numbers {
             let Some(output) = self.open.get_mut(number) else { continue };
             let before = output.pace;
-            if output.drain(now, &self.writer, &mut self.scratch) {
+            let goes_on = output.drain(now, &self.writer, &mut self.scratch);
+            // What it has of a line that others go on with does not wait for them.
+            is_left |= output.feed.lock().is_waiting();
+            if goes_on {
                 self.watch(*number, before, poller, token);
             } else {
                 self.close(*number, poller);
             }
         }
-        !numbers.is_empty()
+        is_left
     }
 
     fn watch(&self, number: u32, before: Pace, poller: &Poller, token: u64) {
@@ -292,6 +298,10 @@ impl Outputs {
     fn close(&mut self, number: u32, poller: &Poller) {
         if let Some(output) = self.open.remove(&number) {
             poller.remove(&output.pipe);
+            self.ended.retain(|feed| feed.lock().is_waiting());
+            if output.feed.lock().is_waiting() {
+                self.ended.push(output.feed);
+            }
         }
     }
 
@@ -540,6 +550,38 @@ mod tests {
         assert_eq!(std::fs::read_to_string(folder.join("logs/a-out.log")).unwrap(), text + "\n");
         // Nothing more comes of it.
         assert!(outputs.open.is_empty() && !outputs.drain(77, 0, &poller, 2 << 32));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn the_end_of_a_process_waits_for_lines_of_streams_that_have_ended_before_it() {
+        let folder = std::env::temp_dir().join(format!("rclusterd-ended-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (mut app, poller) = (app(&folder), Poller::new().unwrap());
+        // Its writer waits until somebody reads there.
+        let slow = folder.join("slow");
+        nix::unistd::mkfifo(&slow, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        app.out_file = Some("slow".into());
+        app.error_file = Some("NULL".into());
+        let mut outputs = Outputs::new().unwrap();
+        let mut wires = outputs.wires(&app, &folder, 0).unwrap();
+        let null = std::fs::File::open("/dev/null").unwrap().into();
+        let mut out = std::fs::File::from(std::mem::replace(&mut wires.theirs[0], null));
+        outputs.connect(wires, &app, 0, 77, &poller, 2 << 32).unwrap();
+        out.write_all(b"the end\n").unwrap();
+        drop(out);
+        while !outputs.open.is_empty() {
+            outputs.on_ready(1, 0, &poller, 2 << 32);
+        }
+        assert!(outputs.drain(77, 0, &poller, 2 << 32));
+        assert!(!outputs.drain(78, 0, &poller, 2 << 32));
+        let mut read = std::io::BufReader::new(std::fs::File::open(&slow).unwrap());
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut read, &mut line).unwrap();
+        assert_eq!(line, "the end\n");
+        while outputs.drain(77, 0, &poller, 2 << 32) {
+            std::thread::yield_now();
+        }
         std::fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::life::Event;
 use super::lines::{Got, Lines};
 use super::{Client, Keeper, PROTOCOL, Pending, Rules, token};
-use crate::durable::write_durably;
+use crate::durable::write_whole;
 use crate::model::{App, Mode};
 use crate::sys::{process, socket};
 
@@ -31,11 +31,16 @@ impl Keeper {
             if !socket::is_ours(&stream) || stream.set_nonblocking(true).is_err() {
                 continue;
             }
-            self.last_client += 1;
-            let lines = Lines::new(OwnedFd::from(stream));
-            if self.poller.add(&lines, token::CLIENT + u64::from(self.last_client)).is_ok() {
-                self.clients.insert(self.last_client, Client { lines, subscribed: false, guards: false });
-            }
+            self.add_client(OwnedFd::from(stream));
+        }
+    }
+
+    /// Somebody asks over this, which does not block.
+    pub(super) fn add_client(&mut self, stream: OwnedFd) {
+        self.last_client += 1;
+        let lines = Lines::new(stream);
+        if self.poller.add(&lines, token::CLIENT + u64::from(self.last_client)).is_ok() {
+            self.clients.insert(self.last_client, Client { lines, subscribed: false, guards: false });
         }
     }
 
@@ -251,9 +256,9 @@ impl Keeper {
         self.store.open(&self.app.sockets, std::path::Path::new(&self.app.cwd), &self.poller)
     }
 
-    /// Writes what the app is, for the keeper that may come after us.
+    /// Writes what the app is, for the keeper that may come after us. After a power failure the daemon, which has it safe, writes it anew.
     fn save(&self) -> std::io::Result<()> {
-        write_durably(&self.folder.join("app.json"), json!(self.app).to_string().as_bytes())
+        write_whole(&self.folder.join("app.json"), json!(self.app).to_string().as_bytes())
     }
 
     /// Answers those who waited for instances that are where they were told to go.

@@ -80,6 +80,11 @@ impl Held {
         self.whole > 0
     }
 
+    /// Whether there are lines that are not in their files.
+    pub fn is_waiting(&self) -> bool {
+        self.whole > 0 || self.writing > 0
+    }
+
     /// Bytes of the line whose end has not come.
     pub fn rest(&self) -> usize {
         self.bytes.len() - self.whole
@@ -146,6 +151,11 @@ impl Held {
         self.whole = 0;
         self.told = false;
         Batch { bytes, marks: std::mem::take(&mut self.marks) }
+    }
+
+    /// Gives back the memory that is not used.
+    pub fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
     }
 
     /// So many bytes that were taken need not be held any more. Returns whether the loop wants to know.

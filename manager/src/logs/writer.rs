@@ -8,16 +8,19 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::archive::Compressor;
 use super::feed::{Batch, Feed};
 use super::sink::{Plan, Sink};
+use crate::sys::memory;
 use crate::sys::wake::Wake;
 
 /// Bytes of its stack, of which it touches a few pages as long as nothing unusual happens.
 const STACK: usize = 1 << 20;
-/// A buffer of so many bytes is not kept for later while there is nothing to do.
+/// Buffers of so many bytes are given back when there has been nothing to do for this long.
 const LARGE: usize = 64 * 1024;
+const QUIET: Duration = Duration::from_secs(1);
 
 /// What it is told to do.
 pub enum Order {
@@ -150,13 +153,24 @@ impl Sinks {
 fn write(shared: &Shared) {
     let mut sinks = Sinks { known: BTreeMap::new(), compressor: Compressor::default() };
     let mut spare = Vec::new();
+    // Those that may have large buffers.
+    let mut large: Vec<Arc<Feed>> = Vec::new();
     let mut work = shared.lock();
     loop {
         while work.feeds.is_empty() && work.orders.is_empty() {
-            if spare.capacity() > LARGE {
-                spare = Vec::new();
+            if large.is_empty() {
+                work = shared.more.wait(work).unwrap_or_else(PoisonError::into_inner);
+                continue;
             }
-            work = shared.more.wait(work).unwrap_or_else(PoisonError::into_inner);
+            let waited = shared.more.wait_timeout(work, QUIET).unwrap_or_else(PoisonError::into_inner);
+            work = waited.0;
+            if waited.1.timed_out() && work.feeds.is_empty() {
+                drop(work);
+                spare = Vec::new();
+                large.drain(..).for_each(|feed| feed.lock().shrink());
+                memory::give_back();
+                work = shared.lock();
+            }
         }
         let (feeds, orders) = (std::mem::take(&mut work.feeds), std::mem::take(&mut work.orders));
         drop(work);
@@ -165,6 +179,9 @@ fn write(shared: &Shared) {
             spare = buffer;
             if has_room {
                 shared.wake.wake();
+            }
+            if spare.capacity() > LARGE && !large.iter().any(|one| Arc::ptr_eq(one, &feed)) {
+                large.push(feed);
             }
         }
         let done: Vec<Done> = orders.into_iter().map(|(number, order)| (number, sinks.carry_out(order))).collect();

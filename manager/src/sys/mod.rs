@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 pub mod datagram;
+pub mod memory;
 pub mod pipe;
 pub mod poll;
 pub mod priority;

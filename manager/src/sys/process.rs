@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid, dup2_stderr, dup2_stdin, dup2_stdout, fork, setsid};
 
 use super::libc;
@@ -36,6 +36,12 @@ pub fn next_ended() -> Option<(i32, End)> {
     }
 }
 
+/// Whether there is any child, be it one that has ended and was not asked how.
+pub fn has_children() -> bool {
+    let flags = WaitPidFlag::WNOHANG | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+    waitid(Id::All, flags) != Err(Errno::ECHILD)
+}
+
 /// How a process has ended, as far as that can be known: one that is not our child tells only its parent.
 pub fn end_of(pid: i32) -> End {
     match waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG)) {
@@ -43,11 +49,6 @@ pub fn end_of(pid: i32) -> End {
         Ok(WaitStatus::Signaled(_, signal, _)) => End::Signal(signal as i32),
         _ => End::Code(0),
     }
-}
-
-/// Waits until a child has ended.
-pub fn wait_for(child: i32) {
-    while waitpid(Pid::from_raw(child), None) == Err(Errno::EINTR) {}
 }
 
 /// A descriptor of a process: readable when that has ended (pidfd_open(2)).

@@ -1,6 +1,7 @@
 //! What the kernel says of processes (proc(5)).
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 
 use nix::unistd::{SysconfVar, sysconf};
 
@@ -23,9 +24,16 @@ pub struct Stat {
     pub resident: u64,
 }
 
+/// Bytes of a line of which each field is as long as it can be, and more.
+const LONGEST_STAT: usize = 2048;
+
 /// What is known of a process; `None` when it has gone.
 pub fn stat(pid: i32) -> Option<Stat> {
-    parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    // It is there whole with one read, and there may be hundreds to look at.
+    let mut bytes = [0; LONGEST_STAT];
+    let count = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut bytes).ok()?;
+    // Its name may be no text.
+    parse(pid, &String::from_utf8_lossy(&bytes[..count]))
 }
 
 fn parse(pid: i32, text: &str) -> Option<Stat> {

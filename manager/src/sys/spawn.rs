@@ -1,16 +1,21 @@
 //! Starting a program, with exactly the descriptors, the environment and the user that it is to have.
 //!
 //! The standard library's `Command` can neither give a program its own number in `LISTEN_PID` nor put descriptors where they belong without
-//! an unsafe hook, so this is fork(2) and execve(2). Everything that needs memory is made before the fork.
+//! an unsafe hook, so this is clone(2) and execve(2), as vfork(2) has it: the child uses our memory, and we wait until it is the program. Nothing is
+//! copied that would be thrown away at once, and what has failed is simply there when we go on. Everything that needs memory is made before.
 
 use std::ffi::{CString, NulError, OsStr};
-use std::io::{self, Read};
+use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::unistd::{ForkResult, fork, pipe2};
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use nix::sys::wait::waitpid;
+use nix::unistd::{Pid, pipe2};
 
 use super::libc;
 
@@ -66,39 +71,80 @@ const OWN_PID: usize = 48;
 
 /// Starts it in a session of its own. Returns its process when it runs, or what has failed.
 pub fn spawn(program: &Program) -> Result<i32, (Failed, io::Error)> {
-    let start = |error: io::Error| (Failed::Start, error);
-    let prepared = Prepared::new(program).map_err(|_| start(io::Error::from(io::ErrorKind::InvalidInput)))?;
-    let (report, reported) = pipe2(OFlag::O_CLOEXEC).map_err(|errno| start(errno.into()))?;
-    // SAFETY: the child calls nothing but what may be called between fork and exec (signal-safety(7)), and touches only memory
-    // that was made before.
-    match unsafe { fork() }.map_err(|errno| start(errno.into()))? {
-        ForkResult::Child => {
-            // SAFETY: this is the child, and `prepared` is complete.
-            let (failed, errno) = unsafe { prepared.become_it(reported.as_raw_fd()) };
-            let text = [failed, errno as u8, (errno >> 8) as u8];
-            // SAFETY: the buffer is of this frame; `_exit` runs nothing of ours.
-            unsafe {
-                libc::write(reported.as_raw_fd(), text.as_ptr().cast(), text.len());
-                libc::_exit(127)
-            }
-        }
-        ForkResult::Parent { child } => {
-            drop(reported);
-            let mut text = [0; 3];
-            let count = std::fs::File::from(report).read(&mut text).unwrap_or(0);
-            if count < text.len() {
-                return Ok(child.as_raw());
-            }
-            while nix::sys::wait::waitpid(child, None) == Err(nix::errno::Errno::EINTR) {}
-            let failed = match text[0] {
-                1 => Failed::Cwd,
-                2 => Failed::User,
-                3 => Failed::Exec,
-                _ => Failed::Start,
-            };
-            Err((failed, io::Error::from_raw_os_error(i32::from(text[1]) | i32::from(text[2]) << 8)))
-        }
+    start(program, false)
+}
+
+/// Starts it as nobody's child, in a session that it does not lead. Returns when it runs.
+pub fn spawn_detached(program: &Program) -> Result<(), (Failed, io::Error)> {
+    start(program, true).map(drop)
+}
+
+fn start(program: &Program, detached: bool) -> Result<i32, (Failed, io::Error)> {
+    let failed = |error: io::Error| (Failed::Start, error);
+    let prepared = Prepared::new(program).map_err(|_| failed(io::Error::from(io::ErrorKind::InvalidInput)))?;
+    let mut child = Child { prepared, detached, failed: None };
+    let pid = clone_and_wait(become_program, &mut child).map_err(|errno| failed(errno.into()))?;
+    if child.failed.is_none() && !detached {
+        return Ok(pid);
     }
+    // It has ended: as it failed, or as it has started the one that stays.
+    while waitpid(Pid::from_raw(pid), None) == Err(Errno::EINTR) {}
+    match child.failed {
+        None => Ok(pid),
+        Some((what, errno)) => Err((what, errno.into())),
+    }
+}
+
+/// What a child works on: in our memory, which it has to itself until it executes another file or ends.
+struct Child {
+    prepared: Prepared,
+    /// Whether it starts another one, and ends.
+    detached: bool,
+    /// What it could not do.
+    failed: Option<(Failed, Errno)>,
+}
+
+/// Bytes of a child's stack, of which it touches a few hundred.
+const STACK: usize = 16 << 10;
+
+/// Runs `main` in a child with our memory, and goes on when that has executed another file or ended. Returns its number.
+fn clone_and_wait(main: extern "C" fn(*mut libc::c_void) -> libc::c_int, child: &mut Child) -> Result<i32, Errno> {
+    let mut stack = [MaybeUninit::<u128>::uninit(); STACK / size_of::<u128>()];
+    // What we do when a signal comes must not be done by a child.
+    let mut before = SigSet::empty();
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
+    // SAFETY: the child runs on a stack of its own, which lives until it needs it no more, as we wait (CLONE_VFORK); `main` calls nothing but
+    // what may be called between fork and exec (signal-safety(7)), and touches only `child`, which nobody else does meanwhile.
+    let pid = unsafe {
+        let top = stack.as_mut_ptr_range().end.cast();
+        libc::clone(main, top, libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD, std::ptr::from_mut(child).cast())
+    };
+    let pid = Errno::result(pid);
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
+    pid
+}
+
+/// The main function of a child. Returns only when it has failed, or when another one goes on.
+extern "C" fn become_program(child: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: `clone_and_wait` has been given it for this child alone.
+    let child = unsafe { &mut *child.cast::<Child>() };
+    // SAFETY: it touches no memory of ours.
+    unsafe { libc::setsid() };
+    if std::mem::take(&mut child.detached) {
+        if let Err(errno) = clone_and_wait(become_detached, child) {
+            child.failed = Some((Failed::Start, errno));
+        }
+        return 0;
+    }
+    become_detached(std::ptr::from_mut(child).cast())
+}
+
+extern "C" fn become_detached(child: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: as above.
+    let child = unsafe { &mut *child.cast::<Child>() };
+    // SAFETY: this is a child, and `prepared` is complete.
+    child.failed = Some(unsafe { child.prepared.become_it() });
+    127
 }
 
 /// All that the child needs, as C wants it.
@@ -138,53 +184,50 @@ impl Prepared {
         Ok(Prepared { file, cwd, _args: args, _env: env, argv, envp, own_pid, fds, user: program.user.clone() })
     }
 
-    /// Turns this process into the program. Returns only when that fails: what has failed, and the errno.
+    /// Turns this process into the program. Returns only when that fails: what has failed, and why.
     ///
     /// # Safety
-    /// Only to be called in a child that has just been forked.
-    unsafe fn become_it(mut self, report: RawFd) -> (u8, i32) {
-        let errno = || io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
-        // SAFETY: plain system calls on numbers and on memory that `self` owns.
+    /// Only to be called in a child that shares our memory, while we wait for it.
+    unsafe fn become_it(&mut self) -> (Failed, Errno) {
+        // SAFETY: plain system calls on numbers and on memory that `self` owns. Those that change whom we are are made directly, as the
+        // functions of the C library change all threads of what they take for their process: ours.
         unsafe {
-            libc::setsid();
-            if !self.place_descriptors(report) {
-                return (0, errno());
+            if !self.place_descriptors() {
+                return (Failed::Start, Errno::last());
             }
-            self.reset_signals();
+            reset_signals();
             if let Some(user) = &self.user {
-                let groups = libc::setgroups(user.groups.len(), user.groups.as_ptr());
-                if groups != 0 || libc::setgid(user.gid) != 0 || libc::setuid(user.uid) != 0 {
-                    return (2, errno());
+                let (uid, gid) = (libc::c_long::from(user.uid), libc::c_long::from(user.gid));
+                if libc::syscall(libc::SYS_setgroups, user.groups.len(), user.groups.as_ptr()) != 0
+                    || libc::syscall(libc::SYS_setgid, gid) != 0
+                    || libc::syscall(libc::SYS_setuid, uid) != 0
+                {
+                    return (Failed::User, Errno::last());
                 }
             }
             if libc::chdir(self.cwd.as_ptr()) != 0 {
-                return (1, errno());
+                return (Failed::Cwd, Errno::last());
             }
             for (entry, length) in &mut self.own_pid {
                 write_number(entry.get_mut(*length..).unwrap_or_default(), libc::getpid().unsigned_abs());
             }
             libc::execve(self.file.as_ptr(), self.argv.as_ptr(), self.envp.as_ptr());
-            (3, errno())
+            (Failed::Exec, Errno::last())
         }
     }
 
     /// # Safety
     /// As [`Prepared::become_it`].
-    unsafe fn place_descriptors(&mut self, report: RawFd) -> bool {
+    unsafe fn place_descriptors(&mut self) -> bool {
         // Above all places first, so that none is overwritten before it is in its own.
         let above = FIRST + self.fds.len() as RawFd + 1;
         // SAFETY: system calls on numbers; a failure ends the child.
         unsafe {
             for fd in &mut self.fds {
-                *fd = libc::fcntl(*fd, libc::F_DUPFD_CLOEXEC, above.max(report + 1));
+                *fd = libc::fcntl(*fd, libc::F_DUPFD_CLOEXEC, above);
                 if *fd < 0 {
                     return false;
                 }
-            }
-            let last = self.fds.len() as RawFd - 1;
-            if report <= last {
-                // It is in the way: unlikely, as ours are above.
-                return false;
             }
             // What we have inherited ourselves, from a shell for example, is not meant for it. An older kernel cannot.
             libc::syscall(
@@ -196,21 +239,30 @@ impl Prepared {
             self.fds.iter().enumerate().all(|(place, fd)| libc::dup2(*fd, place as RawFd) >= 0)
         }
     }
+}
 
-    /// # Safety
-    /// As [`Prepared::become_it`].
-    unsafe fn reset_signals(&self) {
-        // SAFETY: the set is initialised by sigemptyset; handlers are set to their defaults.
-        unsafe {
-            for signal in
-                [libc::SIGPIPE, libc::SIGHUP, libc::SIGINT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2, libc::SIGXFSZ]
-            {
-                libc::signal(signal, libc::SIG_DFL);
+/// Signals that a program finds as they are by default, even if we ignore them.
+const DEFAULT_SIGNALS: [libc::c_int; 7] =
+    [libc::SIGPIPE, libc::SIGHUP, libc::SIGINT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2, libc::SIGXFSZ];
+
+/// No signal is blocked, and none leads to what we do when it comes.
+///
+/// # Safety
+/// As [`Prepared::become_it`].
+unsafe fn reset_signals() {
+    // SAFETY: `sigaction` and the set are initialised by being zero, which is the default, no flags and no signals; the kernel fills in `now`.
+    // The child has a table of its own.
+    unsafe {
+        let default = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
+        for signal in 1..=libc::SIGSYS {
+            let mut now = default;
+            let is_known = libc::sigaction(signal, std::ptr::null(), &raw mut now) == 0;
+            let is_ours = is_known && ![libc::SIG_DFL, libc::SIG_IGN].contains(&now.sa_sigaction);
+            if is_ours || DEFAULT_SIGNALS.contains(&signal) {
+                libc::sigaction(signal, &raw const default, std::ptr::null_mut());
             }
-            let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-            libc::sigemptyset(none.as_mut_ptr());
-            libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
         }
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const default.sa_mask, std::ptr::null_mut());
     }
 }
 
@@ -255,6 +307,7 @@ pub fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
     use std::os::fd::AsFd;
 
     fn output_of(
@@ -299,6 +352,51 @@ mod tests {
         assert_eq!((failed, error.kind()), (Failed::Exec, io::ErrorKind::NotFound));
         let (failed, _) = output_of("", &[], |program| program.cwd = Path::new("/nowhere")).unwrap_err();
         assert_eq!(failed, Failed::Cwd);
+    }
+
+    #[test]
+    fn no_signal_of_ours_is_blocked_ignored_or_caught_in_it() {
+        // SAFETY: nothing is done when it comes, and it does not come.
+        unsafe { nix::sys::signal::signal(nix::sys::signal::SIGUSR2, nix::sys::signal::SigHandler::SigIgn) }.unwrap();
+        let blocked = SigSet::from(nix::sys::signal::SIGURG);
+        blocked.thread_block().unwrap();
+        let text = output_of("exec cat /proc/self/status", &[], |_| {}).unwrap();
+        let set = |name: &str| {
+            let bits = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            u64::from_str_radix(bits.trim(), 16).unwrap()
+        };
+        let usr2 = 1 << (libc::SIGUSR2 - 1);
+        assert_eq!((set("SigBlk:"), set("SigIgn:") & usr2, set("SigCgt:")), (0, 0, 0));
+        // What was blocked here still is.
+        assert!(SigSet::thread_get_mask().unwrap().contains(nix::sys::signal::SIGURG));
+        blocked.thread_unblock().unwrap();
+    }
+
+    #[test]
+    fn what_is_started_detached_is_no_child_of_ours_and_tells_what_has_failed() {
+        let (read, write) = pipe2(OFlag::O_CLOEXEC).unwrap();
+        let null = std::fs::File::options().read(true).write(true).open("/dev/null").unwrap();
+        let script = "read pid name state parent group session rest < /proc/$$/stat; echo $pid $session";
+        let mut program = Program {
+            file: Path::new("/bin/sh"),
+            args: vec![OsStr::new("sh"), OsStr::new("-c"), OsStr::new(script)],
+            env: Vec::new(),
+            cwd: Path::new("/"),
+            stdio: [null.as_fd(), write.as_fd(), null.as_fd()],
+            fds: Vec::new(),
+            own_pid: Vec::new(),
+            user: None,
+        };
+        spawn_detached(&program).unwrap();
+        program.file = Path::new("/nowhere");
+        assert_eq!(spawn_detached(&program).unwrap_err().0, Failed::Exec);
+        drop(program);
+        drop(write);
+        let mut text = String::new();
+        std::fs::File::from(read).read_to_string(&mut text).unwrap();
+        let numbers: Vec<i32> = text.split_ascii_whitespace().map(|number| number.parse().unwrap()).collect();
+        assert_eq!(waitpid(Pid::from_raw(numbers[0]), None), Err(Errno::ECHILD));
+        assert_ne!(numbers[0], numbers[1]);
     }
 
     #[test]

@@ -121,6 +121,11 @@ class Load {
     this.#phase.gap = Math.max(this.#phase.gap, now - this.#lastAnswer);
   }
 
+  /** Whether somebody has been answered in this phase. */
+  get isAnswered() {
+    return this.#phase.answered > 0;
+  }
+
   /** @returns {Phase} what has happened since the last call */
   next() {
     this.#noteGap(Date.now());

@@ -326,7 +326,8 @@ fn who_connects_while_a_socket_is_emptied_for_the_last_time_is_not_reset() {
     use crate::sys::foreign::ListeningFd;
     use crate::sys::poll::Poller;
     use crate::sys::socket::Accepted;
-    let leaving = listen::bind_internet(SocketAddr::from(([127, 0, 0, 1], 0)), false, false, true, true).unwrap();
+    let how = listen::Bind { reuse_address: true, reuse_port: true, ..Default::default() };
+    let leaving = listen::bind_internet(SocketAddr::from(([127, 0, 0, 1], 0)), how).unwrap();
     listen::listen(leaving.as_fd(), 511).unwrap();
     let address = socket::local_address(leaving.as_fd()).unwrap().unwrap();
     let staying = listen::another(leaving.as_fd(), 511).unwrap();

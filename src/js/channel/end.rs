@@ -7,10 +7,12 @@ use std::rc::{Rc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::again::Again;
+use crate::channel::frame::Kind;
 use crate::channel::inbox::{Delivery, Inbox, Malformed, Read};
 use crate::channel::outbox::Outbox;
 use crate::js::linger::Linger;
-use crate::sys::js::{Argument, Callback, negative_errno};
+use crate::sys::js::{Argument, Callback, HeldBuffer, negative_errno};
 use crate::sys::uv::{FAILED, Poll, READABLE, WRITABLE};
 use crate::sys::{clock, descriptors, foreign, libc, poll, scm, socket};
 
@@ -52,7 +54,7 @@ pub(super) struct End {
     pub(super) poll: RefCell<Option<Poll>>,
     pub(super) inbox: RefCell<Inbox>,
     pub(super) outbox: RefCell<Outbox>,
-    pub(super) callback: Callback,
+    pub(super) callback: Rc<Callback>,
     pub(super) reading: Cell<bool>,
     /// What was read is being delivered.
     pub(super) delivering: Cell<bool>,
@@ -65,7 +67,12 @@ pub(super) struct End {
     /// How long the end of the process may wait for the other side to read.
     pub(super) patience: Duration,
     pub(super) linger: Rc<Linger>,
+    pub(super) again: Again,
+    pub(super) written: Written,
 }
+
+/// Buffers that are written, and can be freed where that is possible: within calls from or into JavaScript.
+pub(super) type Written = Rc<RefCell<Vec<HeldBuffer>>>;
 
 /// Whether a system call that failed so may succeed later: nearly all of them, as memory comes back and rules change.
 fn may_pass(error: &io::Error) -> bool {
@@ -139,8 +146,17 @@ impl End {
         }
     }
 
+    /// Frees the Buffers that are written.
+    pub(super) fn free_written(&self) {
+        self.written.take().into_iter().for_each(HeldBuffer::free);
+    }
+
     fn write_more(&self) {
-        match self.write() {
+        let result = self.write();
+        if !self.written.borrow().is_empty() {
+            self.callback.in_scope(|_| self.free_written());
+        }
+        match result {
             Ok(queued) => {
                 self.watch();
                 // As far as a number goes: `queued` knows better.
@@ -156,11 +172,15 @@ impl End {
 
     fn read(&self) {
         let begin = clock::monotonic_ns();
+        let mut is_try = false;
         for _ in 0..READS {
             let read = match self.fd.borrow().as_ref() {
                 Some(fd) => self.inbox.borrow_mut().read(fd.as_fd()),
                 None => return,
             };
+            if is_try {
+                self.again.found(matches!(read, Ok(Read::Bytes { .. })));
+            }
             let all = match read {
                 Ok(Read::Bytes { all }) => {
                     self.linger.read();
@@ -179,10 +199,11 @@ impl End {
                 }
             };
             self.read_failures.set(0);
-            let goes_on = self.deliver_all() && all && self.reading.get();
+            let goes_on = self.deliver_all() && (all || self.again.pays());
             if !goes_on || clock::monotonic_ns() - begin > LONGEST_READING {
                 return;
             }
+            is_try = !all;
         }
     }
 
@@ -214,6 +235,10 @@ impl End {
         match delivery {
             Delivery::JsonArray(text) => self.tell(Event::JsonArray, Argument::Text(text)),
             Delivery::AdvancedRun(run) => self.tell(Event::AdvancedRun, Argument::Bytes(run)),
+            Delivery::Buffer(buffer) => {
+                let kind = Argument::Int(Kind::Advanced as i32);
+                self.callback.call([kind, Argument::Buffer(buffer), Argument::Int(-1)])
+            }
             Delivery::Frame(kind, payload, fds) => {
                 let payload = if kind.is_text() { Argument::Text(payload) } else { Argument::Bytes(payload) };
                 let fd = fds.into_iter().next().map_or(-1, std::os::fd::IntoRawFd::into_raw_fd);
