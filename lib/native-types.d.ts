@@ -80,7 +80,7 @@ export interface Channel {
   pushText(kind: number, text: string, length: number, fd: number): number;
   /** `pushText` without a descriptor and `flush`, in one call. */
   writeText(kind: number, text: string, length: number): number;
-  /** Queues a frame of bytes. The Buffer is ours from then on: a long one is freed when it is written. Otherwise as `pushText`. */
+  /** Queues a frame of bytes. The Buffer is ours from then on: one that is not too long is freed when it is written. Otherwise as `pushText`. */
   pushBytes(kind: number, bytes: Buffer, fd: number): number;
   /**
    * Writes as much as the kernel takes now; the rest follows by itself, with `Progress` events. Returns the bytes

@@ -104,6 +104,7 @@ pub fn check(delivery: Delivery, expected: &mut Expected) {
                 rest = others;
             }
         }
+        Delivery::Buffer(_) => panic!("there is no JavaScript to make one"),
         Delivery::AdvancedRun(mut run) => {
             while !run.is_empty() {
                 let length = u32::from_le_bytes(run[..4].try_into().expect("a length")) as usize;

@@ -35,7 +35,6 @@ function takeApart(message, stringify, advanced) {
   if (properties.length > MOST_PROPERTIES) return undefined;
   /** @type {any} */
   const rest = {};
-  let mayCopy = true;
   // Each by itself: where old libraries give arrays a `toJSON`, that is not for ours.
   const names = [];
   const taken = new Set();
@@ -50,16 +49,24 @@ function takeApart(message, stringify, advanced) {
       taken.add(name);
       texts.push(value);
       descriptor.value = '';
-    } else if (typeof value === 'bigint' || (typeof value === 'object' && value !== null)) {
-      mayCopy &&= require('./plain.js').isPlain(value);
     }
     defineProperty(rest, name, descriptor);
   }
   if (texts.length === 0 || texts.length > MOST_TEXTS || !canTravelBeside(texts)) return undefined;
   if (advanced && !isPlainWith(message, rest)) return undefined;
   // Functions of the program may be called, and may throw, or the message may be part of itself: then it is gone through once, in place.
-  const json = mayCopy ? stringify(rest) : stringify(message, without(message, taken));
+  const json = properties.every((name) => mayCopy(rest[name])) ? stringify(rest) : stringify(message, without(message, taken));
   return { json: `[[${names.join()}],${json}]`, texts };
+}
+
+/**
+ * Whether no function of the program can be called for a value.
+ *
+ * @param {unknown} value
+ */
+function mayCopy(value) {
+  const isSimple = typeof value !== 'bigint' && (typeof value !== 'object' || value === null);
+  return isSimple || require('./plain.js').isPlain(value);
 }
 
 /**

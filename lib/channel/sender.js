@@ -15,7 +15,7 @@ const NO_DESCRIPTOR = -9;
 const HIGH_WATER_MARK = 128 * 1024;
 /** JSON from so many characters on is a frame of its own: joined with others it might be longer than a string can be. */
 const ALONE = 1 << 20;
-/** After a message with long texts so many are looked at for more of them. */
+/** So many messages are looked at for long texts at first, and after each that had some: the JSON of a long one takes several times its memory. */
 const LOOK_FOR_TEXTS = 16;
 
 // As it was before any other code could replace it, as Node's own channel uses it.
@@ -74,7 +74,7 @@ class Sender {
   /** Of messages that are gathered. @type {Waiting[]} */
   #gatheredCallbacks = [];
   /** So many of the next messages are looked at for long texts. */
-  #lookForTexts = 0;
+  #lookForTexts = LOOK_FOR_TEXTS;
 
   unread = new Unread();
 

@@ -28,6 +28,9 @@ mod end;
 
 /// Buffers up to this size are copied into the queue; longer ones are written from where they are.
 const COPY_LIMIT: usize = 32 * 1024;
+/// Longer ones are left to the collection of garbage when they are written: their memory goes back to the system, which takes long,
+/// and the next one gets other memory.
+const FREE_LIMIT: usize = 32 << 20;
 
 thread_local! {
     /// Those of this thread, for the end of the process.
@@ -160,7 +163,7 @@ impl Channel {
         Ok(self.flush())
     }
 
-    /// Queues a frame of bytes. The Buffer is ours from then on: a long one is freed when it is written. Otherwise as `pushText`.
+    /// Queues a frame of bytes. The Buffer is ours from then on: one that is not too long is freed when it is written. Otherwise as `pushText`.
     #[napi(catch_unwind)]
     pub fn push_bytes(&self, env: Env, kind: u8, bytes: Unknown, fd: i32) -> Result<i32> {
         let kind = known(kind)?;
@@ -255,7 +258,8 @@ impl Payload for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        self.written.borrow_mut().extend(self.held.take());
+        let freed = self.held.take().filter(|held| held.as_slice().len() <= FREE_LIMIT);
+        self.written.borrow_mut().extend(freed);
     }
 }
 

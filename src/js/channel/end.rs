@@ -199,7 +199,9 @@ impl End {
                 }
             };
             self.read_failures.set(0);
-            let goes_on = self.deliver_all() && (all || self.again.pays());
+            // A part of a frame is followed when the loop comes round: a few long reads are better than many short ones.
+            let has_delivery = self.inbox.borrow().has_delivery();
+            let goes_on = self.deliver_all() && (all || has_delivery && self.again.pays());
             if !goes_on || clock::monotonic_ns() - begin > LONGEST_READING {
                 return;
             }
