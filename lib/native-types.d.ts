@@ -271,6 +271,8 @@ export interface Native {
   descriptorShare(): number;
   /** A duplicate of a descriptor, close-on-exec. Returns as `bindShared`. */
   duplicateFd(fd: number): number;
+  /** A new pipe, close-on-exec: its end to read from, and its end to write to. Nothing when there is no room for one. */
+  newPipe(): number[] | null;
   /** Takes the channel's descriptor, by its inherited number, and waits for the primary's first frame. */
   WorkerSide: new (fd: number) => WorkerSide;
 }

@@ -22,6 +22,10 @@ export interface App {
   instances: number;
   /** The variable that tells each instance its number. Default: `'NODE_APP_INSTANCE'`. */
   instanceVar: string;
+  /** A variable that is a number, and one more for each further instance of a program. */
+  incrementVar: string | null;
+  /** Whether it is started when it becomes known, and not only listed. */
+  autostart: boolean;
   autorestart: boolean;
   maxRestarts: number;
   minUptime: number | null;
@@ -69,7 +73,7 @@ export interface StartOptions {
 }
 
 /** What is done with an app, or would be. */
-export type Action = 'start' | 'restart' | 'reload' | 'scale' | 'configure' | 'none' | 'delete';
+export type Action = 'add' | 'start' | 'restart' | 'reload' | 'scale' | 'configure' | 'none' | 'delete';
 
 /** What would be done with an app. */
 export interface Plan {
@@ -166,6 +170,36 @@ export type ManagerEvent = { at: number } & (
   | { event: 'lost'; count: number }
 );
 
+/** A line of a log. What is not known is `null`. */
+export interface LogLine {
+  /** When it was read, as ISO 8601 to the millisecond. */
+  ts: string | null;
+  app: string;
+  /** `null` for a cluster's primary, too. */
+  instance: number | null;
+  pid: number | null;
+  stream: 'out' | 'error' | null;
+  msg: string;
+  /** What stands before it in the file: a time. */
+  prefix?: string;
+}
+
+export interface LogOptions {
+  /** So many of the last lines; all by default. */
+  lines?: number | string;
+  /** Those since then: a date, milliseconds since 1970, or such as `'10m'`. */
+  since?: string | number | Date;
+  /** Those that match: a regular expression of the crate `regex` (no look-around, no back references); of a `RegExp` the flag `i` counts. */
+  grep?: string | RegExp;
+  stream?: 'out' | 'error';
+  /** Those of some instances. */
+  instance?: number | readonly number[];
+  /** Whether it goes on with what comes: through rotation, restarts, new instances and another daemon. */
+  follow?: boolean;
+  /** Ends following: what is there by then still comes. */
+  signal?: AbortSignal;
+}
+
 /** What the daemon answers when it refuses (`ERR_RCLUSTER_…`), or is not there (`ERR_RCLUSTER_NO_DAEMON`). */
 export class ManagerError extends Error {
   constructor(code: string, message: string);
@@ -232,6 +266,10 @@ export class Manager {
   update(options?: { executable?: string }): Promise<{ version: string; pid: number }>;
   /** What happens from now on, until the daemon ends, is replaced, or the loop is left. The first event is `hello`. */
   events(): AsyncGenerator<ManagerEvent, void, void>;
+  /** Lines of logs, merged by time. Ends behind the last line, or, when it follows, when `signal` says so, the manager is closed, or the loop is left. */
+  logs(target?: string, options?: LogOptions): AsyncGenerator<LogLine, void, void>;
+  /** The same in the pieces in which they come, for whoever passes many on. When it follows, the first piece may have none: from then on nothing is missed. */
+  logPieces(target?: string, options?: LogOptions): AsyncGenerator<LogLine[], void, void>;
   /** Any request of the API. */
   request(method: string, url: string, body?: object): Promise<any>;
   /** Ends what is going on, and lets the process end. */

@@ -39,6 +39,7 @@ class Manager {
   #autostart;
   /** @type {Set<import('node:http').IncomingMessage>} */
   #streams = new Set();
+  #isClosed = false;
 
   /** The daemon's version, when it is not this one's. @type {string | undefined} */
   otherVersion;
@@ -60,7 +61,7 @@ class Manager {
    */
   async ensureDaemon() {
     if (await this.isRunning()) return;
-        const { spawnSync } = require('node:child_process');
+    const { spawnSync } = require('node:child_process');
     const binary = executable();
     if (!fs.existsSync(binary)) await require('../scripts/build-manager.js').buildManager();
     const { status, stderr, error } = spawnSync(binary, ['daemon', '--home', this.#home], { encoding: 'utf8', stdio: ['ignore', 'ignore', 'pipe'] });
@@ -229,8 +230,7 @@ class Manager {
 
   /** @returns {AsyncGenerator<import('./client').ManagerEvent, void, void>} */
   async* events() {
-    const response = await this.#open('/v1/events');
-    this.#streams.add(response);
+    const response = await this.#stream('/v1/events');
     try {
       let rest = '';
       for await (const chunk of response.setEncoding('utf8')) {
@@ -242,9 +242,52 @@ class Manager {
       // The daemon has gone, or we are closed.
       if (!ENDS.includes(String(/** @type {NodeJS.ErrnoException} */ (error).code))) throw error;
     } finally {
-      this.#streams.delete(response);
       response.destroy();
     }
+  }
+
+  /**
+   * @param {string} [target]
+   * @param {import('./client').LogOptions} [options]
+   * @returns {AsyncGenerator<import('./client').LogLine, void, void>}
+   */
+  async* logs(target, options) {
+    for await (const lines of this.logPieces(target, options)) yield* lines;
+  }
+
+  /**
+   * @param {string} [target]
+   * @param {import('./client').LogOptions} [options]
+   * @returns {AsyncGenerator<import('./client').LogLine[], void, void>}
+   */
+  logPieces(target = 'all', options = {}) {
+    const { readLogs } = require('./log_reader.js');
+    const mayStart = this.#autostart;
+    return readLogs({
+      open: async (url, isFirst) => {
+        if (isFirst && mayStart) await this.ensureDaemon();
+        return this.#stream(url);
+      },
+      // One that has ended in order takes its socket away. Whoever wanted that does not want another one for that somebody looks on.
+      revive: async () => {
+        if (mayStart && fs.existsSync(path.join(this.#home, 'daemon.sock'))) await this.ensureDaemon().catch(() => undefined);
+      },
+      isRefusal: (error, isFirst) => error instanceof ManagerError && (error.code !== 'ERR_RCLUSTER_NO_DAEMON' || (isFirst && !mayStart)),
+      isClosed: () => this.#isClosed,
+    }, target, options);
+  }
+
+  /**
+   * An answer that goes on, over a connection of its own.
+   *
+   * @param {string} url
+   */
+  async #stream(url) {
+    const response = await this.#open(url);
+    if (response.statusCode !== 200) throw refusal(response.statusCode, await textOf(response));
+    this.#streams.add(response);
+    response.once('close', () => this.#streams.delete(response));
+    return response;
   }
 
   /**
@@ -274,9 +317,8 @@ class Manager {
   async #once(method, url, body) {
     const { status, server, body: answer } = await ask(this.#socket, method, url, body).catch((error) => this.#rethrow(error));
     this.#compareVersions(server);
-    const parsed = JSON.parse(answer || '{}');
-    if (status === 200) return parsed;
-    throw new ManagerError(parsed.error?.code ?? 'ERR_RCLUSTER_BAD_REQUEST', parsed.error?.message ?? `the daemon answers ${status}`);
+    if (status === 200) return JSON.parse(answer || '{}');
+    throw refusal(status, answer);
   }
 
   /**
@@ -313,6 +355,7 @@ class Manager {
 
   /** Lets the process end. */
   close() {
+    this.#isClosed = true;
     for (const stream of this.#streams) stream.destroy();
   }
 }
@@ -327,6 +370,22 @@ function isAlive(pid) {
   } catch (error) {
     return /** @type {NodeJS.ErrnoException} */ (error).code !== 'ESRCH';
   }
+}
+
+/** @param {import('node:http').IncomingMessage} response */
+async function textOf(response) {
+  let text = '';
+  for await (const chunk of response.setEncoding('utf8')) text += chunk;
+  return text;
+}
+
+/**
+ * @param {number | undefined} status
+ * @param {string} answer
+ */
+function refusal(status, answer) {
+  const { error } = JSON.parse(answer || '{}');
+  return new ManagerError(error?.code ?? 'ERR_RCLUSTER_BAD_REQUEST', error?.message ?? `the daemon answers ${status}`);
 }
 
 /** @param {string} target */

@@ -20,7 +20,7 @@ const python = spawnSync('python3', ['--version']).status === 0;
 const testWithPython = python ? test : test.skip;
 
 /** @param {Home} home @param {string} [log] */
-const portOf = (home, log = 'web-out.log') => waitFor('the port', () => /(?:port|serves) (\d+)/.exec(home.log(log))?.[1]);
+const portOf = (home, log = 'web-out-0.log') => waitFor('the port', () => /(?:port|serves) (\d+)/.exec(home.log(log))?.[1]);
 
 /** @param {Home} home */
 const appOf = async (home) => (await home.manager.list())[0];
@@ -121,7 +121,7 @@ testWithPython('a program of another language with sockets is killed, and restar
   fs.copyFileSync(path.join(ROOT, '__test__', 'fixtures', 'activated.py'), path.join(home.folder, 'web.py'));
   home.write('apps.config.js', `module.exports = { apps: [{ name: 'web', script: 'web.py', instances: 2, min_uptime: 1, merge_logs: true, sockets: ['tcp:127.0.0.1:0'] }] };`);
   expect(await home.run('start', 'apps.config.js')).toMatchObject({ code: 0 });
-  const port = await portOf(home);
+  const port = await portOf(home, 'web-out.log');
   expect(home.log('web-out.log')).toContain('names tcp-127.0.0.1-0\n');
   const { result, stop } = load(port, 4);
   for (let round = 0; round < 3; round++) {

@@ -22,8 +22,8 @@ test('a process each, a worker each, with the members that are read', async () =
     name: 'server', monit: { memory: expect.any(Number), cpu: expect.any(Number) },
     pm2_env: {
       name: 'server', namespace: 'shop', pm_id: 1, status: 'online', restart_time: 0, unstable_restarts: 0, pm_uptime: expect.any(Number), created_at: expect.any(Number), instances: 2, version: '1.2.3',
-      node_version: process.versions.node, exec_interpreter: 'node', pm_cwd: home.folder, pm_exec_path: `${home.folder}/server.js`, pm_out_log_path: `${home.path}/logs/server-out.log`,
-      pm_err_log_path: `${home.path}/logs/server-error.log`, autorestart: true, watch: false, username: expect.any(String),
+      node_version: process.versions.node, exec_interpreter: 'node', pm_cwd: home.folder, pm_exec_path: `${home.folder}/server.js`, pm_out_log_path: `${home.path}/logs/server-out-0.log`,
+      pm_err_log_path: `${home.path}/logs/server-error-0.log`, autorestart: true, watch: false, username: expect.any(String),
     },
   });
   expect(all[0].monit.memory).toBeGreaterThan(1e6);

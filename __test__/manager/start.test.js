@@ -41,12 +41,12 @@ test('scripts of any language, programs of the PATH and command lines', async ()
   expect((await home.run('start', 'no-such-program')).stderr).toBe('rcluster: there is no script "no-such-program"\n');
 });
 
-test('instances of a Node script are a cluster, of anything else processes, as under PM2; a cluster need not listen', async () => {
+test('instances of a Node script are a cluster, of anything else processes, as under PM2', async () => {
   const home = new Home();
   home.write('queue.js', SLEEP);
   home.write('a.sh', 'sleep 1000');
   home.write('ecosystem.config.js', `module.exports = { apps: [
-    { name: 'queue', script: 'queue.js', instances: 2, listen_timeout: 300 }, { name: 'sh', script: 'a.sh', instances: 2 }, { name: 'fork', script: 'queue.js', instances: 2, exec_mode: 'fork' },
+    { name: 'queue', script: 'queue.js', instances: 2, ready: 'online' }, { name: 'sh', script: 'a.sh', instances: 2 }, { name: 'fork', script: 'queue.js', instances: 2, exec_mode: 'fork' },
   ] }`);
   expect((await home.run('start', 'ecosystem.config.js')).code).toBe(0);
   const apps = await home.json('list');
@@ -54,6 +54,40 @@ test('instances of a Node script are a cluster, of anything else processes, as u
     ['queue', 'cluster', ['online']], ['sh', 'program', ['online', 'online']], ['fork', 'program', ['online', 'online']],
   ]);
   expect(apps[0].workers.length).toBe(2);
+});
+
+test('a cluster is online when it has said so, however long that takes', async () => {
+  const home = new Home();
+  home.write('late.js', `
+    const fs = require('fs');
+    const timer = setInterval(() => {
+      if (!fs.existsSync('go')) return;
+      clearInterval(timer);
+      require('http').createServer((_, answer) => answer.end()).listen(0, '127.0.0.1');
+    }, 20);`);
+  const { code, stderr } = await home.run('start', 'late.js', '-i', '2', '--listen-timeout', '300');
+  expect([code, stderr]).toEqual([1, 'rcluster: late (0): was not ready after 300 ms, and is waited for: workers that are slow need a longer listen_timeout, those that do not listen ready: \'online\'\n']);
+  const [before] = await home.json('list');
+  expect([before.processes[0].state, before.processes[0].lastError]).toEqual(['launching', 'was not ready after 300 ms']);
+  expect((await home.json('jlist')).map((/** @type {any} */ { pm2_env: { status } }) => status)).toEqual(['launching', 'launching']);
+  home.write('go', '');
+  await waitFor('both to listen', async () => (await home.json('list'))[0].processes[0].state === 'online');
+  const [after] = await home.json('list');
+  expect([after.processes[0].lastError, after.processes[0].pid]).toEqual([null, before.processes[0].pid]);
+  expect(after.workers.map((/** @type {any} */ { state }) => state)).toEqual(['ready', 'ready']);
+});
+
+test('when a cluster is said to be online all its workers are', async () => {
+  const home = new Home();
+  home.write('server.js', "require('http').createServer((_, answer) => answer.end()).listen(0, '127.0.0.1')");
+  for (let round = 0; round < 5; round++) {
+    const [{ processes: [{ state }], workers }] = await home.json('start', 'server.js', '-n', `server${round}`, '-i', '3');
+    expect([state, ...workers.map((/** @type {any} */ worker) => worker.state)]).toEqual(['online', 'ready', 'ready', 'ready']);
+  }
+  for (const count of [4, 5, 2, 3]) {
+    const [{ workers }] = await home.json('scale', 'server0', String(count));
+    expect(workers.map((/** @type {any} */ { seat, state }) => [seat, state])).toEqual(Array.from({ length: count }, (_, seat) => [seat, 'ready']));
+  }
 });
 
 test.each([

@@ -68,7 +68,7 @@ test('a Node server runs over several workers, is reloaded and scaled', async ()
   const home = new Home();
   home.write('web.js', `require('http').createServer((q, s) => s.end(String(process.pid))).listen(0, function () { console.log('port', this.address().port); });`);
   await home.run('start', 'web.js', '-i', '2');
-  const [, port] = await waitFor('the port', () => /port (\d+)/.exec(home.log('web-out.log')));
+  const [, port] = await waitFor('the port', () => /port (\d+)/.exec(home.log('web-out-0.log')));
   expect((await request(port)).status).toBe(200);
   const pids = async () => (await home.json('list'))[0].workers.map((/** @type {any} */ one) => one.pid);
   const before = await waitFor('two workers', async () => (await pids()).filter(Boolean).length === 2 && pids());
@@ -170,7 +170,7 @@ test('an ecosystem file starts what it says, and only what changed starts anew',
   const home = new Home();
   home.write('sleep.js', SLEEP);
   const config = (/** @type {string} */ text) => home.write('ecosystem.config.js', `module.exports = { apps: [{ name: 'a', script: 'sleep.js' }, { name: 'b', script: './sleep.js', ${text} }] }`);
-  config(`exec_mode: 'fork', instances: 2, env: { A: 1 }, env_production: { A: 'prod' }, vizion: false`);
+  config(`exec_mode: 'fork', instances: 2, env: { A: 1 }, env_production: { A: 'prod' }, vizion: true`);
   const { stderr } = await home.run('start', 'ecosystem.config.js', '--env', 'production');
   expect(stderr).toContain('"vizion" does nothing here');
   expect((await home.run('env', 'b')).stdout).toContain('A: prod\n');

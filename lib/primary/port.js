@@ -21,7 +21,7 @@
  *
  * @typedef {object} Port
  * @property {(settings: object, policy: number | undefined) => void} setup
- * @property {(env: NodeJS.ProcessEnv | undefined, extra: { supervised: object, held: boolean }) => any} fork
+ * @property {(env: NodeJS.ProcessEnv | undefined, extra: { supervised: object, held: boolean, stdio?: import('node:child_process').StdioOptions }) => any} fork
  * @property {(worker: any, listener: (message: any) => void) => void} onControl
  * @property {(worker: any, message: object) => void} tell
  * @property {(worker: any) => void} release Into the rotation.

@@ -74,13 +74,13 @@ class Workers {
 
   /**
    * @param {NodeJS.ProcessEnv | undefined} env
-   * @param {{ supervised?: object, held?: boolean }} [extra]
+   * @param {{ supervised?: object, held?: boolean, stdio?: import('node:child_process').StdioOptions }} [extra]
    */
   fork(env, extra = /** @type {any} */ ({ __proto__: null })) {
     const cluster = this.#cluster;
     cluster.setupPrimary();
     const id = ++this.#lastId;
-    const { process: child, link, opened } = startProcess(cluster.settings, env, id, extra.supervised, {
+    const { process: child, link, opened } = startProcess(extra.stdio ? { ...cluster.settings, stdio: extra.stdio } : cluster.settings, env, id, extra.supervised, {
       onControl: (worker, message, fd) => onControl(this, worker, message, fd),
       onMalformed: (worker, error) => this.happen(worker, 'malformed', { error }),
     });

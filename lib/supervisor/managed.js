@@ -7,7 +7,7 @@
 const VARIABLE = 'RCLUSTER_KEEPER';
 
 /** After these the keeper is told anew. */
-const EVENTS = /** @type {const} */ (['ready', 'waiting', 'restart', 'reloading', 'reload', 'crash-loop', 'stopping']);
+const EVENTS = /** @type {const} */ (['waiting', 'restart', 'reloading', 'reload', 'crash-loop', 'stopping']);
 const WORKER_EVENTS = /** @type {const} */ (['fork', 'listening', 'disconnect', 'exit']);
 
 /**
@@ -39,6 +39,8 @@ function serveKeeper(supervisor, cluster) {
     if (!isAboutToTell) setImmediate(tell);
     isAboutToTell = true;
   };
+  // Whoever waits until all are ready wants to see them so: before that is told.
+  supervisor.prependListener('ready', tell);
   for (const event of EVENTS) supervisor.on(event, tellSoon);
   for (const event of WORKER_EVENTS) cluster.on(event, tellSoon);
   // The first workers are there already.
@@ -56,13 +58,10 @@ function serveKeeper(supervisor, cluster) {
   process.on('message', async (/** @type {any} */ request) => {
     if (request === null || typeof request !== 'object' || !Object.hasOwn(deeds, request.rcluster)) return;
     const { seq } = request;
-    try {
-      send({ rcluster: 'answer', seq, result: (await deeds[request.rcluster](request)) ?? null });
-    } catch (error) {
-      const { code, message } = /** @type {any} */ (error);
-      send({ rcluster: 'answer', seq, error: { code, message } });
-    }
+    const answer = await deeds[request.rcluster](request).then((result) => ({ result: result ?? null }), ({ code, message }) => ({ error: { code, message } }));
+    // Whoever has asked sees what has become of the workers.
     tell();
+    send({ rcluster: 'answer', seq, ...answer });
   });
   // The keeper's channel alone is no reason to live.
   process.channel?.unref();

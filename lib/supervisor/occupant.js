@@ -90,18 +90,21 @@ class Occupant extends EventEmitter {
   #port;
   #options;
   #prospects;
+  #outputs;
   #readiness;
 
   /**
    * @param {import('../primary/port.js').Port} port
    * @param {Readonly<import('./options.js').Options>} options
    * @param {Prospects} prospects
+   * @param {((seat: number) => import('./outputs.js').Wires | undefined)} [outputs] Where somebody reads what each worker writes.
    */
-  constructor(port, options, prospects) {
+  constructor(port, options, prospects, outputs) {
     super();
     this.#port = port;
     this.#options = options;
     this.#prospects = prospects;
+    this.#outputs = outputs;
     this.exited = new Promise((resolve) => {
       this.once('exit', resolve);
     });
@@ -125,9 +128,12 @@ class Occupant extends EventEmitter {
   #fork() {
     const { env, ready, drainTimeout, settleTime, crash, signals, move } = this.#options;
     const { instance } = this.#prospects;
+    const wires = this.#outputs?.(instance);
+    /** @type {any} */
+    let worker;
     try {
       const supervised = { ready, drainTimeout, settleTime, crash, signals, move, instance };
-      const worker = this.#port.fork({ NODE_APP_INSTANCE: `${instance}`, ...env }, { supervised, held: true });
+      worker = this.#port.fork({ NODE_APP_INSTANCE: `${instance}`, ...env }, { supervised, held: true, stdio: wires?.stdio });
       worker.instance = instance;
       this.#port.onControl(worker, (message) => this.#onControl(message));
       worker.on('error', (/** @type {NodeJS.ErrnoException} */ error) => {
@@ -144,6 +150,8 @@ class Occupant extends EventEmitter {
       this.startError = /** @type {Error} */ (error);
       setImmediate(() => this.#onStartError(this.startError));
       return undefined;
+    } finally {
+      wires?.started(worker?.process.pid);
     }
   }
 

@@ -11,7 +11,7 @@ const FIRST_FD = 3;
 /** How long (ms) after a child has ended others may still be in line behind it. */
 const REAP_AGAIN = 50;
 const VARIABLES = /** @type {const} */ ([
-  'NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID', 'LISTEN_FDS', 'LISTEN_PID', 'LISTEN_FDNAMES', 'FDSTORE',
+  'NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID', 'LISTEN_FDS', 'LISTEN_PID', 'LISTEN_FDNAMES', 'FDSTORE', 'RCLUSTER_READS',
 ]);
 
 /** @typedef {Partial<Record<typeof VARIABLES[number], string>>} Manager What the manager has said. */

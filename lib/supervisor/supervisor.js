@@ -9,6 +9,7 @@ const { ours } = require('../errors.js');
 const { CrashLoop } = require('./backoff.js');
 const { Occupant } = require('./occupant.js');
 const options = require('./options.js');
+const { workerOutputs } = require('./outputs.js');
 const { ReloadQueue, reloadAll } = require('./reload.js');
 const { GROUP_TIME, Seat } = require('./seat.js');
 const { inheritedSockets, notifyManager, reapOrphans, socketStore, withoutManagerVariables } = require('./service_manager.js');
@@ -53,6 +54,7 @@ class Supervisor extends EventEmitter {
   #rejectReady = () => {};
   /** @type {import('./seat.js').Service} */
   #service;
+  #outputs;
 
   /**
    * @param {import('../primary/port.js').Port} port
@@ -80,6 +82,7 @@ class Supervisor extends EventEmitter {
     });
     handled(this.#firstReady);
     const manager = withoutManagerVariables(process.env);
+    this.#outputs = workerOutputs(manager);
     port.setup(this.#options.settings, this.#options.policy);
     port.useSockets(inheritedSockets(manager), socketStore(manager));
     this.once('ready', () => setTimeout(() => port.closeUnclaimed(), UNCLAIMED).unref());
@@ -162,7 +165,7 @@ class Supervisor extends EventEmitter {
 
   /** @param {import('./occupant.js').Prospects} prospects */
   #newOccupant(prospects) {
-    const occupant = new Occupant(this.#port, this.#options, prospects);
+    const occupant = new Occupant(this.#port, this.#options, prospects, this.#outputs);
     this.#alive.add(occupant);
     occupant.once('exit', () => this.#alive.delete(occupant));
     return occupant;

@@ -17,20 +17,25 @@ function show(apps, { json }) {
   if (json) printJson(apps);
   else print(processes(apps));
   for (const { name, processes: all } of apps) {
-    for (const { state, instance, lastError } of all) if (state === 'errored') fail(`${name} (${instance}): ${lastError}`);
+    for (const { state, instance, lastError } of all) {
+      if (state === 'errored') fail(`${name} (${instance}): ${lastError}`);
+      // It may still come to it.
+      else if (state === 'launching' && lastError) fail(`${name} (${instance}): ${lastError}, and is waited for: workers that are slow need a longer listen_timeout, those that do not listen ready: 'online'`);
+    }
   }
 }
 
 /**
  * @param {string} operation
  * @param {string} summary
+ * @param {import('./words.js').Flag[]} [flags] Besides those that all have.
  * @returns {import('./main.js').Verb}
  */
-function simple(operation, summary) {
+function simple(operation, summary, flags = []) {
   return {
     summary,
     usage: TARGETS,
-    flags: [...CONFIG_FLAGS, ['--json', 'the result as JSON']],
+    flags: [...CONFIG_FLAGS, ['--json', 'the result as JSON'], ...flags],
     async run(manager, words, options) {
       needTargets(operation, words);
       show(await forEach(manager, words, options, (target) => manager.act(target, operation)), options);

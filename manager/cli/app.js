@@ -21,8 +21,9 @@ function keysFromOptions(options) {
     if (options[name] !== undefined) throw usage(`${parse([spec, about]).long} is ${about}`);
   }
   for (const flag of NOTHING_FLAGS) {
-    const { long, name } = parse(flag);
-    if (options[name] !== undefined) notice(`${long} does nothing here`);
+    const { long, name, isNo } = parse(flag);
+    // --no-daemon is another option than --daemon.
+    if (options[name] !== undefined && (isNo || options[name] !== false)) notice(`${long} does nothing here`);
   }
   /** @type {any} */
   const given = {};
@@ -54,6 +55,8 @@ function appFromArguments(script, args, options) {
   // As PM2: a command line is a shell's.
   const command = !isFile && /\s/.test(script) ? { script: 'bash', args: ['-c', [script, ...all].join(' ')], interpreter: 'none', name: keys.name ?? script } : undefined;
   if (!isFile && !command && keys.interpreter === undefined && !isProgram(script)) throw new Error(`there is no script "${script}"`);
+  /** @type {Set<string>} */
+  const notices = new Set();
   const app = readApp({
     script: isFile ? path.resolve(cwd, script) : script,
     name: path.basename(script).replace(/\.[^.]+$/, '') || script,
@@ -63,7 +66,8 @@ function appFromArguments(script, args, options) {
     ...(all.length > 0 && { args: all }),
     ...command,
     cwd,
-  }, { folder: process.cwd(), notices: new Set() });
+  }, { folder: process.cwd(), notices });
+  for (const text of notices) notice(text);
   return app;
 }
 

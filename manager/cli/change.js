@@ -12,8 +12,7 @@ const { usage } = require('./words.js');
  * @param {string[] | undefined} args
  * @param {Record<string, string> | undefined} env
  */
-async function appWith(manager, target, { node_args: nodeArgs, user, ...keys }, args, env) {
-  if (keys.name !== undefined || keys.namespace !== undefined) throw usage('an app keeps its name: delete it, and start it under the other one');
+async function appWith(manager, target, { node_args: nodeArgs, user, name: _name, namespace: _namespace, ...keys }, args, env) {
   /** @type {any[]} */
   const apps = await manager.request('GET', `/v1/apps/${encodeURIComponent(target)}/env`);
   return apps.map((app) => {
@@ -25,4 +24,23 @@ async function appWith(manager, target, { node_args: nodeArgs, user, ...keys }, 
   });
 }
 
-module.exports = { appWith };
+/**
+ * Gives an app another name, or another namespace: its numbers stay. It is listed under both until nothing of the one before is left, so that it
+ * is not forgotten whatever happens meanwhile.
+ *
+ * @param {import('../client.js').Manager} manager
+ * @param {any[]} apps What is known under the old name, as it is to be.
+ * @param {{ name?: string, namespace?: string }} to
+ */
+async function rename(manager, apps, to) {
+  if (apps.length !== 1) throw usage(`--name and --namespace are for one app. Received ${apps.length}`);
+  const [app] = apps;
+  const next = { ...app, ...to };
+  if ((await manager.list()).some(({ name, namespace }) => name === next.name && namespace === next.namespace)) throw new Error(`there is an app "${next.name}" already`);
+  await manager.start([{ ...next, autostart: false }], { updateEnv: true });
+  await manager.delete(`${app.namespace}:${app.name}`);
+  await manager.start([next], { known: 'restart', updateEnv: true });
+  return manager.resume(`${next.namespace}:${next.name}`);
+}
+
+module.exports = { appWith, rename };

@@ -66,6 +66,8 @@ async function readConfig(file, { env: wanted, only, keys = {} } = {}) {
       const isObject = typeof app === 'object' && app !== null && !Array.isArray(app);
       const read = readApp(isObject ? { ...app, ...more } : app, { folder, notices });
       const isChosen = names === undefined || names.includes(read.name);
+      if (read.appendEnvToName === true && wanted !== undefined) read.name += `-${wanted}`;
+      delete read.appendEnvToName;
       if (isChosen && wanted !== undefined && !Object.hasOwn(read.environments, wanted)) notices.add(`app "${read.name}" has no "env_${wanted}"`);
       return isChosen ? withEnvironment(read, wanted) : undefined;
     } catch (error) {
@@ -74,7 +76,7 @@ async function readConfig(file, { env: wanted, only, keys = {} } = {}) {
   });
   for (const text of notices) notice(`${shown}: ${text}`);
   const chosen = apps.filter((app) => app !== undefined);
-  const missing = names?.find((name) => !chosen.some((app) => app.name === name));
+  const missing = names?.find((name) => !chosen.some((app) => app.name === name || app.name === `${name}-${wanted}`));
   if (missing !== undefined) throw new Error(`${shown}: there is no app called "${missing}"`);
   return chosen;
 }

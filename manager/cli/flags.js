@@ -18,8 +18,10 @@ const KEY_FLAGS = {
   log_file: ['-l, --log [file]', 'where both go'],
   log_type: ['--log-type <type>', 'json for an object per line'],
   log_date_format: ['--log-date-format <format>', 'each line behind its time, written like this'],
+  disable_logs: ['--disable-logs', 'nothing that it writes is kept'],
   time: ['--time', 'each line behind its time'],
   merge_logs: ['--merge-logs', 'instances share the log files'],
+  autostart: ['--no-autostart', 'it is listed and not started'],
   autorestart: ['--no-autorestart', 'it is not started again when it ends'],
   max_restarts: ['--max-restarts <count>', 'it is given up after so many ends that came too soon'],
   min_uptime: ['--min-uptime <time>', 'what ends sooner has ended too soon'],
@@ -31,9 +33,11 @@ const KEY_FLAGS = {
   treekill: ['--no-treekill', 'what it has started does not end with it'],
   shutdown_with_message: ['--shutdown-with-message', "it is asked to end by the message 'shutdown'"],
   wait_ready: ['--wait-ready', "it says process.send('ready') when it is ready"],
-  listen_timeout: ['--listen-timeout <time>', 'how long that may take'],
+  listen_timeout: ['--listen-timeout <time>', 'how long it may take to be ready'],
+  ready: ['--ready <when>', 'a worker of a cluster is ready when it is listening, sends the message ready, or is online'],
   max_memory_restart: ['--max-memory-restart <bytes>', 'it is started anew above it, such as 300M'],
   filter_env: ['--filter-env <names...>', 'variables that it does not get: beginnings of their names'],
+  source_map_support: ['--source-map-support', 'Node shows where errors are in the sources'],
   uid: ['--uid <user>', 'whom it runs as'],
   user: ['-u, --user <user>', 'the same'],
   gid: ['--gid <group>', 'the group that it runs as'],
@@ -51,7 +55,8 @@ const ENV_FLAGS = [['-a, --update-env', 'it gets the environment of this command
 /** PM2's that are accepted and do nothing. @type {import('./words.js').Flag[]} */
 const NOTHING_FLAGS = [
   '-x, --execute-command', '-p, --pid <file>', '-w, --write', '--no-vizion', '--no-pmx', '--no-automation', '--trace', '--disable-trace', '--v8', '--event-loop-inspector',
-  '--deep-monitoring', '--source-map-support', '--disable-source-map-support', '--disable-logs', '--parallel <number>', '--sort <field>', '--wait-ip', '--hp <path>', '--service-name <name>',
+  '--deep-monitoring', '--disable-source-map-support', '--parallel <number>', '--sort <field>', '--wait-ip', '--hp <path>', '--service-name <name>',
+  '--fresh', '--daemon', '--dist', '--dockerdaemon',
 ].map((spec) => [spec, "PM2's: does nothing here"]);
 
 /** PM2's that are not there yet, and what is missing. @type {Record<string, [spec: string, about: string]>} */
@@ -62,7 +67,6 @@ const LATER_FLAGS = {
   ext: ['--ext <extensions>', 'not there yet: files are not watched'],
   cron: ['-c, --cron <pattern>', 'not there yet: nothing is started anew by the clock'],
   cronRestart: ['--cron-restart <pattern>', 'not there yet: nothing is started anew by the clock'],
-  autostart: ['--no-autostart', 'not there yet: what is started runs'],
   container: ['--container', 'not there: rcluster run is the first process of a container'],
 };
 

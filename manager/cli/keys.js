@@ -30,6 +30,11 @@ const READ = {
     return value;
   },
   /** @param {unknown} value */
+  file(value) {
+    if (typeof value !== 'boolean' && (typeof value !== 'string' || value === '')) throw bad('a text that is not empty, or true', value);
+    return value;
+  },
+  /** @param {unknown} value */
   user(value) {
     if (typeof value !== 'string' && typeof value !== 'number') throw bad('a name or a number', value);
     return String(value);
@@ -92,6 +97,11 @@ const READ = {
     if (value === 'cluster' || value === 'cluster_mode') return 'cluster';
     throw bad("'fork' or 'cluster'", value);
   },
+  /** @param {unknown} value As options of the command that runs a cluster. */
+  readiness(value) {
+    if (value !== 'listening' && value !== 'message' && value !== 'online') throw bad("'listening', 'message' or 'online'", value);
+    return ['--ready', value];
+  },
   /** @param {unknown} value */
   format(value) {
     if (value === 'raw' || value === 'json') return value;
@@ -124,12 +134,17 @@ const KEYS = {
   cwd: { type: 'text', about: "The folder that it runs in. By default the configuration file's, or the command's where the script is only there." },
   interpreter: { aliases: ['exec_interpreter'], type: 'text', about: "What runs the script; 'none' for the script itself. By its extension by default." },
   interpreter_args: { aliases: ['node_args', 'interpreterArgs', 'nodeArgs'], type: 'words', about: 'Options of the interpreter.' },
+  source_map_support: { type: 'flag', about: 'Whether Node shows where errors are in the sources: --enable-source-maps.' },
   exec_mode: { aliases: ['execMode'], type: 'mode', to: 'mode', about: "'fork' for any program, 'cluster' for a Node server." },
   instances: { type: 'instances', about: "How many; 'max' for one per available core, -1 for one less." },
   instance_var: { type: 'text', about: 'The variable that tells each instance its number.' },
+  increment_var: { type: 'text', about: 'A variable that is a number, such as PORT, and one more for each further instance; for processes, not for the workers of a cluster.' },
   env: { type: 'variables', about: 'Variables of its environment, besides those of whoever starts it.' },
+  port: { type: 'count', about: 'The variable PORT of its environment.' },
   env_file: { type: 'text', about: 'A file with more of them.' },
+  append_env_to_name: { type: 'flag', about: "Whether it is called 'name-production' with --env production." },
   filter_env: { type: 'anything', about: 'Variables of whoever starts it that it does not get: true for all, or a list of beginnings.' },
+  autostart: { type: 'flag', about: 'Whether it is started, and not only listed until somebody starts it.' },
   autorestart: { type: 'flag', about: 'Whether it is started again when it ends by itself.' },
   max_restarts: { type: 'count', about: 'It is given up after so many ends in a row that came too soon.' },
   min_uptime: { type: 'time', about: 'What ends sooner has ended too soon.' },
@@ -141,12 +156,14 @@ const KEYS = {
   treekill: { type: 'flag', about: 'Whether what it has started ends with it.' },
   shutdown_with_message: { type: 'flag', about: "It is asked to end by the message 'shutdown' instead of a signal." },
   wait_ready: { type: 'flag', about: "It says process.send('ready') when it is ready." },
-  listen_timeout: { type: 'time', about: 'How long that may take.' },
+  listen_timeout: { type: 'time', about: 'How long it may take to be ready.' },
+  ready: { type: 'readiness', to: 'clusterArgs', about: "When a worker of a cluster is ready: 'listening' by default, 'message' with wait_ready, 'online' for one that has other work than to listen." },
   watchdog: { type: 'time', about: 'So often it has to say that it lives (WATCHDOG=1 of sd_notify), or it is ended by SIGABRT and started anew; 0 for never.' },
   max_memory_restart: { type: 'bytes', to: 'maxMemory', about: 'It is started anew when it uses more, with all that it has started.' },
   out_file: { aliases: ['output', 'out', 'out_log'], type: 'text', about: 'Where its output goes.' },
   error_file: { aliases: ['error', 'err', 'err_file', 'err_log'], type: 'text', about: 'Where its errors go.' },
-  log_file: { aliases: ['log'], type: 'text', about: 'Where both go besides.' },
+  log_file: { aliases: ['log'], type: 'file', about: 'Where both go besides; true for logs/<name>.log of the home.' },
+  disable_logs: { type: 'flag', about: 'Whether nothing that it writes is kept.' },
   merge_logs: { aliases: ['combine_logs'], type: 'flag', about: 'Instances share the log files.' },
   time: { type: 'flag', about: 'Each line of the log behind its time.' },
   log_date_format: { type: 'text', about: 'How that is written, in the signs of moment.js.' },
@@ -163,8 +180,8 @@ const KEYS = {
 
 /** PM2's own internals: they do nothing here. */
 const NOTHING = Object.freeze([
-  'vizion', 'pmx', 'automation', 'autostart', 'increment_var', 'trace', 'deep_monitoring', 'disable_trace', 'source_map_support', 'disable_source_map_support', 'post_update',
-  'windowsHide', 'force', 'append_env_to_name', 'kill_retry_time', 'pid_file', 'pid', 'io', 'disable_logs', 'instance_id', 'node_version', 'port', 'tracing', 'container',
+  'vizion', 'pmx', 'automation', 'trace', 'deep_monitoring', 'disable_trace', 'disable_source_map_support', 'post_update',
+  'windowsHide', 'force', 'kill_retry_time', 'pid_file', 'pid', 'io', 'instance_id', 'node_version', 'tracing', 'container',
   'v8', 'event_loop_inspector', 'username', 'write', 'execute_command', 'name_prefix', 'install_url',
 ]);
 
@@ -184,7 +201,7 @@ const BY_NAME = new Map(
  *
  * @param {any} given
  * @param {{ folder: string, notices: Set<string> }} options `folder`: the configuration file's. `notices` gets what the user should know.
- * @returns {any} The members that were given, under the manager's names, and `filterEnv`, `envFile` and `environments`.
+ * @returns {any} The members that were given, under the manager's names, and `filterEnv`, `envFile`, `environments` and `appendEnvToName`.
  */
 function readApp(given, { folder, notices }) {
   if (given === null || typeof given !== 'object' || Array.isArray(given)) throw bad('an object', given);
@@ -195,6 +212,8 @@ function readApp(given, { folder, notices }) {
     const known = BY_NAME.get(name);
     if (known) app[known.key.to ?? camelCase(known.name)] = read(name, known.key, value);
     else if (name.startsWith('env_')) app.environments[name.slice('env_'.length)] = read(name, KEYS.env, value);
+    // What is not wanted is not missed.
+    else if (value === false && (NOTHING.includes(name) || LATER.includes(name))) continue;
     else if (NOTHING.includes(name)) notices.add(`"${name}" does nothing here`);
     else if (LATER.includes(name)) notices.add(`"${name}" does nothing yet`);
     else throw new TypeError(`there is no key "${name}": did you mean "${nearest(name, [...BY_NAME.keys()])}"?`);
@@ -204,8 +223,20 @@ function readApp(given, { folder, notices }) {
   // PM2 takes the folder of whoever types the command: what is only there is meant like that.
   app.cwd = path.resolve(folder, app.cwd ?? (!isThere(folder) && isThere(process.cwd()) ? process.cwd() : '.'));
   app.name ??= path.basename(app.script).replace(/\.[^.]+$/, '');
+  if (app.logFile === true) app.logFile = path.join(require('../home.js').home(), 'logs', `${app.name}.log`);
+  else if (app.logFile === false) delete app.logFile;
+  if (app.port !== undefined) app.env = { ...app.env, PORT: String(app.port) };
+  delete app.port;
   // As PM2: several instances of a Node script are a cluster unless something else is said, of anything else several processes.
   app.mode ??= app.instances !== undefined && isForNode(app) ? 'cluster' : 'program';
+  if (app.mode === 'cluster' && app.incrementVar !== undefined) {
+    notices.add('"increment_var" does nothing for a cluster: its workers listen on one port');
+    delete app.incrementVar;
+  }
+  if (app.sourceMapSupport === true && isForNode(app)) app.interpreterArgs = [...(app.interpreterArgs ?? []), '--enable-source-maps'];
+  delete app.sourceMapSupport;
+  if (app.disableLogs === true) Object.assign(app, { outFile: 'NULL', errorFile: 'NULL', logFile: undefined });
+  delete app.disableLogs;
   if (app.time === true) app.logFormat ??= 'time';
   delete app.time;
   return app;

@@ -13,14 +13,17 @@ const MARKED = 7;
 /** As PM2. */
 const DATE = 'YYYY-MM-DDTHH:mm:ss';
 
+const FORMAT_DATE = 'YYYY-MM-DD-HH:mm:ssZ';
+
 /**
  * Returns what makes a text of a line.
  *
- * @param {{ json?: boolean, raw?: boolean, timestamp?: string | true, highlight?: string }} options
- * @returns {(line: import('./log_stream.js').Line) => string}
+ * @param {{ json?: boolean, format?: boolean, raw?: boolean, timestamp?: string | true, highlight?: string }} options
+ * @returns {(line: import('../client').LogLine) => string}
  */
-function printer({ json, raw, timestamp, highlight }) {
+function printer({ json, format, raw, timestamp, highlight }) {
   if (json) return (line) => `${JSON.stringify(line)}\n`;
+  if (format) return ({ ts, app, instance, stream, msg }) => `timestamp=${ts === null ? '' : written(new Date(ts), timestamp === true || !timestamp ? FORMAT_DATE : timestamp)} app=${app} id=${instance ?? ''} type=${stream ?? ''} message=${msg}\n`;
   const date = timestamp === true ? DATE : timestamp;
   if (date === '') throw usage("--timestamp must be a format such as 'HH:mm:ss'. Received ''");
   const isColoured = manner.colors;

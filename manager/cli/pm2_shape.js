@@ -8,7 +8,7 @@ const path = require('node:path');
 
 const MODES = Object.freeze({ program: 'fork_mode', cluster: 'cluster_mode' });
 /** The states of a cluster's worker, in PM2's words. @type {Record<string, string>} */
-const WORKER_STATES = Object.freeze({ running: 'online', ready: 'online', retiring: 'stopping', failed: 'errored', exited: 'stopped', restarting: 'waiting restart' });
+const WORKER_STATES = Object.freeze({ starting: 'launching', running: 'launching', ready: 'online', retiring: 'stopping', failed: 'errored', exited: 'stopped', restarting: 'waiting restart' });
 
 /** @param {import('../client.js').Manager} manager */
 async function asPm2(manager) {
@@ -31,9 +31,7 @@ function rows({ mode, ids, processes, workers }) {
   return ids.map((id, seat) => {
     const worker = workers.find((one) => one.seat === seat);
     if (!worker) return { ...primary, pid: null, id, instance: seat, memory: 0, cpu: 0 };
-    // One that never listens, as it has other work, stays one that is starting for its primary.
-    const state = worker.state === 'starting' ? primary.state : (WORKER_STATES[worker.state] ?? worker.state);
-    return { ...primary, ...worker, id, instance: seat, state, restarts: worker.restarts + primary.restarts };
+    return { ...primary, ...worker, id, instance: seat, state: WORKER_STATES[worker.state] ?? worker.state, restarts: worker.restarts + primary.restarts };
   });
 }
 
@@ -44,8 +42,11 @@ function rows({ mode, ids, processes, workers }) {
  * @param {string} home
  */
 function shape({ name, namespace, mode, script, cwd, instances }, about, one, home) {
-  const suffix = mode === 'cluster' || instances === 1 || about.mergeLogs ? '' : `-${one.instance}`;
-  const log = (/** @type {string} */ stream, /** @type {string | null} */ file) => (file === null ? path.join(home, 'logs', `${name.replace(/\//g, '-')}-${stream}${suffix}.log`) : path.resolve(cwd, file));
+  const suffix = instances === 1 || about.mergeLogs ? '' : `-${one.instance}`;
+  const log = (/** @type {string} */ stream, /** @type {string | null} */ given) => {
+    const { dir, name: stem, ext } = path.parse(given === null ? path.join(home, 'logs', `${name.replace(/\//g, '-')}-${stream}.log`) : path.resolve(cwd, given));
+    return given === 'NULL' || given === '/dev/null' ? '/dev/null' : path.join(dir, `${stem}${suffix}${ext}`);
+  };
   const file = path.resolve(cwd, script);
   const interpreter = about.interpreter ?? (/\.(?:[cm]?[jt]s)$/.test(script) || mode === 'cluster' ? 'node' : 'none');
   return {

@@ -52,7 +52,7 @@ async function bringAbout(manager, apps, options, known) {
 
 /** @type {Record<string, string>} */
 const WOULD = {
-  start: 'would start', restart: 'would start anew', reload: 'would be reloaded', scale: 'would get another size', configure: 'would be kept by other rules', none: 'stays as it is',
+  add: 'would be listed, and not started', start: 'would start', restart: 'would start anew', reload: 'would be reloaded', scale: 'would get another size', configure: 'would be kept by other rules', none: 'stays as it is',
   delete: 'would be stopped and forgotten',
 };
 

@@ -148,7 +148,7 @@ class Soak {
   async #port() {
     for (;;) {
       // One that was not ready in time was started anew.
-      const found = [...this.#log('web-out.log').matchAll(/port (\d+)/g)].at(-1);
+      const found = [...this.#log('web-out-0.log').matchAll(/port (\d+)/g)].at(-1);
       if (found) return Number(found[1]);
       await sleep(10);
     }

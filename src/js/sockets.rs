@@ -193,3 +193,10 @@ pub fn duplicate_fd(fd: i32) -> i32 {
         Err(error) => negative_errno(&error),
     }
 }
+
+/// A new pipe, close-on-exec: its end to read from, and its end to write to. Nothing when there is no room for one.
+#[napi(catch_unwind)]
+pub fn new_pipe() -> Option<Vec<i32>> {
+    let (read, write) = descriptors::pipe().ok()?;
+    Some(vec![read.into_raw_fd(), write.into_raw_fd()])
+}

@@ -6,10 +6,10 @@
 //! high, and none near it was ever seen, that is not worth system calls for each packet, but for one in a while.
 
 use std::io;
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
-use nix::fcntl::{FcntlArg, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::resource::{Resource, getrlimit};
 
 use super::fault::may_fail;
@@ -50,6 +50,13 @@ pub fn room_for(count: usize, sample: BorrowedFd) -> bool {
     let free = top_is_free(self::limit(), count);
     FREE_AT.store(if free { now } else { 0 }, Ordering::Relaxed);
     free || can_open(count, sample)
+}
+
+/// A pipe, close-on-exec: its end to read from, and its end to write to.
+pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+    note(read.as_raw_fd().max(write.as_raw_fd()));
+    Ok((read, write))
 }
 
 /// Opens as many, to see whether that is possible.

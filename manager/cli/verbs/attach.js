@@ -3,7 +3,7 @@
 const { createInterface } = require('node:readline');
 const { setTimeout: sleep } = require('node:timers/promises');
 
-const { follow } = require('../follow.js');
+const { copy } = require('../log_stream.js');
 const { usage } = require('../words.js');
 
 /** @type {import('../main.js').Verb} */
@@ -13,10 +13,8 @@ module.exports = {
   takesTime: true,
   async run(manager, [target]) {
     if (!target) throw usage('attach: to which app? Give a name or a number');
-    // An unknown one is refused before anything is shown.
-    await manager.describe(target);
     const ended = new AbortController();
-    const { ended: shown } = await follow(manager, [target], ended.signal);
+    const { ended: shown } = await copy(manager, target, { lines: 0, follow: true, signal: ended.signal });
     try {
       for await (const line of createInterface({ input: process.stdin })) await manager.write(target, `${line}\n`);
       // What it answers to the last line is still to be seen.

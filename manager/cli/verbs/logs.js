@@ -1,7 +1,7 @@
 'use strict';
 
 const { usage } = require('../main.js');
-const { follow } = require('../log_stream.js');
+const { show } = require('../log_stream.js');
 const { printer } = require('../log_lines.js');
 
 /** As PM2. */
@@ -23,14 +23,14 @@ module.exports = {
     ['--raw', 'the lines alone, without the names of apps'],
     ['--timestamp [format]', 'the time before each line; as YYYY-MM-DDTHH:mm:ss or in the signs of moment.js'],
     ['--highlight <text>', 'mark a text in the lines'],
+    ['--format', 'lines such as timestamp=… app=… id=… type=out message=…'],
     ['--json', 'an object per line'],
   ],
   async run(manager, targets, options) {
-    await manager.ensureDaemon();
     const query = { ...read(options), follow: options.follow === true || !options.nostream };
     const words = targets.length > 0 ? targets : ['all'];
     const print = printer(options);
-    await follow(manager, words, query, print);
+    await show(manager, words, query, print);
   },
 };
 
@@ -46,6 +46,6 @@ function read({ lines, since, grep, err, out }) {
     lines: lines ?? (since === undefined ? String(LINES) : undefined),
     since,
     grep,
-    stream: err ? 'error' : out ? 'out' : undefined,
+    stream: /** @type {'out' | 'error' | undefined} */ (err ? 'error' : out ? 'out' : undefined),
   };
 }

@@ -5,7 +5,7 @@ const { keysFromOptions } = require('../app.js');
 const { configFile } = require('../config.js');
 const { environment } = require('../env.js');
 const { START_FLAGS } = require('../flags.js');
-const { appWith } = require('../change.js');
+const { appWith, rename } = require('../change.js');
 const { appsFrom, bringAbout } = require('../start_apps.js');
 const { TARGETS, forEach, needTargets } = require('../targets.js');
 
@@ -21,12 +21,15 @@ module.exports = {
     if (files.length > 0) await bringAbout(manager, await appsFrom('restart', files, options), options, 'restart');
     const targets = words.filter((word) => !files.includes(word));
     if (targets.length === 0) return;
+    const since = Date.now();
     const keys = keysFromOptions(options);
     const env = options.updateEnv ? environment(process.env) : undefined;
     show(await forEach(manager, targets, options, async (target) => {
       if (Object.keys(keys).length === 0 && rest === undefined) return manager.restart(target, { env });
-      return manager.start(await appWith(manager, target, keys, rest, env), { known: 'restart', updateEnv: true });
+      const apps = await appWith(manager, target, keys, rest, env);
+      if (keys.name === undefined && keys.namespace === undefined) return manager.start(apps, { known: 'restart', updateEnv: true });
+      return rename(manager, apps, { ...(keys.name && { name: keys.name }), ...(keys.namespace && { namespace: keys.namespace }) });
     }), options);
-    if (options.attach) await (await require('../follow.js').follow(manager, targets)).ended;
+    if (options.attach) await require('../log_stream.js').show(manager, targets, { since, follow: true }, require('../log_lines.js').printer({}));
   },
 };

@@ -3,12 +3,11 @@
 const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
-const path = require('node:path');
 const { setTimeout: sleep } = require('node:timers/promises');
 
 const { executable } = require('../../home.js');
 const { START_FLAGS } = require('../flags.js');
-const { follow } = require('../follow.js');
+const { copy } = require('../log_stream.js');
 const { fail } = require('../say.js');
 const { appsFrom } = require('../start_apps.js');
 
@@ -45,9 +44,9 @@ module.exports = {
     try {
       const events = manager.events();
       await events.next();
-      const before = lengths(manager.home, apps);
+      const since = Date.now();
       await manager.start(apps, { prune: true });
-      const { ended: shown } = await follow(manager, ['all'], ended.signal, (file) => before.get(file) ?? 0);
+      const { ended: shown } = await copy(manager, 'all', { since, follow: true, signal: ended.signal });
       if (asked) stop();
       process.exitCode = await outcome(manager, events, () => asked, stop);
       ended.abort();
@@ -88,19 +87,6 @@ async function startDaemon(manager) {
 /** The first process of a container inherits what others have left behind. */
 function reap() {
   if (process.pid === 1) require('../../../lib/supervisor/service_manager.js').reapOrphans(() => []);
-}
-
-/**
- * How long log files are before anything is started: what comes behind that is shown.
- *
- * @param {string} home
- * @param {any[]} apps
- */
-function lengths(home, apps) {
-  const folder = path.join(home, 'logs');
-  const own = fs.existsSync(folder) ? fs.readdirSync(folder).map((name) => path.join(folder, name)) : [];
-  const others = apps.flatMap(({ cwd, outFile, errorFile }) => [outFile, errorFile].flatMap((file) => (file === undefined ? [] : [path.resolve(cwd, file)])));
-  return new Map([...own, ...others].map((file) => [file, fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0]));
 }
 
 /**

@@ -19,6 +19,7 @@ module.exports = {
       else others.push(word);
     }
     const apps = [];
+    const since = Date.now();
     for (const target of known) {
       if (options.force) apps.push(...(await manager.restart(target)));
       else apps.push(...(await manager.act(target, 'start')));
@@ -27,7 +28,7 @@ module.exports = {
     const wanted = words.length > 0 && others.length === 0 ? [] : await appsFrom('start', others, options, rest);
     if (wanted.length > 0) await bringAbout(manager, wanted, options, 'apply');
     const names = [...apps, ...wanted].map(({ name, namespace = 'default' }) => `${namespace}:${name}`);
-    if (options.attach) await (await require('../follow.js').follow(manager, names)).ended;
+    if (options.attach) await require('../log_stream.js').show(manager, names, { since, follow: true }, require('../log_lines.js').printer({}));
     return undefined;
   },
 };

@@ -205,8 +205,10 @@ impl Apps {
         self.change(|remembered| {
             for plan in &mut plans {
                 give_ids(&mut plan.app, &mut remembered.next_id);
-                let next = Known { app: plan.app.clone(), stopped: false };
-                match remembered.apps.iter_mut().find(|known| known.app.key() == plan.app.key()) {
+                let known = remembered.apps.iter_mut().find(|known| known.app.key() == plan.app.key());
+                let stays = plan.action != Action::Start && known.as_ref().is_some_and(|known| known.stopped);
+                let next = Known { app: plan.app.clone(), stopped: stays || plan.action == Action::Add };
+                match known {
                     Some(known) => *known = next,
                     None => remembered.apps.push(next),
                 }
@@ -240,6 +242,8 @@ impl Apps {
             link.ask("scale", json!({ "app": plan.app })).await?;
         }
         match plan.action {
+            // It is listed, and somebody else starts it.
+            _ if self.find(&key).is_some_and(|known| known.stopped) => Ok(()),
             Action::Restart => link.ask("restart", json!({})).await.map(drop),
             Action::Reload => self.reload_one(&Target { key, instances: None }, true).await.map(drop),
             // What runs already is left alone.

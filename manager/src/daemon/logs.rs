@@ -21,7 +21,7 @@ use super::apps::Apps;
 use super::link::Failure;
 use crate::logs::place::{self, Stream};
 use crate::logs::read::{self, Log, Query, Reader};
-use crate::model::{App, LogFormat};
+use crate::model::{App, LogFormat, Mode};
 
 /// Pieces on their way to a reader.
 const ON_THE_WAY: usize = 4;
@@ -83,8 +83,8 @@ impl Drop for Place {
 /// Begins to read what a query string asks for.
 pub fn read(service: &Rc<Service>, query: &str) -> Result<Lines, Failure> {
     let mut asked = Asked::parse(query)?;
-    let target = std::mem::take(&mut asked.target);
-    asked.query.logs = logs(&service.apps, &target, asked.query.stream)?;
+    let (target, instances) = (std::mem::take(&mut asked.target), asked.instances.take());
+    asked.query.logs = logs(&service.apps, &target, instances.as_deref(), asked.query.stream)?;
     asked.query.home = service.apps.home().path().to_owned();
     let failed = |error: io::Error| Failure::new("ERR_RCLUSTER_LOG", format!("logs cannot be read now: {error}"));
     let place = Place::take();
@@ -96,7 +96,14 @@ pub fn read(service: &Rc<Service>, query: &str) -> Result<Lines, Failure> {
     let (more, new) = std::sync::mpsc::channel();
     let tell = Rc::new(tell);
     if asked.query.follow {
-        tokio::task::spawn_local(look(Rc::clone(service), target, asked.query.stream, more, Rc::downgrade(&tell)));
+        tokio::task::spawn_local(look(
+            Rc::clone(service),
+            target,
+            instances,
+            asked.query.stream,
+            more,
+            Rc::downgrade(&tell),
+        ));
     }
     let work = move || {
         // Whatever ends it, there is no more to read.
@@ -111,6 +118,7 @@ pub fn read(service: &Rc<Service>, query: &str) -> Result<Lines, Failure> {
 async fn look(
     service: Rc<Service>,
     target: String,
+    instances: Option<Vec<u32>>,
     stream: Option<Stream>,
     more: std::sync::mpsc::Sender<Vec<Log>>,
     tell: std::rc::Weak<UnixStream>,
@@ -120,7 +128,7 @@ async fn look(
         tokio::time::sleep(LOOK).await;
         let Some(tell) = tell.upgrade() else { return };
         // One that was deleted may come back.
-        let now = logs(&service.apps, &target, stream).unwrap_or_default();
+        let now = logs(&service.apps, &target, instances.as_deref(), stream).unwrap_or_default();
         if now != known {
             known.clone_from(&now);
             if more.send(now).is_err() || io::Write::write(&mut &*tell, b"m").is_err() {
@@ -130,8 +138,8 @@ async fn look(
     }
 }
 
-/// The logs of what a word means.
-fn logs(apps: &Apps, word: &str, stream: Option<Stream>) -> Result<Vec<Log>, Failure> {
+/// The logs of what a word means, or of some instances of it.
+fn logs(apps: &Apps, word: &str, instances: Option<&[u32]>, stream: Option<Stream>) -> Result<Vec<Log>, Failure> {
     let home = apps.home().path();
     let mut logs: Vec<Log> = Vec::new();
     for target in apps.targets(word)? {
@@ -139,7 +147,9 @@ fn logs(apps: &Apps, word: &str, stream: Option<Stream>) -> Result<Vec<Log>, Fai
             .map_err(|error| Failure::new("ERR_RCLUSTER_LOG", error.to_string()))?;
         let prefix =
             if app.log_format == LogFormat::Time { read::prefix_width(app.log_date_format.as_deref()) } else { 0 };
-        let files = |stream: Option<Stream>| place::all(&app, home, stream, target.instances.as_deref());
+        let of_number = number_in_cluster(&app, word).map(|one| vec![one]);
+        let wanted = instances.map(<[u32]>::to_vec).or(target.instances).or(of_number);
+        let files = |stream: Option<Stream>| place::all(&app, home, stream, wanted.as_deref());
         let of_one = [Stream::Out, Stream::Error].into_iter().filter(|one| stream.is_none_or(|wanted| wanted == *one));
         let mut found: Vec<_> =
             of_one.flat_map(|one| files(Some(one)).into_iter().map(move |file| (Some(one), file))).collect();
@@ -155,21 +165,30 @@ fn logs(apps: &Apps, word: &str, stream: Option<Stream>) -> Result<Vec<Log>, Fai
             let kind = stream.map_or("log", Stream::name);
             let number = instance.map_or_else(String::new, |instance| format!("/{instance}"));
             let id = format!("{}/{kind}{number}", app.key());
-            logs.push(Log { id, path, app: app.name.clone(), instance, stream, format: app.log_format, prefix });
+            let only = wanted.clone();
+            logs.push(Log { id, path, app: app.name.clone(), instance, only, stream, format: app.log_format, prefix });
         }
     }
     Ok(logs)
 }
 
+/// The worker that a number of a listing names: for all else it stands for its cluster.
+fn number_in_cluster(app: &App, word: &str) -> Option<u32> {
+    let id = word.parse::<u64>().ok().filter(|_| app.mode == Mode::Cluster && app.name != word)?;
+    app.ids.iter().position(|one| *one == id).and_then(|instance| u32::try_from(instance).ok())
+}
+
 /// What a query string says.
 struct Asked {
     target: String,
+    /// Those of some instances alone.
+    instances: Option<Vec<u32>>,
     query: Query,
 }
 
 impl Asked {
     fn parse(text: &str) -> Result<Asked, Failure> {
-        let mut asked = Asked { target: "all".into(), query: Query::default() };
+        let mut asked = Asked { target: "all".into(), instances: None, query: Query::default() };
         let query = &mut asked.query;
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, "true"));
@@ -184,6 +203,10 @@ impl Asked {
             };
             match name {
                 "target" => asked.target.clone_from(&value),
+                "instance" => {
+                    let numbers: Result<_, _> = value.split(',').map(str::parse).collect();
+                    asked.instances = Some(numbers.map_err(|_| bad("a number, or several parted by commas"))?);
+                }
                 "follow" => query.follow = flag()?,
                 "positions" => query.positions = flag()?,
                 // There is one format.

@@ -9,7 +9,8 @@ use super::store::Known;
 use crate::model::{App, Mode};
 
 /// Members that the keeper goes by without anything being started anew.
-const NEEDS_NO_RESTART: [&str; 12] = [
+const NEEDS_NO_RESTART: [&str; 13] = [
+    "autostart",
     "autorestart",
     "maxRestarts",
     "minUptime",
@@ -55,6 +56,8 @@ pub enum WhenKnown {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Action {
+    /// It is new, and is listed without being started.
+    Add,
     /// It is new, or was stopped.
     Start,
     /// It starts anew.
@@ -104,7 +107,10 @@ impl Plan {
 
 /// What has to be done so that `wanted` runs.
 pub fn plan(known: Option<&Known>, mut wanted: App, options: Options) -> Plan {
-    let Some(known) = known else { return Plan { app: wanted, action: Action::Start, changes: Vec::new() } };
+    let Some(known) = known else {
+        let action = if wanted.autostart { Action::Start } else { Action::Add };
+        return Plan { app: wanted, action, changes: Vec::new() };
+    };
     wanted.ids.clone_from(&known.app.ids);
     if !options.update_env {
         wanted.env = environment(&known.app, &wanted);
@@ -118,6 +124,8 @@ pub fn plan(known: Option<&Known>, mut wanted: App, options: Options) -> Plan {
     let reload = wanted.mode == Mode::Cluster
         && !has(&|member| member != "instances" && !is_mild(member) && !member.starts_with("env."));
     let action = match options.known {
+        WhenKnown::Apply if known.stopped && !wanted.autostart && changes.is_empty() => Action::None,
+        WhenKnown::Apply if known.stopped && !wanted.autostart => Action::Configure,
         _ if known.stopped => Action::Start,
         WhenKnown::Restart => Action::Restart,
         WhenKnown::Reload if restart && wanted.mode == Mode::Cluster && !reload => Action::Restart,

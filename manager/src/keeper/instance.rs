@@ -87,6 +87,8 @@ pub struct Gifts<'a> {
     pub sockets: Vec<(String, BorrowedFd<'a>)>,
     /// Standard output and standard error.
     pub outputs: &'a [OwnedFd; 2],
+    /// Which streams of its workers a primary is to pass on.
+    pub reads: String,
 }
 
 impl Instance {
@@ -154,10 +156,15 @@ impl Instance {
     fn environment(&self, app: &App, gifts: &Gifts) -> Vec<String> {
         let passed_on =
             app.env.iter().filter(|(name, _)| !NOT_PASSED_ON.contains(&name.as_str()) && **name != app.instance_var);
-        let mut env: Vec<String> = passed_on.map(|(name, value)| format!("{name}={value}")).collect();
+        let variable = |(name, value): (&String, &String)| match self.incremented(app, name, value) {
+            Some(number) => format!("{name}={number}"),
+            None => format!("{name}={value}"),
+        };
+        let mut env: Vec<String> = passed_on.map(variable).collect();
         if app.mode == Mode::Cluster {
             // Its workers have numbers of their own.
             env.push("RCLUSTER_KEEPER=1".into());
+            env.push(format!("RCLUSTER_READS={}", gifts.reads));
         } else {
             env.push(self.mark(app));
         }
@@ -172,6 +179,12 @@ impl Instance {
             env.push(format!("LISTEN_FDNAMES={}", names.join(":")));
         }
         env
+    }
+
+    /// A number that is one more for each instance, such as its port.
+    fn incremented(&self, app: &App, name: &str, value: &str) -> Option<i64> {
+        let is_it = app.mode == Mode::Program && app.increment_var.as_deref() == Some(name);
+        value.parse::<i64>().ok().filter(|_| is_it)?.checked_add(i64::from(self.number))
     }
 
     /// The variable by which what it starts is known.

@@ -1,7 +1,7 @@
 //! The life of one process: what happens to it, and what is to be done then.
 //!
 //! ```text
-//!                         alive long enough, or ready               asked to stop
+//!                         ready, or alive long enough               asked to stop
 //!   Stopped ──▶ Launching ────────────────────────────▶ Online ─────────────────────▶ Stopping
 //!      ▲          │  ▲   │ not ready in time                │ ends by itself              │  its whole tree
 //!      │          │  │   └──────────▶ Stopping ─┐           ▼                             │  is gone
@@ -27,6 +27,8 @@ pub struct Rules {
     pub alive_after: u64,
     /// One that says when it is ready has so long; `None` where it need not say so.
     pub ready_within: Option<u64>,
+    /// Whether one that was not ready by then may still come to it: it goes on launching, and whoever waits for it waits no longer.
+    pub may_be_late: bool,
     /// Before each restart.
     pub restart_delay: u64,
     /// Before the first restart of a row, growing with each; 0 for none.
@@ -50,23 +52,21 @@ const ALIVE_AFTER: u64 = 50;
 
 impl From<&App> for Rules {
     fn from(app: &App) -> Rules {
-        // A cluster is ready when its workers listen. Those that are slow, or never listen as they have other work, are no failure:
-        // after a while they count as online, as under PM2.
-        let alive_after = match app.mode {
-            crate::model::Mode::Cluster => app.listen_timeout,
-            crate::model::Mode::Program => app.min_uptime.unwrap_or(ALIVE_AFTER),
-        };
+        // A cluster says when its workers listen. Ending those that are slow would keep them from ever doing so; the primary ends
+        // workers that have to be ready and are not.
+        let is_cluster = app.mode == crate::model::Mode::Cluster;
         Rules {
             autorestart: app.autorestart,
             max_restarts: app.max_restarts,
             min_uptime: app.min_uptime.unwrap_or(MIN_UPTIME),
-            alive_after,
-            ready_within: app.wait_ready.then_some(app.listen_timeout),
+            alive_after: app.min_uptime.unwrap_or(ALIVE_AFTER),
+            ready_within: (app.wait_ready || is_cluster).then_some(app.listen_timeout),
+            may_be_late: is_cluster && !app.wait_ready,
             restart_delay: app.restart_delay,
             exp_backoff: app.exp_backoff,
             stop_exit_codes: app.stop_exit_codes.clone(),
             kill_timeout: app.kill_timeout,
-            leaves_rest: app.mode == crate::model::Mode::Cluster,
+            leaves_rest: is_cluster,
         }
     }
 }
@@ -219,6 +219,15 @@ impl Life {
         self.deadline
     }
 
+    /// Whether it has come to where it was told to go, or whoever waits for that has waited long enough.
+    pub fn is_settled(&self) -> bool {
+        match self.phase {
+            Phase::Launching => self.trouble == Some(Trouble::NotReady),
+            Phase::Stopping { .. } => false,
+            _ => true,
+        }
+    }
+
     /// Whether nothing of it is running or will be.
     pub fn is_at_rest(&self) -> bool {
         matches!(self.phase, Phase::Stopped | Phase::Errored)
@@ -245,6 +254,10 @@ impl Life {
             (Phase::Launching, Event::Timeout) if rules.ready_within.is_none() => self.go_online(),
             (Phase::Launching, Event::Timeout) => {
                 self.trouble = Some(Trouble::NotReady);
+                if rules.may_be_late {
+                    self.deadline = None;
+                    return Vec::new();
+                }
                 self.stop(Then::Crash, rules, now)
             }
             (Phase::Launching, Event::SpawnFailed) => {
@@ -332,6 +345,7 @@ impl Life {
     fn go_online(&mut self) -> Vec<Action> {
         self.phase = Phase::Online;
         self.deadline = None;
+        self.trouble = None;
         Vec::new()
     }
 
@@ -434,6 +448,7 @@ mod tests {
             min_uptime: 1000,
             alive_after: 50,
             ready_within: None,
+            may_be_late: false,
             restart_delay: 0,
             exp_backoff: 0,
             stop_exit_codes: vec![7],
@@ -557,7 +572,8 @@ mod tests {
             Event::Exited(End::Signal(9)),
             Event::TreeGone,
         ];
-        let variants = [rules(), Rules { ready_within: Some(20), restart_delay: 5, autorestart: false, ..rules() }];
+        let waiting = Rules { ready_within: Some(20), restart_delay: 5, autorestart: false, ..rules() };
+        let variants = [rules(), waiting.clone(), Rules { may_be_late: true, ..waiting }];
         for rules in &variants {
             for number in 0..events.len().pow(5) {
                 let mut life = Life::default();
@@ -583,12 +599,25 @@ mod tests {
                             running = true;
                         }
                     }
-                    let waits = matches!(life.state(), State::Launching | State::Waiting | State::Stopping);
+                    let waits = !life.is_settled() || life.state() == State::Waiting;
                     assert_eq!(life.deadline().is_some(), waits, "{number} {life:?}");
                     assert!(!(running && life.is_at_rest()), "forgotten: {number} {life:?}");
                 }
             }
         }
+    }
+
+    #[test]
+    fn one_that_may_be_late_is_online_when_it_says_so_and_never_before() {
+        let rules = Rules { ready_within: Some(20), may_be_late: true, ..rules() };
+        let late = [(0, Event::Start), (20, Event::Timeout)];
+        let (life, actions) = lived(&rules, &late);
+        assert_eq!((life.state(), life.deadline(), life.trouble), (State::Launching, None, Some(Trouble::NotReady)));
+        assert!(life.is_settled() && actions.is_empty());
+        let (life, _) = lived(&rules, &[&late[..], &[(9000, Event::Ready)]].concat());
+        assert_eq!((life.state(), life.trouble), (State::Online, None));
+        let (life, actions) = lived(&rules, &[&late[..], &[(9000, Event::Restart)]].concat());
+        assert_eq!((life.state(), life.is_settled(), actions), (State::Stopping, false, vec![Action::AskToMakeRoom]));
     }
 
     #[test]

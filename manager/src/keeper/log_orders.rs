@@ -2,12 +2,16 @@
 //! but lines.
 
 use std::io;
+use std::os::fd::OwnedFd;
 
 use serde_json::{Value, json};
 
 use super::life::{End, Event};
 use super::{Keeper, token};
+use crate::logs::margin::Source;
+use crate::logs::place::{NO_INSTANCE, Stream};
 use crate::logs::writer::Order;
+use crate::model::Mode;
 
 /// How long (ms) the end of a process waits for its last lines, and an order for being carried out.
 const PATIENCE: u64 = 1000;
@@ -16,6 +20,8 @@ const PATIENCE: u64 = 1000;
 pub enum Waiting {
     /// A process has ended: an instance, how, and when (ms) that is told whatever the disk does.
     Ended { number: usize, end: End, until: u64 },
+    /// Nothing is left of an instance, and until when (ms) that is not told.
+    Gone { number: usize, until: u64 },
     /// A client wants to know that its order was carried out: the client, its request, and until when (ms) it waits.
     Client { client: u32, id: Value, until: u64 },
 }
@@ -23,7 +29,7 @@ pub enum Waiting {
 impl Waiting {
     fn until(&self) -> u64 {
         match self {
-            Waiting::Ended { until, .. } | Waiting::Client { until, .. } => *until,
+            Waiting::Ended { until, .. } | Waiting::Gone { until, .. } | Waiting::Client { until, .. } => *until,
         }
     }
 }
@@ -42,9 +48,39 @@ impl Keeper {
         }
     }
 
+    /// Nothing is left of an instance. Of a cluster, what its workers have written last is in their logs before anybody hears of that.
+    pub(super) fn when_all_logged(&mut self, number: usize) {
+        let now = self.now();
+        let had_output = self.app.mode == Mode::Cluster && self.outputs.drain_all(now, &self.poller, token::OUTPUT);
+        let order = if had_output { self.outputs.writer.order(Order::Written).ok() } else { None };
+        match order {
+            Some(order) => drop(self.ordered.insert(order, Waiting::Gone { number, until: now + PATIENCE })),
+            None => self.event(number, Event::TreeGone),
+        }
+    }
+
+    /// A primary has passed on what one of its workers writes to: `<instance> <process> <streams>`, and a pipe for each stream.
+    pub(super) fn read_worker(&mut self, about: &str, pipes: Vec<OwnedFd>) {
+        let mut words = about.split(' ');
+        let mut number = || words.next()?.parse::<u32>().ok();
+        let (Some(instance), Some(pid)) = (number().filter(|one| *one < NO_INSTANCE), number()) else { return };
+        let Ok(pid) = i32::try_from(pid) else { return };
+        let home = self.home().to_owned();
+        for (stream, pipe) in words.next().unwrap_or_default().chars().zip(pipes) {
+            let stream = if stream == '2' { Stream::Error } else { Stream::Out };
+            let source = Source { pid, instance, stream };
+            // Without memory its lines are lost, and it goes on.
+            let _ = self.outputs.adopt(pipe, source, &self.app, &home, &self.poller, token::OUTPUT);
+        }
+    }
+
     /// Whether the process of an instance has ended and its last lines are being written.
     pub(super) fn is_being_logged(&self, instance: usize) -> bool {
-        self.ordered.values().any(|waiting| matches!(waiting, Waiting::Ended { number, .. } if *number == instance))
+        let is_it = |waiting: &Waiting| match waiting {
+            Waiting::Ended { number, .. } | Waiting::Gone { number, .. } => *number == instance,
+            Waiting::Client { .. } => false,
+        };
+        self.ordered.values().any(is_it)
     }
 
     /// Opens all log files anew by their names.
@@ -114,6 +150,7 @@ impl Keeper {
                 self.event(number, Event::Exited(end));
                 self.look_for_gone_trees();
             }
+            Waiting::Gone { number, .. } => self.event(number, Event::TreeGone),
             Waiting::Client { client, id, .. } => self.answer_order(client, &id, result),
         }
     }

@@ -34,6 +34,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::durable::write_whole;
+use crate::logs::place;
 use crate::model::{App, Mode, State, Status, Worker};
 use crate::sys::poll::Poller;
 use crate::sys::signals::{self, Signals};
@@ -240,10 +241,7 @@ impl Keeper {
             self.on_deadlines();
             self.answer_pending();
             self.tell_guards();
-            if std::mem::take(&mut self.changed) {
-                self.write_note();
-                self.publish(&json!({ "event": "status", "status": self.status() }));
-            }
+            self.tell_changes();
             if self.quitting
                 && self.ordered.is_empty()
                 && self.instances.iter().all(|instance| instance.life.is_at_rest())
@@ -255,6 +253,14 @@ impl Keeper {
                 }
                 return Ok(());
             }
+        }
+    }
+
+    /// Those who want to hear it hear what has changed.
+    fn tell_changes(&mut self) {
+        if std::mem::take(&mut self.changed) {
+            self.write_note();
+            self.publish(&json!({ "event": "status", "status": self.status() }));
         }
     }
 
@@ -281,7 +287,13 @@ impl Keeper {
     fn on_signals(&mut self) {
         while let Some(signal) = self.signals.next() {
             match signal {
-                Signal::SIGCHLD => self.on_ended(),
+                Signal::SIGCHLD => {
+                    // Of one that has ended and told us something, we know who it is until then.
+                    if self.app.mode == Mode::Cluster {
+                        self.on_told();
+                    }
+                    self.on_ended();
+                }
                 Signal::SIGUSR2 => self.reopen_logs(None),
                 // Whoever ends the keeper ends the app, in an orderly way.
                 Signal::SIGTERM | Signal::SIGINT => self.quit(),
@@ -333,7 +345,7 @@ impl Keeper {
         let trees = self.trees();
         for number in waiting {
             if !self.app.treekill || trees[number].is_empty() {
-                self.event(number, Event::TreeGone);
+                self.when_all_logged(number);
             }
         }
     }
@@ -382,9 +394,9 @@ impl Keeper {
     fn event(&mut self, number: usize, event: Event) {
         let now = self.now();
         let Some(instance) = self.instances.get_mut(number) else { return };
-        let before = instance.life.state();
+        let before = (instance.life.state(), instance.life.trouble);
         let actions = instance.life.on(event, &self.rules, now);
-        let changed = before != instance.life.state() || !actions.is_empty();
+        let changed = before != (instance.life.state(), instance.life.trouble) || !actions.is_empty();
         for action in actions {
             match action {
                 Action::Spawn => self.spawn(number),
@@ -419,13 +431,15 @@ impl Keeper {
     fn try_spawn(&mut self, number: usize) -> Result<(), String> {
         let home = self.home().to_owned();
         let which = self.instances[number].number;
-        let wires = self.outputs.wires(&self.app, &home, which)?;
+        // A primary is none of the instances: its workers are.
+        let writes_as = if self.app.mode == Mode::Cluster { place::NO_INSTANCE } else { which };
+        let wires = self.outputs.wires(&self.app, &home, writes_as)?;
         let sockets = self.store.of(which).collect();
-        let gifts = Gifts { notify: self.notify.name(), sockets, outputs: &wires.theirs };
+        let gifts = Gifts { notify: self.notify.name(), sockets, outputs: &wires.theirs, reads: wires.streams() };
         let instance = &mut self.instances[number];
         instance.spawn(&self.app, &gifts)?;
         let running = instance.running.as_ref().ok_or("it has gone")?;
-        let connected = self.outputs.connect(wires, &self.app, which, running.pid, &self.poller, token::OUTPUT);
+        let connected = self.outputs.connect(wires, &self.app, writes_as, running.pid, &self.poller, token::OUTPUT);
         let watched = connected.and_then(|()| {
             let ipc = running.ipc.iter().map(|ipc| self.poller.add(ipc, token::IPC + u64::from(which)));
             ipc.collect::<io::Result<()>>()

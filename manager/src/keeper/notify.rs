@@ -4,7 +4,7 @@ use super::Keeper;
 use super::life::Event;
 use super::store::{self, About};
 use super::token;
-use crate::model::State;
+use crate::model::{Mode, State};
 use crate::sys::datagram::Told;
 use crate::sys::{process, procfs};
 
@@ -51,6 +51,10 @@ impl Keeper {
         }
         if value("READY") == Some("1") {
             self.instances[number].told.reloading = false;
+            // What it has said before by its channel comes before: how its workers are.
+            if self.app.mode == Mode::Cluster {
+                self.on_message(number as u32);
+            }
             self.event(number, Event::Ready);
         }
         if let Some(time) = time("EXTEND_TIMEOUT_USEC") {
@@ -76,7 +80,13 @@ impl Keeper {
         {
             self.store.remove(instance, name, &self.poller);
         }
-        if value("FDSTORE") == Some("1") {
+        if let Some(about) = value("RCLUSTER_OUTPUT") {
+            let is_primary = self.app.mode == Mode::Cluster
+                && self.instances[number].running.as_ref().is_some_and(|running| running.session == told.pid);
+            if is_primary {
+                self.read_worker(about, told.fds);
+            }
+        } else if value("FDSTORE") == Some("1") {
             let name = store::valid_or_default(value("FDNAME").unwrap_or("stored")).to_owned();
             let about = About { instance: Some(instance), name, watched: value("FDPOLL") != Some("0") };
             for fd in told.fds {

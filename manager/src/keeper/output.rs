@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use crate::logs::margin::Source;
 use crate::logs::place::{self, Stream};
 use crate::logs::sink::Plan;
 use crate::logs::writer::{Order, Writer};
-use crate::model::App;
+use crate::model::{App, Mode};
 use crate::sys::poll::Poller;
 use crate::sys::{pipe, spawn};
 
@@ -94,6 +94,13 @@ enum Got {
     End,
 }
 
+impl Wires {
+    /// Which streams go to us: their numbers, one after the other.
+    pub fn streams(&self) -> String {
+        ["1", "2"].into_iter().zip(&self.ours).filter_map(|(number, ours)| ours.is_some().then_some(number)).collect()
+    }
+}
+
 impl Outputs {
     /// None yet.
     pub fn new() -> io::Result<Outputs> {
@@ -125,6 +132,29 @@ impl Outputs {
         Ok(Wires { theirs: [out, error], ours: [our_out, our_error] })
     }
 
+    /// Reads what a process writes that somebody else has started.
+    pub fn adopt(
+        &mut self,
+        pipe: OwnedFd,
+        source: Source,
+        app: &App,
+        home: &Path,
+        poller: &Poller,
+        token: u64,
+    ) -> io::Result<()> {
+        spawn::set_nonblocking(&pipe)?;
+        self.writer.start()?;
+        let files = [place::file(app, home, source.instance, source.stream), place::common_file(app, source.instance)];
+        let family = family(app, home);
+        let mut plans: Vec<_> = files.into_iter().flatten().map(|path| plan(app, home, path, &family)).collect();
+        plans.dedup_by(|one, other| one.path == other.path);
+        for plan in &plans {
+            // What is wrong with it is told when there are lines.
+            let _ = place::check(&plan.path);
+        }
+        self.add(pipe, plans, source, app, poller, token)
+    }
+
     /// The process was started. `token` is what the poller reports them by, with their numbers.
     pub fn connect(
         &mut self,
@@ -137,26 +167,34 @@ impl Outputs {
     ) -> io::Result<()> {
         for (ours, stream) in wires.ours.into_iter().zip([Stream::Out, Stream::Error]) {
             let Some((pipe, plans)) = ours else { continue };
-            let stamp = Stamp {
-                format: app.log_format,
-                date: app.log_date_format.clone(),
-                app: app.name.clone(),
-                source: Source { pid, instance, stream },
-            };
-            self.last = self.last.wrapping_add(1);
-            poller.add(&pipe, token + u64::from(self.last))?;
-            let output = Output {
-                capacity: pipe::capacity(&pipe),
-                pipe,
-                feed: Arc::new(Feed::new(stamp, plans)),
-                pace: Pace::Told,
-                last_read: 0,
-                in_a_row: 0,
-                dropped: 0,
-                within_dropped: false,
-            };
-            self.open.insert(self.last, output);
+            self.add(pipe, plans, Source { pid, instance, stream }, app, poller, token)?;
         }
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        pipe: OwnedFd,
+        plans: Vec<Arc<Plan>>,
+        source: Source,
+        app: &App,
+        poller: &Poller,
+        token: u64,
+    ) -> io::Result<()> {
+        let stamp = Stamp { format: app.log_format, date: app.log_date_format.clone(), app: app.name.clone(), source };
+        self.last = self.last.wrapping_add(1);
+        poller.add(&pipe, token + u64::from(self.last))?;
+        let output = Output {
+            capacity: pipe::capacity(&pipe),
+            pipe,
+            feed: Arc::new(Feed::new(stamp, plans)),
+            pace: Pace::Told,
+            last_read: 0,
+            in_a_row: 0,
+            dropped: 0,
+            within_dropped: false,
+        };
+        self.open.insert(self.last, output);
         Ok(())
     }
 
@@ -212,10 +250,19 @@ impl Outputs {
 
     /// Reads all that a process has written before it ended. Returns whether some of its output is not in its file yet.
     pub fn drain(&mut self, pid: i32, now: u64, poller: &Poller, token: u64) -> bool {
-        let of_it = self.open.iter().filter(|(_, output)| output.feed.stamp.source.pid == pid);
+        self.drain_of(|one| one == pid, now, poller, token)
+    }
+
+    /// The same, whoever has written it.
+    pub fn drain_all(&mut self, now: u64, poller: &Poller, token: u64) -> bool {
+        self.drain_of(|_| true, now, poller, token)
+    }
+
+    fn drain_of(&mut self, is_it: impl Fn(i32) -> bool, now: u64, poller: &Poller, token: u64) -> bool {
+        let of_it = self.open.iter().filter(|(_, output)| is_it(output.feed.stamp.source.pid));
         let numbers: Vec<u32> = of_it.map(|(number, _)| *number).collect();
         self.ended.retain(|feed| feed.lock().is_waiting());
-        let mut is_left = self.ended.iter().any(|feed| feed.stamp.source.pid == pid);
+        let mut is_left = self.ended.iter().any(|feed| is_it(feed.stamp.source.pid));
         for number in &numbers {
             let Some(output) = self.open.get_mut(number) else { continue };
             let before = output.pace;
@@ -431,9 +478,11 @@ fn now() -> i64 {
     Timestamp::now().as_millisecond()
 }
 
-/// What becomes of each log file of an app.
-fn plans(app: &App, home: &Path) -> Vec<Arc<Plan>> {
-    let mut family: Vec<_> = (0..app.processes())
+/// All log files of an app.
+fn family(app: &App, home: &Path) -> Vec<PathBuf> {
+    let primary = (app.mode == Mode::Cluster).then_some(place::NO_INSTANCE);
+    let mut family: Vec<_> = (0..app.instances)
+        .chain(primary)
         .flat_map(|instance| {
             let streams = [Stream::Out, Stream::Error].map(|stream| place::file(app, home, instance, stream));
             streams.into_iter().chain([place::common_file(app, instance)]).flatten()
@@ -441,19 +490,27 @@ fn plans(app: &App, home: &Path) -> Vec<Arc<Plan>> {
         .collect();
     family.sort();
     family.dedup();
-    let plan = |path: &std::path::PathBuf| {
-        Arc::new(Plan {
-            path: path.clone(),
-            home: home.to_owned(),
-            max_size: app.max_size,
-            retain: app.retain,
-            max_total: app.max_total,
-            rotate: app.rotate,
-            compress: app.compress,
-            family: family.clone(),
-        })
-    };
-    family.iter().map(plan).collect()
+    family
+}
+
+/// What becomes of one of them.
+fn plan(app: &App, home: &Path, path: PathBuf, family: &[PathBuf]) -> Arc<Plan> {
+    Arc::new(Plan {
+        path,
+        home: home.to_owned(),
+        max_size: app.max_size,
+        retain: app.retain,
+        max_total: app.max_total,
+        rotate: app.rotate,
+        compress: app.compress,
+        family: family.to_vec(),
+    })
+}
+
+/// What becomes of each log file of an app.
+fn plans(app: &App, home: &Path) -> Vec<Arc<Plan>> {
+    let family = family(app, home);
+    family.iter().map(|path| plan(app, home, path.clone(), &family)).collect()
 }
 
 #[cfg(test)]

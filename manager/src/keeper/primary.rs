@@ -26,6 +26,8 @@ impl Keeper {
             Some(error) => json!({ "id": id, "error": error }),
             None => json!({ "id": id, "ok": message["result"].take() }),
         };
+        // How its workers are by now.
+        self.tell_changes();
         self.send(client, &answer);
     }
 

@@ -9,7 +9,7 @@ use super::life::Event;
 use super::lines::{Got, Lines};
 use super::{Client, Keeper, PROTOCOL, Pending, Rules, token};
 use crate::durable::write_whole;
-use crate::model::{App, Mode, State};
+use crate::model::{App, Mode};
 use crate::sys::{process, socket};
 
 /// Why a request is refused: a code and a sentence.
@@ -263,11 +263,7 @@ impl Keeper {
 
     /// Answers those who waited for instances that are where they were told to go.
     pub(super) fn answer_pending(&mut self) {
-        let settled = |number: &u32| {
-            self.instances
-                .get(*number as usize)
-                .is_none_or(|one| !matches!(one.life.state(), State::Launching | State::Stopping))
-        };
+        let settled = |number: &u32| self.instances.get(*number as usize).is_none_or(|one| one.life.is_settled());
         let (done, waiting): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.pending).into_iter().partition(|pending| pending.instances.iter().all(settled));
         self.pending = waiting;

@@ -5,6 +5,7 @@ use jiff::{Timestamp, Zoned};
 
 use super::feed::{Batch, Mark};
 use super::margin::Source;
+use super::place::NO_INSTANCE;
 use crate::model::LogFormat;
 
 /// How PM2 writes a time where nothing is said.
@@ -68,6 +69,7 @@ impl Stamp {
                 let ts = self.date.as_ref().map_or_else(|| iso(time.timestamp()), |date| written(time, date));
                 let ts = serde_json::to_string(&ts).unwrap_or_default();
                 let Source { instance, pid, stream } = self.source;
+                let instance = if instance == NO_INSTANCE { "null".into() } else { instance.to_string() };
                 format!(
                     r#"{{"ts":{ts},"app":{app},"instance":{instance},"pid":{pid},"stream":"{}","msg":"#,
                     stream.name()

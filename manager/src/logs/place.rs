@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::libc;
 use serde::{Deserialize, Serialize};
 
-use crate::model::App;
+use crate::model::{App, Mode};
 
 /// Standard output or standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -30,17 +30,20 @@ impl Stream {
     }
 }
 
+/// Stands for the primary of a cluster, which is none of its instances.
+pub const NO_INSTANCE: u32 = u32::MAX >> 1;
+
 /// The file for a stream of an instance; `None` where nobody wants it.
 pub fn file(app: &App, home: &Path, instance: u32, stream: Stream) -> Option<PathBuf> {
     let one = names(app, home, stream)?;
-    Some(if is_shared(app) { one } else { numbered(&one, instance) })
+    Some(if is_shared(app) || instance == NO_INSTANCE { one } else { numbered(&one, instance) })
 }
 
 /// The file for both streams of an instance, where there is one.
 pub fn common_file(app: &App, instance: u32) -> Option<PathBuf> {
     let file = app.log_file.as_deref().filter(|file| !is_nothing(file))?;
     let path = Path::new(&app.cwd).join(file);
-    Some(if is_shared(app) { path } else { numbered(&path, instance) })
+    Some(if is_shared(app) || instance == NO_INSTANCE { path } else { numbered(&path, instance) })
 }
 
 /// All files that may hold lines of a stream, or the common ones: those that instances write now, and those that they wrote when
@@ -51,12 +54,12 @@ pub fn all(app: &App, home: &Path, stream: Option<Stream>, instances: Option<&[u
         None => app.log_file.as_deref().filter(|file| !is_nothing(file)).map(|file| Path::new(&app.cwd).join(file)),
     };
     let Some(base) = base else { return Vec::new() };
-    let count = app.processes().max(app.instances);
+    let count = app.instances;
     let wanted = |instance: &u32| instances.is_none_or(|wanted| wanted.contains(instance));
     let own = (0..count).filter(wanted).map(|instance| (numbered(&base, instance), Some(instance)));
     let mut files: Vec<_> = own.filter(|(path, _)| !is_shared(app) || path.exists()).collect();
     if is_shared(app) || base.exists() {
-        files.push((base, (count == 1).then_some(0)));
+        files.push((base, (count == 1 && app.mode == Mode::Program).then_some(0)));
     }
     files
 }
@@ -113,7 +116,7 @@ fn is_nothing(file: &str) -> bool {
 }
 
 fn is_shared(app: &App) -> bool {
-    app.processes() == 1 || app.merge_logs
+    app.instances == 1 || app.merge_logs
 }
 
 /// `a.log` becomes `a-1.log`.

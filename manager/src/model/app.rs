@@ -81,6 +81,12 @@ pub struct App {
     /// The variable that tells each instance its number, from 0.
     #[serde(default = "App::default_instance_var")]
     pub instance_var: String,
+    /// One of its variables that is a number, and one more for each further instance.
+    #[serde(default)]
+    pub increment_var: Option<String>,
+    /// Whether it is started when it becomes known, and not only listed.
+    #[serde(default = "yes")]
+    pub autostart: bool,
     /// Whether it is started again when it ends by itself.
     #[serde(default = "yes")]
     pub autorestart: bool,

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::super::format;
 use super::super::margin::Source;
-use super::super::place::Stream;
+use super::super::place::{NO_INSTANCE, Stream};
 use crate::model::LogFormat;
 
 /// A log that is read.
@@ -24,6 +24,8 @@ pub struct Log {
     pub app: String,
     /// The instance that it belongs to, where it belongs to one.
     pub instance: Option<u32>,
+    /// The instances whose lines are of interest, where others write there as well.
+    pub only: Option<Vec<u32>>,
     /// The stream, where it has one alone.
     pub stream: Option<Stream>,
     /// What its lines look like.
@@ -88,6 +90,12 @@ pub fn stream(log: &Log, line: &Line, said: &Said) -> Option<Stream> {
     line.source.map(|source| source.stream).or(told).or(log.stream)
 }
 
+/// The instance that wrote a line, as far as that is known.
+pub fn instance(log: &Log, line: &Line, said: &Said) -> Option<u32> {
+    let told = || said.about.get("instance").and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok());
+    line.source.map(|source| source.instance).or_else(told).or(log.instance)
+}
+
 /// What is told of a line.
 #[derive(Serialize)]
 struct Told<'a> {
@@ -109,11 +117,10 @@ struct Told<'a> {
 pub fn tell(out: &mut Vec<u8>, log: &Log, line: &Line, said: &Said, with_position: bool) {
     let time = line.at.and_then(|at| Timestamp::from_millisecond(at).ok()).map(format::iso);
     let told = |name: &str| said.about.get(name).cloned().unwrap_or(Value::Null);
-    let instance = line.source.map(|source| source.instance).or(log.instance);
     let told = Told {
         ts: time.map_or_else(|| told("ts"), Value::from),
         app: &log.app,
-        instance: instance.map_or_else(|| told("instance"), Value::from),
+        instance: instance(log, line, said).filter(|number| *number != NO_INSTANCE).into(),
         pid: line.source.map_or_else(|| told("pid"), |source| source.pid.into()),
         stream: stream(log, line, said),
         msg: &said.message,

@@ -73,13 +73,22 @@ struct Run<'a, R: Reader> {
     reader: R,
     /// When it began (ms since 1970).
     began: i64,
+    /// Whether the reader knows that from now on it misses nothing.
+    has_begun: bool,
 }
 
 /// Reads until there is no more, or until nobody reads any more. `told` is readable when `more` has all logs that are of interest from now on,
 /// and is closed when nobody reads.
 pub fn run(query: &Query, reader: impl Reader, told: UnixStream, more: &Receiver<Vec<Log>>) -> io::Result<()> {
-    let mut run =
-        Run { query, sources: Vec::new(), skip: 0, out: Vec::new(), reader, began: Timestamp::now().as_millisecond() };
+    let mut run = Run {
+        query,
+        sources: Vec::new(),
+        skip: 0,
+        out: Vec::new(),
+        reader,
+        began: Timestamp::now().as_millisecond(),
+        has_begun: false,
+    };
     let mut watch = query.follow.then(|| Watch::new(told));
     let mut total = 0;
     for log in &query.logs {
@@ -173,7 +182,7 @@ impl<R: Reader> Run<'_, R> {
         let new = self.sources.iter().filter(|source| !source.is_told);
         let positions: BTreeMap<&str, u64> =
             new.map(|source| (source.log.id.as_str(), source.tail.position())).collect();
-        if !positions.is_empty() {
+        if !positions.is_empty() || !std::mem::replace(&mut self.has_begun, true) {
             writeln!(self.out, "{}", json!({ "positions": positions }))?;
         }
         self.sources.iter_mut().for_each(|source| source.is_told = true);
@@ -184,7 +193,11 @@ impl<R: Reader> Run<'_, R> {
         let Some(Source { log, end, .. }) = self.sources.get(index) else { return Ok(()) };
         let said = line::parse(log, &line.text);
         let is_wanted = self.query.grep.as_ref().is_none_or(|grep| grep.is_match(&said.message))
-            && self.query.stream.is_none_or(|wanted| line::stream(log, line, &said) == Some(wanted));
+            && self.query.stream.is_none_or(|wanted| line::stream(log, line, &said) == Some(wanted))
+            && log
+                .only
+                .as_ref()
+                .is_none_or(|only| line::instance(log, line, &said).is_some_and(|one| only.contains(&one)));
         if !is_wanted {
             return Ok(());
         }
@@ -217,10 +230,14 @@ impl Query {
     fn last(&self, log: &Log, pieces: &[chain::Piece], from: u64, most: u64) -> io::Result<backwards::Start> {
         // Where both streams are in one file, the margin alone knows which is which.
         let is_mixed = self.stream.is_some() && log.stream.is_none();
-        let stream_at = |position| backwards::record_at(pieces, position).map(|record| record.source.stream);
+        let source_at = |position| backwards::record_at(pieces, position).map(|record| record.source);
         backwards::last(pieces, from, most, &|text, position| {
             self.grep.as_ref().is_none_or(|grep| grep.is_match(&line::parse(log, text).message))
-                && (!is_mixed || stream_at(position) == self.stream)
+                && (!is_mixed || source_at(position).map(|source| source.stream) == self.stream)
+                && log.only.as_ref().is_none_or(|only| {
+                    let instance = source_at(position).map(|source| source.instance);
+                    instance.or(log.instance).is_some_and(|one| only.contains(&one))
+                })
         })
     }
 }
