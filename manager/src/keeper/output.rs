@@ -541,11 +541,13 @@ mod tests {
         let text = format!("{}\nthe end", "x".repeat(LARGE_PIPE - 100));
         out.write_all(text.as_bytes()).unwrap();
         drop(out);
-        assert!(outputs.drain(77, 0, &poller, 2 << 32));
-        let order = outputs.writer.order(Order::Written).unwrap();
-        let mut ready = Vec::new();
-        while !outputs.writer.done().iter().any(|(number, _)| *number == order) {
-            poller.wait(Some(1000), &mut ready).unwrap();
+        // Where nothing is left the writer was as quick.
+        if outputs.drain(77, 0, &poller, 2 << 32) {
+            let order = outputs.writer.order(Order::Written).unwrap();
+            let mut ready = Vec::new();
+            while !outputs.writer.done().iter().any(|(number, _)| *number == order) {
+                poller.wait(Some(1000), &mut ready).unwrap();
+            }
         }
         assert_eq!(std::fs::read_to_string(folder.join("logs/a-out.log")).unwrap(), text + "\n");
         // Nothing more comes of it.
