@@ -101,7 +101,7 @@ describeWithPython('with a manager that keeps descriptors (without python3 there
       .map((one) => (one.path ? { path: one.path.replace('%s', `${process.pid}`) } : one));
     const manager = new Manager(where);
     await manager.ready();
-    await waitFor(() => manager.keeps.length === 5);
+    await waitFor(() => manager.keeps.length === 5, { message: () => manager.script.describe() });
     const { pid, keeps } = manager;
     expect(new Set(keeps).size).toBe(5);
     expect(manager.all(/^not a name (.*)$/)).toEqual([]);

@@ -10,6 +10,8 @@ const { load } = require('../native.js');
 const FIRST_FD = 3;
 /** How long (ms) after a child has ended others may still be in line behind it. */
 const REAP_AGAIN = 50;
+/** How long (ms) until a socket that the manager could not take is passed on again. */
+const KEEP_AGAIN = 100;
 const VARIABLES = /** @type {const} */ ([
   'NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID', 'LISTEN_FDS', 'LISTEN_PID', 'LISTEN_FDNAMES', 'FDSTORE', 'RCLUSTER_READS',
 ]);
@@ -77,9 +79,21 @@ function inheritedSockets({ LISTEN_FDS: count, LISTEN_PID: pid, LISTEN_FDNAMES: 
  */
 function socketStore({ NOTIFY_SOCKET: address }) {
   if (!address) return undefined;
+  /** Those that it does not have yet. @type {Map<string, NodeJS.Timeout>} */
+  const waiting = new Map();
+  const keep = (/** @type {string} */ name, /** @type {number} */ fd, /** @type {boolean} */ poll) => {
+    const said = load().notify(address, ['FDSTORE=1', `FDNAME=${name}`, ...(poll ? [] : ['FDPOLL=0'])].join('\n'), [fd]);
+    // What others of this user have on the way counts as well, and there may be too much of it (ETOOMANYREFS).
+    if (said < 0) waiting.set(name, setTimeout(keep, KEEP_AGAIN, name, fd, poll).unref());
+    else waiting.delete(name);
+  };
   return {
-    keep: (name, fd, poll) => void load().notify(address, ['FDSTORE=1', `FDNAME=${name}`, ...(poll ? [] : ['FDPOLL=0'])].join('\n'), [fd]),
-    remove: (name) => void load().notify(address, `FDSTOREREMOVE=1\nFDNAME=${name}`),
+    keep,
+    remove(name) {
+      clearTimeout(waiting.get(name));
+      waiting.delete(name);
+      load().notify(address, `FDSTOREREMOVE=1\nFDNAME=${name}`);
+    },
   };
 }
 
