@@ -9,7 +9,11 @@ test('what each worker is doing', async () => {
   const service = await startService({ worker: pidServer });
   await Promise.all(Array.from({ length: 10 }, () => service.get()));
   const slow = service.get('/slow?1000');
-  const { state, workers, leaving } = await service.waitForConnections(1).then(() => service.call('status'));
+  // The slow one is with a worker, and no longer on its way to one.
+  const isServed = ({ workers: all }) => all.every(({ connections }) => connections.queued === 0)
+    && all.reduce((sum, { connections }) => sum + connections.total, 0) === 11;
+  await service.waitForStatus(isServed);
+  const { state, workers, leaving } = await service.call('status');
   expect({ state, leaving }).toEqual({ state: 'running', leaving: [] });
   expect(workers.map(({ seat, restarts }) => ({ seat, restarts }))).toEqual([{ seat: 0, restarts: 0 }, { seat: 1, restarts: 0 }]);
   expect(workers.reduce((sum, { connections }) => sum + connections.total, 0)).toBe(11);
