@@ -7,7 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::mem;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -110,6 +110,9 @@ pub const OWN_SOCKETS: u32 = 5;
 
 /// How long the kernel may take for what it does at once, but for a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Whoever is heard is heard at once, and the kernel asks again after a second.
+const DEAF: Duration = Duration::from_millis(50);
 
 /// One who connects.
 struct Client {
@@ -218,7 +221,11 @@ impl World {
                 stream.into()
             }
             Place::Internet(address) => {
-                let mut stream = TcpStream::connect(address).unwrap();
+                // Who meets a socket that has just become deaf is heard by another one a second later; here nobody waits for that.
+                let mut stream = match TcpStream::connect_timeout(address, DEAF) {
+                    Err(error) if error.kind() == ErrorKind::TimedOut => return,
+                    connected => connected.unwrap(),
+                };
                 socket::reset_on_close(stream.as_fd()).unwrap();
                 stream.write_all(&greeting).unwrap();
                 // Then it can be accepted, and be asked.
