@@ -44,9 +44,10 @@ function wakeUps(pids) {
 /**
  * @param {Rival} rival
  * @param {string} folder
+ * @param {string} program One that says when it begins (`bench/load/src/bin/begin.rs`).
  * @returns {Promise<Record<string, number>>}
  */
-async function measure(rival, folder) {
+async function measure(rival, folder, program) {
   rival.run('ping');
   await sleep(500);
   const empty = memory(rival.daemon()).resident;
@@ -76,7 +77,7 @@ async function measure(rival, folder) {
   await sleep(IDLE);
   const idle = wakeUps(own) - before;
   rival.run('delete', 'all');
-  const crashes = await crash(rival, folder);
+  const crashes = await crash(rival, folder, program);
   return {
     start: started,
     list: median(lists),
@@ -92,42 +93,48 @@ async function measure(rival, folder) {
 }
 
 /**
- * A program that says a word when it begins is killed: how long until the next one says it. Beside it, how long Node takes to start the same program.
+ * A program that says when it began is killed: how long from there to the beginning of the next one. Both are read from the same clock, so that what we
+ * take to hear of it is no part of it. Beside it, how long Node takes to start the same program.
  *
  * @param {Rival} rival
  * @param {string} folder
+ * @param {string} program
  */
-async function crash(rival, folder) {
+async function crash(rival, folder, program) {
   const fifo = path.join(folder, 'begun');
-  const script = path.join(folder, 'begin.sh');
   spawnSync('mkfifo', [fifo]);
-  fs.writeFileSync(script, `#!/bin/sh\necho $$ > "${fifo}"\nexec sleep 1000000\n`, { mode: 0o755 });
   // Both ways, so that it has no end.
   const words = fs.createReadStream(fifo, { flags: 'r+', encoding: 'utf8' });
-  const word = async () => Number(/** @type {string[]} */ (await once(words, 'data'))[0]);
+  const next = async () => {
+    const [pid, began] = /** @type {string[]} */ (await once(words, 'data'))[0].trim().split(' ');
+    return { pid: Number(pid), began: BigInt(began) };
+  };
+  const since = (/** @type {bigint} */ from, /** @type {bigint} */ to) => Number(to - from) / 1e6;
   try {
     const alone = [];
     for (let count = 0; count < CRASHES; count++) {
-      const said = word();
-      const began = performance.now();
-      const child = spawn(script, { stdio: 'ignore' });
-      await said;
-      alone.push(performance.now() - began);
+      const said = next();
+      const asked = process.hrtime.bigint();
+      const child = spawn(program, [fifo], { stdio: 'ignore' });
+      alone.push(since(asked, (await said).began));
       const ended = once(child, 'exit');
       child.kill('SIGKILL');
       await ended;
     }
-    let said = word();
-    rival.run('start', script, '--name', 'crash');
-    let pid = await said;
+    const config = path.join(folder, 'crash.json');
+    fs.writeFileSync(config, JSON.stringify({ apps: [{ name: 'crash', script: program, args: fifo, interpreter: 'none' }] }));
+    let said = next();
+    rival.run('start', config);
+    let { pid } = await said;
     const again = [];
     for (let count = 0; count < CRASHES; count++) {
       await sleep(STEADY);
-      said = word();
-      const began = performance.now();
+      said = next();
+      const killed = process.hrtime.bigint();
       process.kill(pid, 'SIGKILL');
-      pid = await said;
-      again.push(performance.now() - began);
+      const one = await said;
+      again.push(since(killed, one.began));
+      pid = one.pid;
     }
     return { crash: median(again), alone: median(alone) };
   } finally {
@@ -137,4 +144,4 @@ async function crash(rival, folder) {
   }
 }
 
-module.exports = { PROGRAMS, measure, median };
+module.exports = { PROGRAMS, crash, measure, median };

@@ -5,6 +5,7 @@
 //!   next one is opened, [`tally`] counts and reports.
 //! * `floor` (`src/bin/floor.rs`) accepts, passes and answers with nothing else in the way: what the
 //!   kernel alone costs when connections are handed from one process to others.
+//! * `begin` (`src/bin/begin.rs`) says when it began: what starting a program takes.
 //!
 //! `unsafe` lives in [`sys`] only.
 
