@@ -79,19 +79,27 @@ describeWithPython('what a program tells (without python3 there is none)', () =>
 
   test('READY, and more time until then', async () => {
     const home = new Home();
+    // It is ready when it is told to be, which is when it would have failed.
     home.write('slow.py', `
-import os, socket, sys, time
+import os, socket, time
 def tell(text):
     s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     s.connect('\\0' + os.environ['NOTIFY_SOCKET'][1:])
     s.send(text)
-tell(b'EXTEND_TIMEOUT_USEC=20000000')
-time.sleep(0.8)
+tell(b'EXTEND_TIMEOUT_USEC=60000000\\nSTATUS=has asked')
+while not os.path.exists('go'): time.sleep(0.02)
 tell(b'READY=1')
 time.sleep(1e6)`);
+    const listenTimeout = 4000;
     await home.manager.ensureDaemon();
-    const [{ processes: [one] }] = await home.manager.start([{ name: 'slow', mode: 'program', script: 'slow.py', cwd: home.folder, env: { PATH: process.env.PATH }, waitReady: true, listenTimeout: 600 }]);
-    expect([one.state, one.restarts]).toEqual(['online', 0]);
+    const started = home.manager.start([{ name: 'slow', mode: 'program', script: 'slow.py', cwd: home.folder, env: { PATH: process.env.PATH }, waitReady: true, listenTimeout }]);
+    const one = async () => (await home.manager.list())[0]?.processes[0];
+    await waitFor('the program', async () => (await one())?.statusText === 'has asked');
+    const { startedAt } = await one();
+    await waitFor('the time that it had', () => Date.now() > Number(startedAt) + listenTimeout + 200);
+    home.write('go', '');
+    const [{ processes: [ready] }] = await started;
+    expect([ready.state, ready.restarts, ready.startedAt]).toEqual(['online', 0, startedAt]);
   });
 
   test('STOPPING: it has the time that it needs, and its end decides', async () => {
