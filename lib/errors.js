@@ -33,6 +33,7 @@ const OURS = Object.freeze({
   ERR_RCLUSTER_STOPPED: Error,
   ERR_RCLUSTER_SUPERVISED: Error,
   ERR_RCLUSTER_UNSERIALIZABLE: TypeError,
+  ERR_RCLUSTER_VERSION: Error,
 });
 
 /**
