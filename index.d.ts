@@ -295,6 +295,20 @@ declare namespace cluster {
     /** How many workers a reload replaces at a time; the first is always replaced alone. Default: `1`. */
     reloadParallel?: number | undefined;
     /**
+     * Milliseconds for which the service goes on when it is told to stop: listeners stay open, workers that die are replaced, and each
+     * HTTP/1 answer says `Connection: close`, while whoever sends clients here hears that it ends (`/ready` is 503 meanwhile). Then it
+     * stops. `kill()`, or a second signal, ends that. A service that was never ready does not wait. Default: `0`.
+     */
+    stopDelay?: number | undefined;
+    /**
+     * Where the primary answers probes: a port, `'host:port'`, or the path of a Unix socket (with a slash). `/live` is 200 as long as the
+     * primary's event loop turns; `/ready` is 200 when at least {@link SuperviseOptions.minReady} workers are ready, and 503 before that
+     * and from the moment on in which it is told to stop (404 for `/ready?leaving=404`). Default: nowhere.
+     */
+    health?: number | string | undefined;
+    /** With fewer ready workers `/ready` says 503; where there are fewer workers at all, all of them have to be. Default: `1`. */
+    minReady?: number | undefined;
+    /**
      * Whether signals to the primary are acted on: SIGTERM and SIGINT stop, a second one kills; SIGHUP reloads, or stops when
      * it means that the terminal was closed; SIGUSR2 writes
      * the status to stderr as JSON. Workers then leave these signals to the primary. Default: `false`.
@@ -324,6 +338,9 @@ declare namespace cluster {
     readonly crash: 'exit' | 'drain';
     readonly move: boolean;
     readonly reloadParallel: number;
+    readonly stopDelay: number;
+    readonly health: Readonly<{ path: string } | { host?: string; port: number }> | undefined;
+    readonly minReady: number;
     readonly signals: boolean;
     readonly env: Readonly<Record<string, unknown>> | undefined;
     readonly policy: number | undefined;
@@ -450,6 +467,11 @@ declare namespace cluster {
         lastWords: string;
       },
     ];
+    /**
+     * The {@link SuperviseOptions.health} endpoint listens, on this address; or, with `error`, cannot: then the supervisor stops, and
+     * `whenReady` rejects with the same.
+     */
+    health: [event: { address: string; error: (Error & { code: 'ERR_RCLUSTER_HEALTH' }) | undefined }];
     /** A worker was to be replaced (for its memory, or after `disconnect()`), and the new one failed: the old one stays. */
     'restart-failed': [error: Error & { code: string }];
     /** The event loop of a worker has not turned for `time` milliseconds: it is killed, `restart` follows. */
@@ -490,7 +512,8 @@ declare namespace cluster {
      * version; several that wait are one.
      *
      * Rejects with a {@link ReloadError} when a new worker fails: `ERR_RCLUSTER_RELOAD_FAILED`, the old workers that were not
-     * replaced before go on; or `ERR_RCLUSTER_STOPPED`. The rejection may be ignored: the `reload` event tells the same.
+     * replaced before go on (the message has `ERR_RCLUSTER_VERSION` when rcluster itself was updated meanwhile, and the primary has
+     * to be started anew); or `ERR_RCLUSTER_STOPPED`. The rejection may be ignored: the `reload` event tells the same.
      */
     reload(): Promise<ReloadReport>;
 

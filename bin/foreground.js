@@ -79,6 +79,9 @@ const program = new Command('rcluster')
   .addOption(new Option('--crash <how>', 'on an uncaught exception a worker…').choices(['exit', 'drain']).default('exit'))
   .option('--no-move', 'idle connections of a worker that leaves do not go on in another one')
   .option('--reload-parallel <count>', 'workers that are replaced at a time', count, 1)
+  .option('--stop-delay <time>', 'when it is told to stop, it serves on for so long, and /ready says that it ends', time, 0)
+  .option('--health <place>', 'where the primary answers /live and /ready: a port, host:port or the path of a Unix socket')
+  .option('--min-ready <count>', 'with fewer ready workers /ready says no', count, 1)
   .addOption(new Option('--policy <policy>', 'who gets a connection').choices(['rr', 'none', 'least', 'sticky', 'reuseport']))
   .option('--cwd <folder>', 'the folder that workers run in')
   .option('--exec-arg <option>', 'an option for the Node of each worker, such as --exec-arg=--enable-source-maps; may be repeated', execOption)
@@ -88,7 +91,7 @@ const program = new Command('rcluster')
 Signals: SIGTERM and SIGINT stop gracefully, a second one at once; SIGHUP reloads; SIGUSR2 writes the status to stderr.
 Environment of workers: NODE_APP_INSTANCE is the number of the worker's place, from 0 on.
 The process manager: rcluster help lists its verbs.
-Exit codes: 0 stopped as asked; 1 the service never worked; 2 wrong options or no such script;
+Exit codes: 0 stopped as asked; 1 the service never worked, or its health endpoint cannot listen; 2 wrong options or no such script;
 128 + n ended at once by a second signal n.`)
   .passThroughOptions()
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT.usage));
@@ -165,6 +168,10 @@ function run() {
     const { length } = supervisor.status().workers;
     log(length === 1 ? '1 worker is ready' : `${length} workers are ready`);
   });
+  supervisor.on('health', ({ address, error }) => {
+    failed ||= error !== undefined;
+    log(error ? error.message : `/live and /ready are answered on ${address}`);
+  });
   supervisor.on('waiting', ({ time: waited }) => {
     log(`no worker has been seen to listen for ${waited} ms, still waiting: one that is slow to start needs a longer --ready-timeout, one that does not listen --ready online`);
   });
@@ -181,7 +188,9 @@ function run() {
     log(error ? error.message : `replaced ${done.length} workers in ${took} ms`);
   });
   supervisor.on('signal', (signal, action) => {
-    if (action !== 'status') log(`${signal}: ${SAID[action]}`);
+    const { stopDelay } = supervisor.options;
+    const first = action === 'stop' && stopDelay > 0 ? `serving on for ${stopDelay} ms, then ` : '';
+    if (action !== 'status') log(`${signal}: ${first}${SAID[action]}`);
     if (action === 'kill') process.exit(128 + os.constants.signals[signal]);
   });
   supervisor.on('stopped', () => process.exit(failed ? EXIT.failed : 0));

@@ -76,6 +76,7 @@ const MESSAGES = Object.freeze({
   drained: { from: 'worker', fields: { moved: 'number', finished: 'number' }, late: true },
   ready: { from: 'primary' },
   drain: { from: 'primary', fields: { timeout: 'number', last: 'boolean' } },
+  'last-call': { from: 'primary' },
   'nothing-comes': { from: 'primary' },
 });
 

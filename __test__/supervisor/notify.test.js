@@ -37,7 +37,7 @@ describeWithPython('sd_notify (without python3 nobody can listen)', () => {
     expect(Number(time) / 1e6).toBeLessThanOrEqual(Number(fs.readFileSync('/proc/uptime', 'utf8').split(' ')[0]) + 1);
     await manager.waitForLine(/^READY=1 STATUS=reloaded$/);
     expect(await command.stop()).toEqual({ code: 0, signal: null });
-    expect(told().at(-1)).toBe('STOPPING=1');
+    expect(told().at(-1)).toBe('STOPPING=1 EXTEND_TIMEOUT_USEC=15000000');
     expect(told().length).toBe(4);
   });
 
@@ -60,7 +60,7 @@ describeWithPython('sd_notify (without python3 nobody can listen)', () => {
     process.kill(command.pid, 'SIGHUP');
     await manager.waitForLine(/^RELOADING=1/);
     expect(await command.stop()).toEqual({ code: 0, signal: null });
-    expect(told().at(-1)).toBe('STOPPING=1');
+    expect(told().at(-1)).toBe('STOPPING=1 EXTEND_TIMEOUT_USEC=15000000');
   });
 
   test('a watchdog is fed twice as often as it wants', async () => {

@@ -27,6 +27,9 @@ test('without options, the defaults', () => {
     crash: 'exit',
     move: true,
     reloadParallel: 1,
+    stopDelay: 0,
+    minReady: 1,
+    health: undefined,
     signals: false,
     env: undefined,
     policy: undefined,
@@ -59,6 +62,17 @@ test.each([['none', 1], ['rr', 2], ['least', 3], ['sticky', 4], ['reuseport', 5]
   expect(parse({ policy }).policy).toBe(number);
 });
 
+test.each([
+  [9000, { port: 9000 }],
+  ['0', { port: 0 }],
+  ['127.0.0.1:9000', { host: '127.0.0.1', port: 9000 }],
+  ['[::1]:9000', { host: '::1', port: 9000 }],
+  ['localhost:9000', { host: 'localhost', port: 9000 }],
+  ['./health.sock', { path: './health.sock' }],
+])('health: %p is %p', (health, place) => {
+  expect(parse({ health }).health).toEqual(place);
+});
+
 test('the settings of setupPrimary are passed on', () => {
   const settings = { exec: 'a.js', args: ['-x'], cwd: '/', execArgv: [], silent: true, serialization: 'advanced' };
   expect(parse({ ...settings, workers: 3 })).toMatchObject({ workers: 3, settings });
@@ -76,6 +90,7 @@ test('what comes out is a copy, and frozen', () => {
 describe('a bad value: the message has the option, the rule and the value', () => {
   const COUNT = 'a whole number from 1 to 1024, or \'max\'';
   const ms = (least) => `a whole number of milliseconds, ${least} or more`;
+  const PLACE = "a port, such as 9000 or '127.0.0.1:9000', or the path of a Unix socket, such as './health.sock'";
   const SHORT = 'less than 2 ** 31 milliseconds';
   test.each([
     [{ workers: 0 }, 'workers', COUNT, 'type number (0)'],
@@ -104,6 +119,13 @@ describe('a bad value: the message has the option, the rule and the value', () =
     [{ maxMemory: '300 MB' }, 'maxMemory', "a number of bytes, or a string such as '300M'", "type string ('300 MB')"],
     [{ maxMemory: '' }, 'maxMemory', "a number of bytes, or a string such as '300M'", "type string ('')"],
     [{ maxMemory: -1 }, 'maxMemory', "a number of bytes, or a string such as '300M'", 'type number (-1)'],
+    [{ stopDelay: '10s' }, 'stopDelay', ms(0), "type string ('10s')"],
+    [{ minReady: 0 }, 'minReady', 'a whole number of workers, 1 or more', 'type number (0)'],
+    [{ health: 65536 }, 'health', PLACE, 'type number (65536)'],
+    [{ health: 'here' }, 'health', PLACE, "type string ('here')"],
+    [{ health: '::1:9000' }, 'health', PLACE, "type string ('::1:9000')"],
+    [{ health: true }, 'health', PLACE, 'type boolean (true)'],
+    [{ health: null }, 'health', PLACE, 'null'],
     [{ crash: 'ignore' }, 'crash', "one of 'exit', 'drain'", "type string ('ignore')"],
     [{ reloadParallel: 0 }, 'reloadParallel', 'a whole number of workers, 1 or more', 'type number (0)'],
     [{ move: 0 }, 'move', 'true or false', 'type number (0)'],

@@ -5,6 +5,7 @@
 const { MessageChannel } = require('../channel/channel.js');
 const { errnoOf } = require('../errors.js');
 const { load } = require('../native.js');
+const { WIRE } = require('../wire.js');
 const { LinkError, spawnWorker } = require('./spawn.js');
 // When descriptors have run out nothing can be loaded any more.
 const { closedChannel, unmadeProcess } = require('./unmade.js');
@@ -36,7 +37,7 @@ function startProcess(settings, env, id, supervised, ears) {
   let started;
   try {
     started = spawnWorker(settings, env, id, (child, link, advanced) =>
-      openChannel(child, link, stringify({ id, advanced, supervised: supervised ?? null }), advanced, id, ears),
+      openChannel(child, link, stringify({ wire: WIRE, version: load().version(), id, advanced, supervised: supervised ?? null }), advanced, id, ears),
     );
   } catch (error) {
     if (error instanceof LinkError) return { process: unmadeProcess(errnoOf(error.cause)) };

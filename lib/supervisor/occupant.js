@@ -372,6 +372,11 @@ class Occupant extends EventEmitter {
     await Promise.race([ended, sleep(LAST_NEWS, undefined, { ref: false })]);
   }
 
+  /** The service ends soon: its clients are told so with every answer. */
+  makeLastCall() {
+    if (this.isUsable) this.#port.tell(this.worker, { act: 'last-call' });
+  }
+
   /** One of the last: all that is for it is in its queue. */
   nothingComes() {
     if (this.worker && this.state !== 'exited') this.#port.tell(this.worker, { act: 'nothing-comes' });

@@ -33,6 +33,9 @@ const UNITS = Object.freeze({ '': 1, B: 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 })
  * @property {'exit' | 'drain'} crash
  * @property {boolean} move Whether idle connections may go on in another worker.
  * @property {number} reloadParallel
+ * @property {number} stopDelay ms
+ * @property {number} minReady Workers.
+ * @property {Readonly<import('./health.js').Place> | undefined} health
  * @property {boolean} signals
  * @property {NodeJS.ProcessEnv | undefined} env
  * @property {number | undefined} policy
@@ -52,6 +55,8 @@ const DEFAULTS = Object.freeze({
   crash: 'exit',
   move: true,
   reloadParallel: 1,
+  stopDelay: 0,
+  minReady: 1,
   signals: false,
 });
 
@@ -141,6 +146,23 @@ function policy(value) {
 }
 
 /**
+ * Where to listen.
+ *
+ * @param {string} name
+ * @param {unknown} value
+ * @returns {Readonly<import('./health.js').Place>}
+ */
+function place(name, value) {
+  const text = typeof value === 'number' ? `${value}` : value;
+  if (typeof text === 'string' && text.includes('/') && !text.includes('\0')) return Object.freeze({ path: text });
+  const match = typeof text === 'string' ? /^(?:(?:\[([\da-f:.]+)\]|([\w.-]+)):)?(\d{1,5})$/i.exec(text) : null;
+  const port = Number(match?.[3]);
+  if (!match || port > 65535) throw badOption(name, "a port, such as 9000 or '127.0.0.1:9000', or the path of a Unix socket, such as './health.sock'", value);
+  const host = match[1] ?? match[2];
+  return Object.freeze(host === undefined ? { port } : { host, port });
+}
+
+/**
  * @param {unknown} value
  * @returns {Readonly<Restart>}
  */
@@ -186,7 +208,7 @@ function stated(given) {
  */
 function parse(given = {}) {
   if (given === null || typeof given !== 'object' || Array.isArray(given)) throw invalidArgument('options', 'of type object', given);
-  refuseUnknown(given, [...Object.keys(DEFAULTS), 'env', 'policy', ...SETTINGS]);
+  refuseUnknown(given, [...Object.keys(DEFAULTS), 'env', 'health', 'policy', ...SETTINGS]);
   const all = /** @type {Record<string, any>} */ ({ ...DEFAULTS, ...stated(given) });
   if (all.env !== undefined && (all.env === null || typeof all.env !== 'object')) throw badOption('env', 'an object', all.env);
   for (const name of ['move', 'signals']) {
@@ -205,6 +227,9 @@ function parse(given = {}) {
     crash: oneOf('crash', all.crash, /** @type {const} */ (['exit', 'drain'])),
     move: all.move,
     reloadParallel: number('reloadParallel', all.reloadParallel, { least: 1, unit: 'workers' }),
+    stopDelay: milliseconds('stopDelay', all.stopDelay),
+    minReady: number('minReady', all.minReady, { least: 1, unit: 'workers' }),
+    health: all.health === undefined ? undefined : place('health', all.health),
     signals: all.signals,
     env: all.env && Object.freeze({ ...all.env }),
     policy: policy(all.policy),

@@ -27,7 +27,8 @@ const TOLD_CODES = Object.freeze([0, 129, 130, 143]);
  * @property {() => Occupant[]} occupants Those that have a seat, and do their work.
  * @property {() => boolean} allListen Whether all workers of the service have listened.
  * @property {() => number} patience ms that a new worker may take to get ready.
- * @property {() => boolean} isStopping
+ * @property {() => boolean} isStopping Whether nobody who dies is replaced any more.
+ * @property {() => boolean} isToStop Whether it is, or will be soon: nobody who serves need be replaced.
  * @property {(occupant: Occupant) => void} onUsable A worker of a seat has begun to do its work, or is taken to.
  * @property {(occupant: Occupant) => void} onCrash A worker of a seat has ended, or will soon, and nobody wanted it to.
  * @property {(event: string, payload: unknown) => void} tell Emits an event for the user.
@@ -196,7 +197,7 @@ class Seat {
    * @param {string} [reason] To tell, if it has not been told.
    */
   replaceSoon(reason) {
-    if (this.#swapping || this.#closed) return;
+    if (this.#swapping || this.#closed || this.#service.isToStop()) return;
     if (reason !== undefined) this.#service.tell('replace', { seat: this.number, pid: this.occupant?.pid, reason });
     this.replace(false).catch((error) => this.#closed || this.#service.tell('restart-failed', error));
   }

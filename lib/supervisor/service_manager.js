@@ -12,6 +12,8 @@ const FIRST_FD = 3;
 const REAP_AGAIN = 50;
 /** How long (ms) until a socket that the manager could not take is passed on again. */
 const KEEP_AGAIN = 100;
+/** How long (ms) a stop may take besides what is waited for. */
+const TO_END = 5000;
 const VARIABLES = /** @type {const} */ ([
   'NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID', 'LISTEN_FDS', 'LISTEN_PID', 'LISTEN_FDNAMES', 'FDSTORE', 'RCLUSTER_READS',
 ]);
@@ -48,7 +50,8 @@ function notifyManager(supervisor, { NOTIFY_SOCKET: address, WATCHDOG_USEC: watc
       tell('READY=1', `STATUS=${error ? 'the last reload failed, the old version serves' : 'reloaded'}`);
     }
   });
-  supervisor.once('stopping', () => tell('STOPPING=1'));
+  const { drainTimeout, stopDelay } = supervisor.options;
+  supervisor.once('stopping', () => tell('STOPPING=1', `EXTEND_TIMEOUT_USEC=${(stopDelay + drainTimeout + TO_END) * 1000}`));
   if (!(Number(watchdog) > 0) || (watchedPid && Number(watchedPid) !== process.pid)) return;
   const timer = setInterval(() => tell('WATCHDOG=1'), Number(watchdog) / 1000 / 2).unref();
   supervisor.once('stopped', () => clearInterval(timer));

@@ -7,6 +7,7 @@ const { setTimeout: sleep } = require('node:timers/promises');
 
 const { ours } = require('../errors.js');
 const { CrashLoop } = require('./backoff.js');
+const { Countdown } = require('./countdown.js');
 const { Occupant } = require('./occupant.js');
 const options = require('./options.js');
 const { workerOutputs } = require('./outputs.js');
@@ -47,6 +48,9 @@ class Supervisor extends EventEmitter {
   #stopping;
   /** @type {'running' | 'stopping' | 'stopped'} */
   #state = 'running';
+  /** Serves on for a while, though it is to be stopped: calling this ends that. @type {(() => void) | undefined} */
+  #endServingOn;
+  #mayServeOn = true;
   /** @type {Promise<void>} */
   #firstReady;
   #resolveReady = () => {};
@@ -71,7 +75,8 @@ class Supervisor extends EventEmitter {
       occupants: () => this.#occupants,
       allListen: () => this.#allWereReady && this.#occupants.every(({ listened }) => listened),
       patience: () => this.#patience,
-      isStopping: () => this.#stopping !== undefined,
+      isStopping: () => this.#stopping !== undefined && !this.#endServingOn,
+      isToStop: () => this.#stopping !== undefined,
       onUsable: (occupant) => this.#onUsable(occupant),
       onCrash: (occupant) => this.#onCrash(occupant),
       tell: (event, payload) => void this.emit(event, payload),
@@ -87,6 +92,7 @@ class Supervisor extends EventEmitter {
     port.useSockets(inheritedSockets(manager), socketStore(manager));
     this.once('ready', () => setTimeout(() => port.closeUnclaimed(), UNCLAIMED).unref());
     this.#start();
+    if (this.#options.health) this.#serveHealth(this.#options.health);
     notifyManager(this, manager);
     reapOrphans(port.pids);
     if (this.#options.signals) this.once('stopped', handleSignals(this));
@@ -110,6 +116,29 @@ class Supervisor extends EventEmitter {
       throw error;
     }
     while (this.#seats.length < this.#options.workers) this.#addSeat();
+  }
+
+  /** @param {Readonly<import('./health.js').Place>} place */
+  #serveHealth(place) {
+    const { serveHealth } = require('./health.js');
+    const now = () => ({
+      state: this.#stateInWords,
+      ready: this.#seats.filter(({ occupant }) => occupant?.state === 'ready').length,
+      workers: this.#seats.length,
+      minReady: this.#options.minReady,
+    });
+    const server = serveHealth(place, { now }, (error, address) => {
+      if (error) {
+        this.#rejectReady(error);
+        void this.kill();
+      }
+      this.emit('health', { address, error });
+    });
+    this.once('stopped', () => server.close());
+  }
+
+  get #stateInWords() {
+    return this.#reloads.isBusy && this.#state === 'running' ? /** @type {const} */ ('reloading') : this.#state;
   }
 
   /** The options in force, with their defaults. */
@@ -173,6 +202,7 @@ class Supervisor extends EventEmitter {
 
   /** @param {Occupant} occupant */
   #onUsable(occupant) {
+    if (this.#endServingOn) occupant.makeLastCall();
     if (occupant.state === 'ready') {
       this.#longestStart = Math.max(this.#longestStart, occupant.uptime);
     } else if (!this.#isWaiting && !this.#allWereReady) {
@@ -216,7 +246,7 @@ class Supervisor extends EventEmitter {
     const error = ours('ERR_RCLUSTER_CRASH_LOOP', `${count} workers died ${when}; the last, ${pid}, ${reason}${words}`);
     if (fatal) {
       this.#rejectReady(error);
-      void this.stop();
+      void this.#stopSoon();
     }
     this.emit('crash-loop', { fatal, error });
   }
@@ -296,23 +326,34 @@ class Supervisor extends EventEmitter {
     await Promise.all([...added, ...surplus.map((seat) => seat.vacate())]);
   }
 
-  /** Lets all workers finish what they have, and ends. A reload that is under way is given up. */
+  /**
+   * Lets all workers finish what they have, and ends. A reload that is under way is given up. Before that all is served as ever for
+   * `stopDelay`: whoever sends us clients is just hearing that we end.
+   */
   stop() {
     return (this.#stopping ??= this.#stop());
+  }
+
+  /** The same, without serving on. */
+  #stopSoon() {
+    this.#mayServeOn = false;
+    this.#endServingOn?.();
+    return this.stop();
   }
 
   /** The same, but the listening sockets stay with the manager that started us, for a primary that comes next. */
   stopForNext() {
     this.#port.leaveSockets();
-    return this.stop();
+    return this.#stopSoon();
   }
 
   async #stop() {
     this.#state = 'stopping';
-    this.#watchdog?.stop();
     // Those who asked for it see it as `stopping` before anything happens.
     await null;
     this.emit('stopping');
+    if (this.#options.stopDelay > 0 && this.#allWereReady && this.#mayServeOn) await this.#serveOn();
+    this.#watchdog?.stop();
     for (const seat of this.#seats) seat.abandon();
     const occupants = [...this.#alive];
     const handedOver = this.#port.finish(occupants.flatMap(({ worker }) => (worker ? [worker] : [])));
@@ -326,6 +367,19 @@ class Supervisor extends EventEmitter {
     this.#port.setHooks(undefined);
     this.#state = 'stopped';
     this.emit('stopped');
+  }
+
+  /** Listeners stay open, whoever dies is replaced, and every answer tells its client to come back on another connection. */
+  async #serveOn() {
+    await new Promise((/** @type {(value?: undefined) => void} */ resolve) => {
+      const countdown = new Countdown(this.#options.stopDelay, () => this.#endServingOn?.());
+      this.#endServingOn = () => {
+        this.#endServingOn = undefined;
+        countdown.stop();
+        resolve();
+      };
+      for (const occupant of this.#alive) occupant.makeLastCall();
+    });
   }
 
   /**
@@ -342,7 +396,7 @@ class Supervisor extends EventEmitter {
 
   /** Ends all workers at once. */
   kill() {
-    const stopped = this.stop();
+    const stopped = this.#stopSoon();
     for (const occupant of this.#alive) occupant.kill('SIGKILL');
     return stopped;
   }
@@ -352,7 +406,7 @@ class Supervisor extends EventEmitter {
     const inSeats = new Set(this.#seats.map(({ occupant }) => occupant));
     const leaving = [...this.#alive].filter((occupant) => occupant.state === 'retiring' && !inSeats.has(occupant));
     return {
-      state: this.#reloads.isBusy && this.#state === 'running' ? /** @type {const} */ ('reloading') : this.#state,
+      state: this.#stateInWords,
       workers: this.#seats.map((seat) => seat.status()),
       leaving: leaving.map(({ pid, board, uptime }) => ({ pid, uptime, connections: board.active })),
     };

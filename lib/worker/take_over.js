@@ -10,6 +10,7 @@ const { makeGetServer } = require('./get_server.js');
 const { Hearing, countListeners } = require('./hearing.js');
 const { ShutdownHooks, makeLeave } = require('./leave.js');
 const { Servers } = require('./servers/servers.js');
+const { WIRE } = require('../wire.js');
 
 const { parse } = JSON;
 
@@ -20,7 +21,9 @@ const { parse } = JSON;
  */
 function takeOver(cluster) {
   const side = new (load().WorkerSide)(environment.workerFd());
-  const { id, advanced, supervised } = parse(side.hello);
+  const hello = parse(side.hello);
+  if (hello.wire !== WIRE) require('./refuse.js').refuse(side, hello);
+  const { id, advanced, supervised } = hello;
 
   const channel = new MessageChannel(process, (onEvent) => side.channel(onEvent), {
     advanced,

@@ -16,6 +16,7 @@ const { nearest } = require('./nearest.js');
  * @property {string[]} [aliases] PM2's other names for it.
  * @property {keyof typeof READ} type
  * @property {string} [to] The member of the app; its own name in camelCase by default.
+ * @property {string} [option] That of the command that runs a cluster, where it is one.
  * @property {string} about
  */
 
@@ -97,10 +98,15 @@ const READ = {
     if (value === 'cluster' || value === 'cluster_mode') return 'cluster';
     throw bad("'fork' or 'cluster'", value);
   },
-  /** @param {unknown} value As options of the command that runs a cluster. */
+  /** @param {unknown} value */
   readiness(value) {
     if (value !== 'listening' && value !== 'message' && value !== 'online') throw bad("'listening', 'message' or 'online'", value);
-    return ['--ready', value];
+    return value;
+  },
+  /** @param {unknown} value */
+  place(value) {
+    if (typeof value !== 'number' && (typeof value !== 'string' || value === '')) throw bad("a port, 'host:port' or the path of a Unix socket", value);
+    return value;
   },
   /** @param {unknown} value */
   format(value) {
@@ -157,7 +163,10 @@ const KEYS = {
   shutdown_with_message: { type: 'flag', about: "It is asked to end by the message 'shutdown' instead of a signal." },
   wait_ready: { type: 'flag', about: "It says process.send('ready') when it is ready." },
   listen_timeout: { type: 'time', about: 'How long it may take to be ready.' },
-  ready: { type: 'readiness', to: 'clusterArgs', about: "When a worker of a cluster is ready: 'listening' by default, 'message' with wait_ready, 'online' for one that has other work than to listen." },
+  ready: { type: 'readiness', option: '--ready', about: "When a worker of a cluster is ready: 'listening' by default, 'message' with wait_ready, 'online' for one that has other work than to listen." },
+  health: { type: 'place', option: '--health', about: "Where the primary of a cluster answers probes (/live, /ready): a port, 'host:port' or the path of a Unix socket." },
+  min_ready: { type: 'count', option: '--min-ready', about: 'With fewer ready workers /ready says no; 1 by default.' },
+  stop_delay: { type: 'time', option: '--stop-delay', about: 'A cluster that is told to stop serves on for so long, while /ready says that it ends. kill_timeout begins to count after it.' },
   watchdog: { type: 'time', about: 'So often it has to say that it lives (WATCHDOG=1 of sd_notify), or it is ended by SIGABRT and started anew; 0 for never.' },
   max_memory_restart: { type: 'bytes', to: 'maxMemory', about: 'It is started anew when it uses more, with all that it has started.' },
   out_file: { aliases: ['output', 'out', 'out_log'], type: 'text', about: 'Where its output goes.' },
@@ -186,7 +195,7 @@ const NOTHING = Object.freeze([
 ]);
 
 /** Those that will do something in a later version. */
-const LATER = Object.freeze(['watch', 'ignore_watch', 'watch_delay', 'watch_options', 'cron_restart', 'cron', 'health']);
+const LATER = Object.freeze(['watch', 'ignore_watch', 'watch_delay', 'watch_options', 'cron_restart', 'cron']);
 
 /** @param {string} name */
 const camelCase = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
@@ -210,7 +219,8 @@ function readApp(given, { folder, notices }) {
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined || value === null) continue;
     const known = BY_NAME.get(name);
-    if (known) app[known.key.to ?? camelCase(known.name)] = read(name, known.key, value);
+    if (known?.key.option) (app.clusterArgs ??= []).push(known.key.option, String(read(name, known.key, value)));
+    else if (known) app[known.key.to ?? camelCase(known.name)] = read(name, known.key, value);
     else if (name.startsWith('env_')) app.environments[name.slice('env_'.length)] = read(name, KEYS.env, value);
     // What is not wanted is not missed.
     else if (value === false && (NOTHING.includes(name) || LATER.includes(name))) continue;
@@ -229,6 +239,10 @@ function readApp(given, { folder, notices }) {
   delete app.port;
   // As PM2: several instances of a Node script are a cluster unless something else is said, of anything else several processes.
   app.mode ??= app.instances !== undefined && isForNode(app) ? 'cluster' : 'program';
+  if (app.mode === 'cluster') app.killTimeout = patience(app);
+  if (app.mode !== 'cluster' && app.clusterArgs !== undefined) {
+    notices.add(`${app.clusterArgs.filter((/** @type {string} */ _, /** @type {number} */ i) => i % 2 === 0).join(', ')} of "${app.name}" does nothing: it is no cluster`);
+  }
   if (app.mode === 'cluster' && app.incrementVar !== undefined) {
     notices.add('"increment_var" does nothing for a cluster: its workers listen on one port');
     delete app.incrementVar;
@@ -240,6 +254,20 @@ function readApp(given, { folder, notices }) {
   if (app.time === true) app.logFormat ??= 'time';
   delete app.time;
   return app;
+}
+
+/** The manager's own, in ms. */
+const KILL_TIMEOUT = 1600;
+
+/**
+ * How long a cluster may take to end. What it serves on for is no part of that.
+ *
+ * @param {any} app
+ * @returns {number | undefined}
+ */
+function patience({ clusterArgs = [], killTimeout }) {
+  const delay = Number(clusterArgs[clusterArgs.indexOf('--stop-delay') + 1]);
+  return clusterArgs.includes('--stop-delay') ? (killTimeout ?? KILL_TIMEOUT) + delay : killTimeout;
 }
 
 /** Scripts of Node by their names. */

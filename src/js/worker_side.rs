@@ -27,8 +27,8 @@ const LAST_WRITE: Duration = Duration::from_secs(1);
 pub struct WorkerSide {
     hello: String,
     channel: Option<(OwnedFd, Inbox)>,
-    queue: Option<OwnedFd>,
-    board: Rc<Board>,
+    /// The queue and the board, as they came: what they are is looked at when it is known that the primary speaks our language.
+    ends: Option<Vec<OwnedFd>>,
 }
 
 #[napi]
@@ -43,12 +43,10 @@ impl WorkerSide {
         loop {
             match inbox.next_delivery().map_err(|malformed| failed(malformed.0))? {
                 Some(Delivery::Frame(Kind::Hello, text, fds)) => {
-                    let (Ok(hello), Ok([queue, board])) = (String::from_utf8(text), <[OwnedFd; 2]>::try_from(fds))
-                    else {
+                    let Ok(hello) = String::from_utf8(text) else {
                         return Err(failed("its first frame makes no sense"));
                     };
-                    let board = Rc::new(Board::open(board.as_fd()).map_err(|error| exception(&error))?);
-                    return Ok(WorkerSide { hello, channel: Some((channel, inbox)), queue: Some(queue), board });
+                    return Ok(WorkerSide { hello, channel: Some((channel, inbox)), ends: Some(fds) });
                 }
                 Some(_) => return Err(failed("its first frame is another one")),
                 None => {}
@@ -79,7 +77,11 @@ impl WorkerSide {
     /// The connection queue; once only.
     #[napi(catch_unwind)]
     pub fn queue(&mut self, env: Env, on_connection: Function<'_, Unknown, Unknown>) -> Result<ConnectionQueue> {
-        let fd = self.queue.take().ok_or_else(|| napi::Error::from_reason("the queue has been opened already"))?;
-        ConnectionQueue::open(&env, fd, Rc::clone(&self.board), &on_connection)
+        let ends = self.ends.take().ok_or_else(|| napi::Error::from_reason("the queue has been opened already"))?;
+        let [queue, board] = <[OwnedFd; 2]>::try_from(ends).map_err(|_| {
+            napi::Error::from_reason("the worker could not join its primary: its first frame makes no sense")
+        })?;
+        let board = Rc::new(Board::open(board.as_fd()).map_err(|error| exception(&error))?);
+        ConnectionQueue::open(&env, queue, board, &on_connection)
     }
 }

@@ -165,6 +165,8 @@ function supervise({ worker, cluster, servers, send, runHooks }, options) {
     onControl(message) {
       if (message.act === 'drain') {
         void drain(Number(message.timeout) || 0, message.last === true);
+      } else if (message.act === 'last-call') {
+        require('./last_call.js').makeLastCall(servers);
       } else if (message.act === 'nothing-comes') {
         draining?.nothingComes();
       } else if (message.act === 'ready') {

@@ -1,0 +1,138 @@
+'use strict';
+
+// What probes ask: whether the primary lives, and whether its service takes requests. Answered by the primary, as on the service's own port
+// a probe asks one worker, and one that is busy would have all of them killed.
+
+const fs = require('node:fs');
+const net = require('node:net');
+
+const { ours } = require('../errors.js');
+
+/** Where it is answered. @typedef {{ path: string } | { host?: string, port: number }} Place */
+
+/**
+ * @typedef {object} Now
+ * @property {'running' | 'reloading' | 'stopping' | 'stopped'} state
+ * @property {number} ready Workers that are.
+ * @property {number} workers That there should be.
+ * @property {number} minReady So many have to be; all, where there are fewer.
+ */
+
+/** @typedef {{ status: number, type?: string, body: string }} Page */
+
+/**
+ * @param {Readonly<Place>} place
+ * @param {object} asked
+ * @param {() => Now} asked.now
+ * @param {() => string} [asked.metrics] Figures in Prometheus' text format, where there are any.
+ * @param {(error: Error | undefined, address: string) => void} told It listens there, or cannot.
+ * @returns {{ close(): void }}
+ */
+function serveHealth(place, { now, metrics }, told) {
+  const { createServer } = require('node:http');
+  /** @type {Record<string, (query: string) => Page>} */
+  const pages = {
+    '/live': () => ({ status: 200, body: 'live\n' }),
+    '/ready': (query) => readyPage(now(), query),
+    ...(metrics && { '/metrics': () => ({ status: 200, type: 'text/plain; version=0.0.4', body: metrics() }) }),
+  };
+  const server = createServer((request, response) => {
+    const { status, type = 'text/plain', body } = pageFor(pages, request);
+    response.writeHead(status, { 'Content-Type': type, 'Content-Length': Buffer.byteLength(body), 'Cache-Control': 'no-store' });
+    response.end(body);
+  });
+  let isClosed = false;
+  let mayBeLeft = 'path' in place;
+  const listen = () => {
+    if (!isClosed) server.listen('path' in place ? { path: place.path } : { host: place.host, port: place.port });
+  };
+  server.on('error', (/** @type {NodeJS.ErrnoException} */ error) => {
+    const fail = () => void (isClosed || told(failure(place, error), ''));
+    // Nobody may be behind a file that a primary has left which was killed.
+    if (error.code !== 'EADDRINUSE' || !('path' in place) || !mayBeLeft) return fail();
+    mayBeLeft = false;
+    return removeIfLeft(place.path, (wasLeft) => (wasLeft ? listen() : fail()));
+  });
+  server.on('listening', () => told(undefined, nameOf(server.address())));
+  listen();
+  server.unref();
+  return {
+    close() {
+      isClosed = true;
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+/**
+ * @param {Record<string, (query: string) => Page>} pages
+ * @param {import('node:http').IncomingMessage} request
+ * @returns {Page}
+ */
+function pageFor(pages, { method, url }) {
+  const [path, query = ''] = `${url}`.split('?', 2);
+  if (!Object.hasOwn(pages, path)) return { status: 404, body: `Here are ${Object.keys(pages).join(', ')}\n` };
+  return method === 'GET' || method === 'HEAD' ? pages[path](query) : { status: 405, body: 'GET or HEAD\n' };
+}
+
+/**
+ * @param {Now} now
+ * @param {string} query
+ * @returns {Page}
+ */
+function readyPage(now, query) {
+  const takesRequests = now.state === 'running' || now.state === 'reloading';
+  const isReady = takesRequests && now.ready >= Math.min(now.minReady, now.workers);
+  // HAProxy's `http-check disable-on-404`: whoever says so finishes what it has, and gets nothing new.
+  const isLeaving = now.state === 'stopping' && query === 'leaving=404';
+  return { status: isReady ? 200 : isLeaving ? 404 : 503, type: 'application/json', body: `${JSON.stringify(now)}\n` };
+}
+
+/**
+ * @param {string} path
+ * @param {(wasLeft: boolean) => void} done
+ */
+function removeIfLeft(path, done) {
+  const socket = net.connect(path, () => {
+    socket.destroy();
+    done(false);
+  });
+  socket.on('error', (/** @type {NodeJS.ErrnoException} */ { code }) => {
+    // Only a socket refuses; a file of another kind is none of our business.
+    if (code !== 'ECONNREFUSED' || !fs.statSync(path, { throwIfNoEntry: false })?.isSocket()) done(false);
+    else fs.rm(path, (error) => done(!error));
+  });
+}
+
+/** @type {Record<string, string>} */
+const IN_WORDS = {
+  EADDRINUSE: 'it is in use',
+  EADDRNOTAVAIL: 'this machine has no such address',
+  EACCES: 'permission denied',
+  ENOENT: 'there is no such folder',
+  ENOTFOUND: 'there is no such host',
+};
+
+/**
+ * @param {Readonly<Place>} place
+ * @param {NodeJS.ErrnoException} error
+ */
+function failure(place, { code = '', message }) {
+  return ours('ERR_RCLUSTER_HEALTH', `The health endpoint cannot listen on ${inWords(place)}: ${IN_WORDS[code] ?? message} (${code})`);
+}
+
+/** @param {Readonly<Place>} place */
+function inWords(place) {
+  if ('path' in place) return place.path;
+  if (place.host === undefined) return `port ${place.port}`;
+  return nameOf({ address: place.host, family: net.isIPv6(place.host) ? 'IPv6' : 'IPv4', port: place.port });
+}
+
+/** @param {import('node:net').AddressInfo | string | null} address */
+function nameOf(address) {
+  if (address === null || typeof address === 'string') return `${address}`;
+  return `${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
+}
+
+module.exports = { serveHealth };
