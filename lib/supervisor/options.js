@@ -32,6 +32,7 @@ const UNITS = Object.freeze({ '': 1, B: 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 })
  * @property {number} maxMemory Bytes, 0 for no limit.
  * @property {'exit' | 'drain'} crash
  * @property {boolean} move Whether idle connections may go on in another worker.
+ * @property {boolean} countRequests Whether workers count the requests of their HTTP servers.
  * @property {number} reloadParallel
  * @property {boolean} signals
  * @property {NodeJS.ProcessEnv | undefined} env
@@ -51,6 +52,7 @@ const DEFAULTS = Object.freeze({
   maxMemory: 0,
   crash: 'exit',
   move: true,
+  countRequests: false,
   reloadParallel: 1,
   signals: false,
 });
@@ -189,7 +191,7 @@ function parse(given = {}) {
   refuseUnknown(given, [...Object.keys(DEFAULTS), 'env', 'policy', ...SETTINGS]);
   const all = /** @type {Record<string, any>} */ ({ ...DEFAULTS, ...stated(given) });
   if (all.env !== undefined && (all.env === null || typeof all.env !== 'object')) throw badOption('env', 'an object', all.env);
-  for (const name of ['move', 'signals']) {
+  for (const name of ['countRequests', 'move', 'signals']) {
     if (typeof all[name] !== 'boolean') throw badOption(name, 'true or false', all[name]);
   }
   return Object.freeze({
@@ -204,6 +206,7 @@ function parse(given = {}) {
     maxMemory: bytes(all.maxMemory),
     crash: oneOf('crash', all.crash, /** @type {const} */ (['exit', 'drain'])),
     move: all.move,
+    countRequests: all.countRequests,
     reloadParallel: number('reloadParallel', all.reloadParallel, { least: 1, unit: 'workers' }),
     signals: all.signals,
     env: all.env && Object.freeze({ ...all.env }),
