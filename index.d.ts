@@ -138,6 +138,12 @@ declare namespace cluster {
     id: number;
     /** Of a supervised worker: the number of its place, {@link SeatStatus.seat}. `undefined` without a supervisor. */
     instance?: number | undefined;
+    /**
+     * In the primary: the worker's connections, event loop and, where they are counted, HTTP requests, read from memory that it
+     * shares. Nobody is asked, so that a worker that hangs can be looked at as well. `undefined` in a worker, and of a worker that
+     * the program has made itself.
+     */
+    readonly stats?: WorkerStats | undefined;
     /** In the primary the worker's child process, in the worker the global `process`. */
     process: ChildProcess;
     /**
@@ -292,6 +298,11 @@ declare namespace cluster {
      * that cannot. Default: `true`.
      */
     move?: boolean | undefined;
+    /**
+     * Whether workers count the HTTP/1 requests that they serve, and how long those take: {@link WorkerStats.http}. It costs them a
+     * little with each request. Default: `false`.
+     */
+    countRequests?: boolean | undefined;
     /** How many workers a reload replaces at a time; the first is always replaced alone. Default: `1`. */
     reloadParallel?: number | undefined;
     /**
@@ -337,6 +348,7 @@ declare namespace cluster {
     readonly maxMemory: number;
     readonly crash: 'exit' | 'drain';
     readonly move: boolean;
+    readonly countRequests: boolean;
     readonly reloadParallel: number;
     readonly stopDelay: number;
     readonly health: Readonly<{ path: string } | { host?: string; port: number }> | undefined;
@@ -398,8 +410,49 @@ declare namespace cluster {
     connections: number;
   }
 
+  /** How long something took, each time that it happened. */
+  interface Histogram {
+    /** How often it did. */
+    count: number;
+    /** Milliseconds of all together. */
+    sum: number;
+    /**
+     * Milliseconds that half of them took at most (and 90, and 99 of 100), estimated from the buckets; 0 when it never happened. Above
+     * 10,000 it is 10,000.
+     */
+    p50: number;
+    p90: number;
+    p99: number;
+    /** Milliseconds: 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000. */
+    bounds: readonly number[];
+    /** How many took up to each of the bounds and longer than the one before; the last is of those that took longer than all. */
+    counts: number[];
+  }
+
+  /** What a worker's counters say: since it was started, and without having asked it. */
+  interface WorkerStats {
+    /** Connections open in it, waiting in its queue, and that it has ever had. */
+    connections: { active: number; queued: number; total: number };
+    /**
+     * Its event loop: the part (0 to 1) of its time that it has been running, its longest turn in milliseconds, its turns, and
+     * how long they took, which is what anything had to wait that became ready meanwhile.
+     */
+    loop: { utilization: number; longestTurn: number; turns: number; delay: Histogram };
+    /**
+     * How long connections waited from when the primary had accepted them until their server had them, wherever that was. Those that a
+     * worker accepts itself (`SCHED_NONE`, `SCHED_REUSEPORT`) do not wait between the two and are not counted, nor are connections
+     * that have moved. Not known is how long a connection was in the kernel's backlog before, while no worker could take any.
+     */
+    waiting: Histogram;
+    /**
+     * HTTP/1 requests that have come, those of them that were answered with a status of 500 or more, and how long it took from a request's
+     * headers until all of the response was given to the kernel. With {@link SuperviseOptions.countRequests} only.
+     */
+    http: { requests: number; errors: number; time: Histogram } | undefined;
+  }
+
   /** One place of a service, and the worker that has it. */
-  interface SeatStatus {
+  interface SeatStatus extends WorkerStats {
     /**
      * The number of the place: workers come and go, it stays. The places are numbered from 0 without gaps; the highest go when
      * the service gets smaller. It is `NODE_APP_INSTANCE` and {@link ClusterWorker.instance} of its worker.
@@ -421,10 +474,6 @@ declare namespace cluster {
     restarts: number;
     /** How the last worker of this place ended that has. */
     lastExit: WorkerExit | undefined;
-    /** Connections open in it, waiting in its queue, and taken from the queue in its life. */
-    connections: { active: number; queued: number; total: number };
-    /** Its event loop: the part (0 to 1) of its time that it has been running, and the longest turn in milliseconds. */
-    loop: { utilization: number; longestTurn: number };
     /** Bytes (resident set). */
     memory: number;
     /** Milliseconds of CPU time used. */

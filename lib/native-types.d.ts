@@ -135,6 +135,13 @@ export interface Link {
   channel(hello: string, onEvent: OnEvent): Channel;
   /** What the worker's board says now. */
   readBoard(): BoardReading;
+  /**
+   * What the board's histograms say, one number after the other: milliseconds that connections have waited, and how many did up to
+   * each bound; the same of turns of the event loop; and what a worker's `http` has.
+   */
+  readHistograms(): number[];
+  /** Sends the board to a service manager's socket, with this text. To be called before `channel`. Returns 0 or a negative errno. */
+  sendBoard(address: string, text: string): number;
 }
 
 /**
@@ -222,6 +229,11 @@ export interface WorkerSide {
   readonly hello: string;
   /** The channel; once only. */
   channel(onEvent: OnEvent): Channel;
+  /**
+   * What is told of HTTP requests, a `Float64Array` on the board: 1 as soon as they are counted; requests, errors, milliseconds of
+   * all responses, and how many took up to so long: 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, and longer.
+   */
+  readonly http: Float64Array;
   /** The connection queue; once only. */
   queue(onConnection: OnConnection): ConnectionQueue;
 }

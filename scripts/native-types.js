@@ -21,7 +21,7 @@ const FINER = /** @type {[RegExp, string][]} */ ([
   [/\bonWarning: \(arg: string\) => void/, 'onWarning: (text: string) => void'],
   [/\(arg0: number, arg1: string\) => void/, '(worker: number, reason: string) => void'],
   [/\bbytes: unknown/, 'bytes: Buffer'],
-  [/\bget counts\(\): unknown/, 'get counts(): Float64Array'],
+  [/\bget (counts|http)\(\): unknown/, 'get $1(): Float64Array'],
   [/^newSocket\(kind: string\)/, 'newSocket(kind: Kind)'],
   [/^socketKind\(fd: number\): string/, 'socketKind(fd: number): Kind'],
   [/ \| undefined \| null(?=[,)])/g, ''],

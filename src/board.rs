@@ -17,9 +17,13 @@
 //!   11   worker      1 while it accepts nothing from sockets of its own
 //!   16   primary     1: "tell me when a turn is over" (a cache line of its own)
 //!   17   primary     connections that wait in the queue
+//!   32   worker      ns that connections have waited from being accepted until their server had them; then 15 buckets: so many
+//!                    waited up to 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500 ms, 1, 2.5, 5, 10 s, and longer
+//!   48   worker      the same of the turns of the event loop: what becomes ready meanwhile waits for so long
+//!   64   worker, JS  1 if HTTP requests are counted; requests, errors, ms of all responses, and the buckets of their times
 //! ```
 //!
-//! Words are integers, but for the two that JavaScript writes: those are doubles. It changes them with every connection, and a
+//! Words are integers, but for those that JavaScript writes: those are doubles. It changes them with every connection, and a
 //! call of a native function for each would cost more than all the rest that we do for one.
 //!
 //! Libuv runs the callbacks of sockets *inside* its wait for events, so word 1 covers timers, immediates, closing
@@ -36,28 +40,8 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::board_layout::{BUCKETS, Figures, HTTP_WORDS, MAGIC, Word, bucket};
 use crate::sys::board_page::BoardPage;
-
-const MAGIC: u64 = 0x7263_6c75_7374_0001;
-
-#[repr(usize)]
-#[derive(Clone, Copy)]
-enum Word {
-    Magic = 0,
-    RunningSince = 1,
-    Turns = 2,
-    Running = 3,
-    Longest = 4,
-    Taken = 5,
-    Opened = 6,
-    Ended = 7,
-    OutOfDescriptors = 8,
-    TurnEnd = 9,
-    Idle = 10,
-    Paused = 11,
-    TellMe = 16,
-    Queued = 17,
-}
 
 /// One worker's board, seen from either side.
 pub struct Board {
@@ -123,6 +107,7 @@ impl Board {
             self.add(Word::Running, turn);
             let longest = self.word(Word::Longest);
             longest.store(longest.load(Ordering::Relaxed).max(turn), Ordering::Relaxed);
+            self.note(Word::Turned, turn);
         }
         self.word(Word::TurnEnd).store(now, Ordering::Relaxed);
         self.word(Word::Idle).store(idle, Ordering::Relaxed);
@@ -139,6 +124,39 @@ impl Board {
     /// Worker: `count` connections came out of the queue.
     pub fn add_taken(&self, count: u64) {
         self.add(Word::Taken, count);
+    }
+
+    /// Worker: a connection that was accepted so many ns ago is with its server.
+    pub fn add_wait(&self, ns: u64) {
+        self.note(Word::Waits, ns);
+    }
+
+    /// Worker: one more in a histogram.
+    ///
+    /// Relaxed, as nobody concludes anything from one of these words about another: whoever reads them in the middle has a sum
+    /// that is one ahead of the buckets. Only one thread writes them, so that no locked instruction is needed.
+    fn note(&self, histogram: Word, ns: u64) {
+        let words =
+            self.page.words().get(histogram as usize..).and_then(|words| words.first_chunk::<{ BUCKETS + 1 }>());
+        let Some([sum, counts @ ..]) = words else { return };
+        sum.store(sum.load(Ordering::Relaxed).wrapping_add(ns), Ordering::Relaxed);
+        if let Some(count) = counts.get(bucket(ns)) {
+            count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        }
+    }
+
+    /// Worker: the words by which its JavaScript tells of HTTP requests, as doubles.
+    pub fn http(&self) -> &[AtomicU64] {
+        let first = Word::Http as usize;
+        self.page.words().get(first..first + HTTP_WORDS).unwrap_or_default()
+    }
+
+    /// All that is for people to see, as of about one moment.
+    ///
+    /// Acquire, so that what is over is not read before what has begun: see [`Board::connections`].
+    pub fn figures(&self) -> Figures {
+        let words = self.page.words();
+        Figures::read(|index| words.get(index).map_or(0, |word| word.load(Ordering::Acquire)))
     }
 
     /// Worker: `count` connections are over of which its JavaScript does not know.
@@ -255,6 +273,37 @@ mod tests {
         worker.begin_turn(300);
         assert!(!worker.end_turn(400, 180));
         assert_eq!((primary.running_since(), primary.turns(), primary.running_time()), (None, 2, (60, 60)));
+    }
+
+    #[test]
+    fn how_long_things_took_is_counted_by_buckets() {
+        let (fd, primary) = Board::create().unwrap();
+        let worker = Board::open(fd.as_fd()).unwrap();
+        for ms in [0, 1, 2, 3, 20_000] {
+            worker.add_wait(ms * 1_000_000);
+        }
+        worker.end_turn(1, 0);
+        worker.end_turn(30_000_001, 0);
+        let figures = primary.figures();
+        assert_eq!(figures.waits.counts, [1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(figures.waits.sum, 20_006.0);
+        assert_eq!(figures.turned.counts.iter().position(|count| *count == 1), Some(6));
+        assert_eq!(figures.http, None);
+        for (index, word) in worker.http().iter().enumerate() {
+            word.store(f64::from(u32::from(index < 4)).to_bits(), Ordering::Relaxed);
+        }
+        let http = primary.figures().http.unwrap();
+        assert_eq!((http.requests, http.errors, http.times.sum, http.times.counts), (1, 1, 1.0, [0; BUCKETS]));
+    }
+
+    #[test]
+    fn nonsense_in_a_page_is_a_number_all_the_same() {
+        for nonsense in [u64::MAX, f64::NAN.to_bits(), f64::INFINITY.to_bits(), (-1.0_f64).to_bits()] {
+            let figures =
+                Figures::read(|index| if index == Word::Http as usize { 1.0_f64.to_bits() } else { nonsense });
+            assert!(figures.http.is_some_and(|http| http.times.sum.is_finite()), "{figures:?}");
+            assert!(figures.running.is_finite() && figures.waits.sum.is_finite(), "{figures:?}");
+        }
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! The connection queue: a SEQPACKET socket pair per worker.
 //!
 //! ```text
-//!  primary → worker   per connection u32 (little-endian) listener, u32 left;   the descriptors, in that order
+//!  primary → worker   per connection u32 (little-endian) listener, u32 left, u64 accepted;   the descriptors, in that order
 //!  worker → primary   u32 notice, u32 listener, u32 left;                      the descriptor that it returns, if any
 //! ```
 //!
 //! `left` is 0 for a connection on which nobody has served anything yet, and of one that a worker has passed on how long it may
-//! stay idle: 1 more than that in ms, or [`NO_LIMIT`].
+//! stay idle: 1 more than that in ms, or [`NO_LIMIT`]. `accepted` is when (ns, `CLOCK_MONOTONIC`) the primary accepted it or got it
+//! back, so that its worker knows how long it has waited, wherever that was.
 //!
 //! The primary keeps a duplicate of the worker's end. What the worker has not received can be received there, by
 //! exactly one of the two: a queued connection belongs to no process.
@@ -16,7 +17,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use crate::sys::foreign::{Fd, ForeignFd};
 use crate::sys::scm::Received;
-use crate::sys::{descriptors, libc, scm, socket};
+use crate::sys::{clock, descriptors, libc, scm, socket};
 
 /// The most connections that one packet carries.
 pub const MAX_BATCH: usize = descriptors::MAX_FDS;
@@ -25,7 +26,7 @@ pub const MAX_BATCH: usize = descriptors::MAX_FDS;
 pub const NO_LIMIT: u32 = u32::MAX;
 
 /// Bytes that a packet has for each of its connections, and bytes of a notice.
-const ENTRY: usize = 8;
+const ENTRY: usize = 16;
 const NOTICE: usize = 12;
 
 /// An accepted connection, and the listener that it came from.
@@ -38,12 +39,24 @@ pub struct Connection {
     pub from: Option<u32>,
     /// 0: fresh. Otherwise a worker had it, and it may stay idle for so many ms less 1; or for ever: [`NO_LIMIT`].
     pub left: u32,
+    /// When (ns) it was accepted; 0 where nobody knows.
+    pub accepted: u64,
 }
 
 impl Connection {
     /// One that nobody has served yet.
     pub fn fresh(fd: OwnedFd, listener: u32) -> Connection {
-        Connection { fd: fd.into(), listener, from: None, left: 0 }
+        Connection { fd: fd.into(), listener, from: None, left: 0, accepted: 0 }
+    }
+
+    /// The same, accepted now (ns).
+    pub fn accepted(fd: OwnedFd, listener: u32, now: u64) -> Connection {
+        Connection { accepted: now, ..Connection::fresh(fd, listener) }
+    }
+
+    /// How long (ns) it has waited for somebody to serve it, where that is known.
+    pub fn waited(&self, now: u64) -> Option<u64> {
+        (self.left == 0 && self.accepted != 0).then(|| now.saturating_sub(self.accepted))
     }
 }
 
@@ -55,7 +68,8 @@ pub fn send(queue: BorrowedFd, connections: &[Connection]) -> io::Result<()> {
     for (index, connection) in connections.iter().take(count).enumerate() {
         let entry = &mut payload[index * ENTRY..][..ENTRY];
         entry[..4].copy_from_slice(&connection.listener.to_le_bytes());
-        entry[4..].copy_from_slice(&connection.left.to_le_bytes());
+        entry[4..8].copy_from_slice(&connection.left.to_le_bytes());
+        entry[8..].copy_from_slice(&connection.accepted.to_le_bytes());
         fds[index] = connection.fd.as_fd().as_raw_fd();
     }
     scm::send(queue, &[IoSlice::new(&payload[..count * ENTRY])], &fds[..count]).map(drop)
@@ -115,6 +129,7 @@ pub fn receive(queue: BorrowedFd, connections: &mut Vec<Connection>) -> io::Resu
         listener: u32_at(entry, 0),
         from: None,
         left: u32_at(entry, 4),
+        accepted: u64::from(u32_at(entry, 12)) << 32 | u64::from(u32_at(entry, 8)),
     }));
     Ok(Batch::Taken { count, lost })
 }
@@ -192,10 +207,12 @@ pub fn receive_notice(queue: BorrowedFd, from: Option<u32>) -> io::Result<Option
         socket::never_linger(fd.as_fd());
     }
     let fd = fd.map(Fd::Foreign);
+    // It waits from now on, as far as anybody can be believed.
+    let back = |fd| Connection { fd, listener, from, left, accepted: clock::monotonic_ns() };
     let notice = match (u32_at(&payload, 0), fd) {
-        (CLOSED, Some(fd)) => Notice::Closed(Connection { fd, listener, from, left }),
-        (MOVED, Some(fd)) => Notice::Moved(Connection { fd, listener, from, left }),
-        (FULL, Some(fd)) => Notice::Full(Connection { fd, listener, from, left }),
+        (CLOSED, Some(fd)) => Notice::Closed(back(fd)),
+        (MOVED, Some(fd)) => Notice::Moved(back(fd)),
+        (FULL, Some(fd)) => Notice::Full(back(fd)),
         (AVAILABLE, None) => Notice::Available(listener),
         (TURN_OVER, None) => Notice::TurnOver,
         _ => return Err(malformed()),
@@ -293,6 +310,23 @@ mod tests {
             receive(worker.as_fd(), &mut taken).unwrap();
             assert_eq!(taken.iter().map(|c| (c.listener, c.left)).collect::<Vec<_>>(), [(7, left), (1, 0)]);
         }
+    }
+
+    #[test]
+    fn when_a_connection_was_accepted_goes_with_it_and_comes_anew_when_it_comes_back() {
+        let (primary, worker) = socket::packet_pair().unwrap();
+        let now = clock::monotonic_ns();
+        let accepted = |at| Connection::accepted(socket::stream_pair().unwrap().0, 7, at);
+        send(primary.as_fd(), &[accepted(now - (5 << 32) - 3), accepted(0)]).unwrap();
+        let mut taken = Vec::new();
+        receive(worker.as_fd(), &mut taken).unwrap();
+        assert_eq!(taken.iter().map(|one| one.waited(now)).collect::<Vec<_>>(), [Some((5 << 32) + 3), None]);
+        assert_eq!(taken[0].waited(0), Some(0));
+        send_notice(worker.as_fd(), &Notice::Full(taken.remove(0))).unwrap();
+        let Some(Notice::Full(back)) = receive_notice(primary.as_fd(), None).unwrap() else { panic!("another notice") };
+        assert!(back.accepted >= now);
+        let moved = Connection { left: 1, ..back };
+        assert_eq!(moved.waited(u64::MAX), None);
     }
 
     #[test]

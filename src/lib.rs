@@ -6,13 +6,14 @@
 //! | [`acceptor`] | the primary's thread: accepts, picks, sends, takes back |
 //! | [`policy`] | which worker gets the next connection |
 //! | [`connection_queue`] | the packets between the acceptor and a worker |
-//! | [`board`] | what a worker tells without sending anything |
+//! | [`board`], [`board_layout`] | what a worker tells without sending anything |
 //! | [`channel`] | messages: the format, what is to be written, what was read |
 //! | [`js`] | the classes that JavaScript sees |
 //! | [`sys`] | the one door to the kernel, to libuv and to raw N-API |
 
 pub mod acceptor;
 pub mod board;
+pub mod board_layout;
 pub mod channel;
 pub mod connection_queue;
 pub mod js;

@@ -26,7 +26,8 @@ test('what each worker is doing', async () => {
       uptime: expect.any(Number),
       restarts: 0,
       connections: { active: expect.any(Number), queued: 0, total: expect.any(Number) },
-      loop: { utilization: expect.any(Number), longestTurn: expect.any(Number) },
+      loop: { utilization: expect.any(Number), longestTurn: expect.any(Number), turns: expect.any(Number), delay: expect.any(Object) },
+      waiting: expect.objectContaining({ count: worker.connections.total }),
       memory: expect.any(Number),
       cpu: expect.any(Number),
     });

@@ -91,6 +91,9 @@ const seat: SeatStatus | undefined = status.workers[0];
 const exit: WorkerExit | undefined = seat?.lastExit;
 const queued: number | undefined = seat?.connections.queued;
 const longest: number | undefined = seat?.loop.longestTurn;
+const waited: number | undefined = seat?.waiting.p99;
+const failed: number | undefined = cluster.workers?.[1]?.stats?.http?.errors;
+void [waited, failed];
 const leaving: number | undefined = status.leaving[0]?.connections;
 
 // Its events.

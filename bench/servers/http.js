@@ -8,6 +8,7 @@
  *   /block/N     after N ms of a blocked event loop
  *
  * BENCH_CLUSTER=off serves without any cluster. BENCH_REUSE_PORT=PORT lets each worker listen for itself.
+ * BENCH_COUNT_REQUESTS=1 lets each worker count its requests as `countRequests` does.
  * SIGUSR2 lets the primary block its JavaScript for 500 ms every 2 s from then on.
  */
 
@@ -27,6 +28,7 @@ function answer(request, response) {
 
 /** @param {(port: number) => void} ready */
 function serve(ready) {
+  if (process.env.BENCH_COUNT_REQUESTS) require('../../lib/worker/http_counts.js').countRequests(new Float64Array(32));
   const reusePort = Number(process.env.BENCH_REUSE_PORT ?? 0);
   // Connections that a benchmark holds open must not be closed for being idle.
   const server = http.createServer({ keepAliveTimeout: 60_000 }, answer);

@@ -5,6 +5,7 @@
 /**
  * @typedef {import('./listeners.js').ListenedOn} ListenedOn
  * @typedef {import('./guarded.js').Store} Store
+ * @typedef {import('./start.js').ShowBoard} ShowBoard
  */
 
 /**
@@ -21,7 +22,7 @@
  *
  * @typedef {object} Port
  * @property {(settings: object, policy: number | undefined) => void} setup
- * @property {(env: NodeJS.ProcessEnv | undefined, extra: { supervised: object, held: boolean, stdio?: import('node:child_process').StdioOptions }) => any} fork
+ * @property {(env: NodeJS.ProcessEnv | undefined, extra: import('./workers.js').Extra) => any} fork
  * @property {(worker: any, listener: (message: any) => void) => void} onControl
  * @property {(worker: any, message: object) => void} tell
  * @property {(worker: any) => void} release Into the rotation.
@@ -29,6 +30,7 @@
  *   come: its listeners stay open for a while even if nobody else has them. What it gives back goes to the heir, if there is one.
  * @property {(worker: any) => ListenedOn[]} listenedOn
  * @property {(worker: any) => import('../native-types').BoardReading} board
+ * @property {(worker: any) => import('../stats.js').Stats} stats The same and more, in the shape in which programs get it.
  * @property {(worker: any) => number} lost Connections that were open in it when it ended.
  * @property {(worker: any) => void} nudge Makes an idle event loop turn.
  * @property {() => number[]} pids Of all workers that have not ended.
@@ -68,6 +70,7 @@ function makePort(cluster, workers) {
     },
     listenedOn: (worker) => listeners.listenedOn(tiesOf(worker)),
     board: (worker) => tiesOf(worker).board,
+    stats: (worker) => tiesOf(worker).stats,
     lost: (worker) => tiesOf(worker).lost,
     nudge: (worker) => tiesOf(worker).nudge(),
     pids: () => [...workers.pids],

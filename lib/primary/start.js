@@ -25,20 +25,28 @@ const { stringify } = JSON;
  */
 
 /**
+ * Somebody else reads the board of this process as well.
+ *
+ * @typedef {(link: import('../native-types').Link, pid: number) => void} ShowBoard
+ */
+
+/**
  * @param {any} settings
  * @param {NodeJS.ProcessEnv | undefined} env
  * @param {number} id
  * @param {object | undefined} supervised
  * @param {Ears} ears
+ * @param {ShowBoard} [showBoard]
  * @returns {{ process: any, link?: import('../native-types').Link, opened?: Opened }} Without a link when descriptors have run
  *   out: the process emits `error` then.
  */
-function startProcess(settings, env, id, supervised, ears) {
+function startProcess(settings, env, id, supervised, ears, showBoard) {
   let started;
   try {
-    started = spawnWorker(settings, env, id, (child, link, advanced) =>
-      openChannel(child, link, stringify({ wire: WIRE, version: load().version(), id, advanced, supervised: supervised ?? null }), advanced, id, ears),
-    );
+    started = spawnWorker(settings, env, id, (child, link, advanced) => {
+      if (child.pid !== undefined) showBoard?.(link, child.pid);
+      return openChannel(child, link, stringify({ wire: WIRE, version: load().version(), id, advanced, supervised: supervised ?? null }), advanced, id, ears);
+    });
   } catch (error) {
     if (error instanceof LinkError) return { process: unmadeProcess(errnoOf(error.cause)) };
     throw error;

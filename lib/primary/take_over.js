@@ -68,6 +68,15 @@ function takeOver(cluster) {
     return this;
   };
 
+  // Of one that a program has made of a process of its own nothing is known.
+  Object.defineProperty(Worker.prototype, 'stats', {
+    configurable: true,
+    /** @this {any} */
+    get() {
+      return workers.has(this) ? workers.tiesOf(this).stats : undefined;
+    },
+  });
+
   Worker.prototype.destroy = function destroy(/** @type {NodeJS.Signals | undefined} */ signal) {
     if (workers.has(this)) workers.happen(this, 'destroy', { signal: signal || 'SIGTERM' });
     else this.process.kill(signal || 'SIGTERM');

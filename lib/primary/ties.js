@@ -2,6 +2,7 @@
 
 // What the primary knows of a worker besides what `Worker` shows: its channel, its place in the acceptor, its state.
 
+const { noStats, statsOf } = require('../stats.js');
 const { Load } = require('./heirs.js');
 const { next } = require('./life.js');
 
@@ -103,6 +104,11 @@ class Ties {
 
   get board() {
     return this.#link?.readBoard() ?? NO_BOARD;
+  }
+
+  /** What the board says, in the shape in which programs get it. */
+  get stats() {
+    return this.#link ? statsOf(this.board, this.#link.readHistograms()) : noStats();
   }
 
   /** Makes an idle event loop turn. */

@@ -26,6 +26,16 @@ const { Ties } = require('./ties.js');
  * @property {NodeJS.Signals} [signal]
  */
 
+/**
+ * What a supervisor forks a worker with.
+ *
+ * @typedef {object} Extra
+ * @property {object} [supervised] What the worker needs to know of it.
+ * @property {boolean} [held] Out of the rotation at first.
+ * @property {import('node:child_process').StdioOptions} [stdio]
+ * @property {import('./start.js').ShowBoard} [showBoard]
+ */
+
 class Workers {
   /** Who is asked, if this primary is supervised. @type {import('./port.js').SupervisionHooks | undefined} */
   supervision;
@@ -74,7 +84,7 @@ class Workers {
 
   /**
    * @param {NodeJS.ProcessEnv | undefined} env
-   * @param {{ supervised?: object, held?: boolean, stdio?: import('node:child_process').StdioOptions }} [extra]
+   * @param {Extra} [extra]
    */
   fork(env, extra = /** @type {any} */ ({ __proto__: null })) {
     const cluster = this.#cluster;
@@ -83,7 +93,7 @@ class Workers {
     const { process: child, link, opened } = startProcess(extra.stdio ? { ...cluster.settings, stdio: extra.stdio } : cluster.settings, env, id, extra.supervised, {
       onControl: (worker, message, fd) => onControl(this, worker, message, fd),
       onMalformed: (worker, error) => this.happen(worker, 'malformed', { error }),
-    });
+    }, extra.showBoard);
     const worker = new this.#Worker({ id, process: child });
     const known = new Ties(link, () => this.listeners.acceptor, { held: extra.held, supervised: extra.supervised !== undefined });
     this.#ties.set(worker, known);

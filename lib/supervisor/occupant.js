@@ -6,6 +6,7 @@ const EventEmitter = require('node:events');
 const { setTimeout: sleep } = require('node:timers/promises');
 
 const { ours } = require('../errors.js');
+const { noStats } = require('../stats.js');
 const { Countdown } = require('./countdown.js');
 const life = require('./life.js');
 const { Readiness } = require('./readiness.js');
@@ -126,14 +127,15 @@ class Occupant extends EventEmitter {
 
   /** @returns {any} The worker; none when it could not even be tried. */
   #fork() {
-    const { env, ready, drainTimeout, settleTime, crash, signals, move } = this.#options;
+    const { env, ready, drainTimeout, settleTime, crash, signals, move, countRequests } = this.#options;
     const { instance } = this.#prospects;
     const wires = this.#outputs?.(instance);
     /** @type {any} */
     let worker;
     try {
-      const supervised = { ready, drainTimeout, settleTime, crash, signals, move, instance };
-      worker = this.#port.fork({ NODE_APP_INSTANCE: `${instance}`, ...env }, { supervised, held: true, stdio: wires?.stdio });
+      const supervised = { ready, drainTimeout, settleTime, crash, signals, move, countRequests, instance };
+      const extra = { supervised, held: true, stdio: wires?.stdio, showBoard: wires?.showBoard };
+      worker = this.#port.fork({ NODE_APP_INSTANCE: `${instance}`, ...env }, extra);
       worker.instance = instance;
       this.#port.onControl(worker, (message) => this.#onControl(message));
       worker.on('error', (/** @type {NodeJS.ErrnoException} */ error) => {
@@ -198,6 +200,11 @@ class Occupant extends EventEmitter {
   /** Connections that were open in it when it ended. */
   get lost() {
     return this.worker ? this.#port.lost(this.worker) : 0;
+  }
+
+  /** The same as its board and more, for people. */
+  get stats() {
+    return this.worker ? this.#port.stats(this.worker) : noStats();
   }
 
   /** What its board says. */

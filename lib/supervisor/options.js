@@ -32,6 +32,7 @@ const UNITS = Object.freeze({ '': 1, B: 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 })
  * @property {number} maxMemory Bytes, 0 for no limit.
  * @property {'exit' | 'drain'} crash
  * @property {boolean} move Whether idle connections may go on in another worker.
+ * @property {boolean} countRequests Whether workers count the requests of their HTTP servers.
  * @property {number} reloadParallel
  * @property {number} stopDelay ms
  * @property {number} minReady Workers.
@@ -54,6 +55,7 @@ const DEFAULTS = Object.freeze({
   maxMemory: 0,
   crash: 'exit',
   move: true,
+  countRequests: false,
   reloadParallel: 1,
   stopDelay: 0,
   minReady: 1,
@@ -211,7 +213,7 @@ function parse(given = {}) {
   refuseUnknown(given, [...Object.keys(DEFAULTS), 'env', 'health', 'policy', ...SETTINGS]);
   const all = /** @type {Record<string, any>} */ ({ ...DEFAULTS, ...stated(given) });
   if (all.env !== undefined && (all.env === null || typeof all.env !== 'object')) throw badOption('env', 'an object', all.env);
-  for (const name of ['move', 'signals']) {
+  for (const name of ['countRequests', 'move', 'signals']) {
     if (typeof all[name] !== 'boolean') throw badOption(name, 'true or false', all[name]);
   }
   return Object.freeze({
@@ -226,6 +228,7 @@ function parse(given = {}) {
     maxMemory: bytes(all.maxMemory),
     crash: oneOf('crash', all.crash, /** @type {const} */ (['exit', 'drain'])),
     move: all.move,
+    countRequests: all.countRequests,
     reloadParallel: number('reloadParallel', all.reloadParallel, { least: 1, unit: 'workers' }),
     stopDelay: milliseconds('stopDelay', all.stopDelay),
     minReady: number('minReady', all.minReady, { least: 1, unit: 'workers' }),

@@ -13,6 +13,7 @@ const AGAIN = 100;
  *
  * @typedef {object} Wires
  * @property {('inherit' | 'ipc' | number)[]} stdio
+ * @property {import('../primary/port.js').ShowBoard} showBoard The keeper reads how it is from its board: whatever hangs by then, nobody is asked.
  * @property {(pid: number | undefined) => void} started Must be called afterwards; without a number when nothing has been started.
  */
 
@@ -21,7 +22,7 @@ const AGAIN = 100;
  * @returns {((seat: number) => Wires | undefined) | undefined} Nothing where nobody wants to read them.
  */
 function workerOutputs({ NOTIFY_SOCKET: address, RCLUSTER_READS: streams }) {
-  if (!address || !streams) return undefined;
+  if (!address || streams === undefined) return undefined;
   return (seat) => {
     /** @type {Wires['stdio']} */
     const stdio = ['inherit', 'inherit', 'inherit', 'ipc'];
@@ -33,6 +34,8 @@ function workerOutputs({ NOTIFY_SOCKET: address, RCLUSTER_READS: streams }) {
     for (const { stream, write } of pipes) stdio[Number(stream)] = write;
     return {
       stdio,
+      // One that could not be sent, as too much is on the way, is missed by nobody but those who want to see its numbers.
+      showBoard: (link, pid) => void link.sendBoard(address, `RCLUSTER_BOARD=${seat} ${pid}`),
       started(pid) {
         for (const { write } of pipes) load().closeFd(write);
         const names = pipes.map(({ stream }) => stream).join('');

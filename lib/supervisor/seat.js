@@ -3,6 +3,7 @@
 // One of the places that a worker takes: workers come and go, the place stays.
 
 const { ours } = require('../errors.js');
+const { noStats } = require('../stats.js');
 const { Backoff } = require('./backoff.js');
 const { Expectation } = require('./expectation.js');
 const { cpu, memory } = require('./process_figures.js');
@@ -279,7 +280,6 @@ class Seat {
   /** What its worker is doing. */
   status() {
     const { occupant, restarts, lastExit, number } = this;
-    const { active, queued, total, utilization, longestTurn } = occupant?.board ?? NOTHING;
     return {
       seat: number,
       pid: occupant?.pid,
@@ -288,15 +288,12 @@ class Seat {
       uptime: occupant?.uptime ?? 0,
       restarts,
       lastExit,
-      connections: { active, queued, total },
-      loop: { utilization, longestTurn },
+      ...(occupant?.stats ?? noStats()),
       memory: memory(occupant?.pid),
       cpu: cpu(occupant?.pid),
     };
   }
 }
-
-const NOTHING = Object.freeze({ active: 0, queued: 0, total: 0, utilization: 0, longestTurn: 0 });
 
 function stopped() {
   return ours('ERR_RCLUSTER_STOPPED', 'The supervisor needs this worker no more');

@@ -61,6 +61,8 @@ function takeOver(cluster) {
       )
     : undefined;
 
+  if (supervised?.countRequests) require('./http_counts.js').countRequests(side.http);
+
   process.once('disconnect', () => {
     // Under supervision what has come already is still served.
     if (!supervision) servers.close();

@@ -1,5 +1,6 @@
 //! The primary's side of one worker: everything that ties the two together.
 
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +11,13 @@ use napi_derive::napi;
 
 use crate::acceptor::WorkerEnds;
 use crate::board::Board;
+use crate::board_layout::{Figures, Histogram, Http};
 use crate::channel::frame::Kind;
 use crate::channel::inbox::Inbox;
-use crate::sys::{descriptors, socket};
+use crate::sys::{descriptors, process, socket};
 
 use super::channel::Channel;
-use super::exception;
+use super::{exception, number};
 
 /// What a worker's board says, for statistics.
 #[napi(object)]
@@ -110,6 +112,26 @@ impl Link {
             utilization: self.board.utilization(),
             longest_turn: self.board.running_time().1 as f64 / 1e6,
         }
+    }
+
+    /// What the board's histograms say, one number after the other: milliseconds that connections have waited, and how many did up to
+    /// each bound; the same of turns of the event loop; and what a worker's `http` has.
+    #[napi(catch_unwind)]
+    pub fn read_histograms(&self) -> Vec<f64> {
+        let Figures { waits, turned, http, .. } = self.board.figures();
+        let is_counted = http.is_some();
+        let Http { requests, errors, times } = http.unwrap_or_default();
+        let numbers =
+            |histogram: Histogram| std::iter::once(histogram.sum).chain(histogram.counts.map(|count| count as f64));
+        let counts = [f64::from(u8::from(is_counted)), requests as f64, errors as f64];
+        numbers(waits).chain(numbers(turned)).chain(counts).chain(numbers(times)).collect()
+    }
+
+    /// Sends the board to a service manager's socket, with this text. To be called before `channel`. Returns 0 or a negative errno.
+    #[napi(catch_unwind)]
+    pub fn send_board(&self, address: String, text: String) -> i32 {
+        let board = self.board_fd.as_ref().ok_or(io::ErrorKind::NotFound.into());
+        number(board.and_then(|board| process::notify(&address, &text, &[board.as_raw_fd()])).map(|()| 0))
     }
 }
 

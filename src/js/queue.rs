@@ -184,6 +184,10 @@ fn on_ready(weak: &Weak<Inner>) {
             inner.board.add_taken(count as u64);
             inner.board.add_ended(lost as u64);
             inner.callback.call_each(taken.drain(..).map(|connection| {
+                // Its server gets it now: those before it in the packet may have taken their time.
+                if let Some(ns) = connection.waited(clock::monotonic_ns()) {
+                    inner.board.add_wait(ns);
+                }
                 [
                     Argument::Int(connection.fd.into_owned().into_raw_fd()),
                     Argument::Unsigned(connection.listener),

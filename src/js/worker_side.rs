@@ -11,6 +11,7 @@ use napi_derive::napi;
 use crate::board::Board;
 use crate::channel::frame::Kind;
 use crate::channel::inbox::{Delivery, Inbox, Read};
+use crate::sys::js::shared_doubles;
 use crate::sys::{descriptors, poll};
 
 use super::channel::Channel;
@@ -72,6 +73,13 @@ impl WorkerSide {
         let (fd, inbox) =
             self.channel.take().ok_or_else(|| napi::Error::from_reason("the channel has been opened already"))?;
         Channel::open(&env, fd, &on_event, inbox, LAST_WRITE)
+    }
+
+    /// What is told of HTTP requests, a `Float64Array` on the board: 1 as soon as they are counted; requests, errors, milliseconds of
+    /// all responses, and how many took up to so long: 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, and longer.
+    #[napi(getter, catch_unwind)]
+    pub fn http<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
+        shared_doubles(env, Rc::clone(&self.board), Board::http)
     }
 
     /// The connection queue; once only.

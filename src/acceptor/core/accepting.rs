@@ -30,7 +30,7 @@ impl Core {
         if let Some(socket) = listener.sockets.get_mut(index).filter(|socket| socket.was_given()) {
             return socket.send_errand(BURST, &self.poller, now);
         }
-        let end = listener.accept(index, BURST);
+        let end = listener.accept(index, BURST, now);
         let has_some = !listener.has_room() || !self.dirty.is_empty();
         match end {
             End::Enough | End::Empty => {}
@@ -85,7 +85,7 @@ impl Core {
                     done &= listener.sockets[index].is_useless();
                     continue;
                 }
-                match listener.accept(index, MOST_AT_THE_END) {
+                match listener.accept(index, MOST_AT_THE_END, now) {
                     End::Enough | End::Empty => {}
                     End::Dead => deaf = true,
                     End::OutOfDescriptors => (done, ran_out) = (false, true),

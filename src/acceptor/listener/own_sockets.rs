@@ -95,7 +95,7 @@ impl Listener {
             }
             let owner = self.sockets[index].owner();
             let (found, end, late) = self.sockets[index].collect(now);
-            self.parked.extend(found.into_iter().map(|fd| Connection::fresh(fd, self.id)));
+            self.parked.extend(found.into_iter().map(|fd| Connection::accepted(fd, self.id, now)));
             seen.shortage |= end == Some(End::OutOfDescriptors);
             seen.failed |= matches!(end, Some(End::OutOfDescriptors | End::Later));
             seen.late.extend(owner.filter(|_| late));
@@ -122,10 +122,10 @@ impl Listener {
     }
 
     /// Accepts so many connections at most from a socket that no worker has had.
-    pub fn accept(&mut self, index: usize, most: usize) -> End {
+    pub fn accept(&mut self, index: usize, most: usize, now: u64) -> End {
         let Listener { id, sockets, parked, .. } = self;
         let Some(socket) = sockets.get(index) else { return End::Empty };
-        accept_some(most, || socket.accept(), |fd| parked.push_back(Connection::fresh(fd, *id)))
+        accept_some(most, || socket.accept(), |fd| parked.push_back(Connection::accepted(fd, *id, now)))
     }
 
     /// That one is of no use any more.
