@@ -33,6 +33,8 @@ use tokio::task::LocalSet;
 
 use crate::durable::write_durably;
 use crate::sys::{process, socket};
+#[cfg(test)]
+pub use api::decode;
 use api::{End, Service};
 use apps::Apps;
 use events::Events;
