@@ -2,7 +2,7 @@ import js from '@eslint/js';
 import globals from 'globals';
 
 export default [
-  { ignores: ['**/target/', 'native/', 'bundle/', '.cache/', 'coverage/', 'bench/results/'] },
+  { ignores: ['**/target/', 'native/', 'bundle/', '.cache/', 'coverage/', 'bench/results/', 'manager/web/vendor/'] },
   js.configs.recommended,
   {
     languageOptions: { ecmaVersion: 2023, sourceType: 'commonjs', globals: globals.node },
@@ -38,6 +38,15 @@ export default [
   {
     files: ['**/*.mjs'],
     languageOptions: { sourceType: 'module', globals: globals.nodeBuiltin },
+  },
+  {
+    files: ['manager/web/*.js'],
+    languageOptions: { sourceType: 'module', globals: globals.browser },
+  },
+  {
+    // What is sent to a page runs there.
+    files: ['__test__/manager/web_browser.test.js'],
+    languageOptions: { globals: globals.browser },
   },
   {
     files: ['__test__/**/*.js'],

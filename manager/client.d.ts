@@ -200,6 +200,36 @@ export interface LogOptions {
   signal?: AbortSignal;
 }
 
+/** Where the page is to be. */
+export interface WebOptions {
+  /** A port, an address, or the absolute path of a Unix socket; `127.0.0.1:9616` by default. */
+  listen?: string;
+  /** Whether the address may be one that other machines reach. */
+  allowRemote?: boolean;
+  /** Names, besides addresses, that the page may be reached by. */
+  hosts?: readonly string[];
+}
+
+/** A page that is open, and a link to it. */
+export interface WebPage {
+  /** Good once. */
+  url: string;
+  address: string;
+  /** Its path, where it is a Unix socket. */
+  socket: string | null;
+  /** Whether this machine alone can reach it. */
+  isLocal: boolean;
+  /** Seconds that the link is good for. */
+  expiresIn: number;
+}
+
+export interface WebStatus {
+  /** `null` when there is no page. */
+  address: string | null;
+  /** How many browsers look at it now. */
+  watchers: number;
+}
+
 /** What the daemon answers when it refuses (`ERR_RCLUSTER_…`), or is not there (`ERR_RCLUSTER_NO_DAEMON`). */
 export class ManagerError extends Error {
   constructor(code: string, message: string);
@@ -264,6 +294,11 @@ export class Manager {
   kill(): Promise<null>;
   /** Replaces the daemon by another executable, this package's by default; no program notices. */
   update(options?: { executable?: string }): Promise<{ version: string; pid: number }>;
+  /** Opens the page unless it is open, and makes a link to it that is good once. */
+  openWeb(options?: WebOptions): Promise<WebPage>;
+  web(): Promise<WebStatus>;
+  /** Closes the page: all sessions end. */
+  closeWeb(): Promise<{ wasOpen: boolean }>;
   /** What happens from now on, until the daemon ends, is replaced, or the loop is left. The first event is `hello`. */
   events(): AsyncGenerator<ManagerEvent, void, void>;
   /** Lines of logs, merged by time. Ends behind the last line, or, when it follows, when `signal` says so, the manager is closed, or the loop is left. */

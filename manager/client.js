@@ -228,6 +228,21 @@ class Manager {
     throw new ManagerError('ERR_RCLUSTER_UPDATE', `the new daemon has not taken over: ${path.join(this.#home, 'daemon.log')} may say why`);
   }
 
+  /** @param {import('./client').WebOptions} [options] @returns {Promise<import('./client').WebPage>} */
+  openWeb(options = {}) {
+    return this.request('POST', '/v1/web', options);
+  }
+
+  /** @returns {Promise<import('./client').WebStatus>} */
+  web() {
+    return this.request('GET', '/v1/web');
+  }
+
+  /** @returns {Promise<{ wasOpen: boolean }>} */
+  closeWeb() {
+    return this.request('DELETE', '/v1/web');
+  }
+
   /** @returns {AsyncGenerator<import('./client').ManagerEvent, void, void>} */
   async* events() {
     const response = await this.#stream('/v1/events');

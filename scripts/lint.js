@@ -2,7 +2,7 @@
 
 // `npm run lint`: format, lints and types, without a word of tolerance for warnings.
 //   node scripts/lint.js [rustfmt] [clippy] [rustfmt-bench] [clippy-bench] [rustfmt-hostile]
-//     [clippy-hostile] [rustfmt-fuzz] [clippy-fuzz] [native-types] [eslint] [tsc]
+//     [clippy-hostile] [rustfmt-fuzz] [clippy-fuzz] [native-types] [eslint] [tsc] [tsc-web]
 
 const path = require('node:path');
 const { say } = require('./build-native.js');
@@ -80,6 +80,12 @@ const steps = [
     title: 'types of the JavaScript code (tsc --checkJs)',
     command: process.execPath,
     args: [path.join('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.json'],
+  },
+  {
+    name: 'tsc-web',
+    title: "types of the page's code",
+    command: process.execPath,
+    args: [path.join('node_modules', 'typescript', 'bin', 'tsc'), '-p', path.join('manager', 'web')],
   },
 ];
 

@@ -88,6 +88,11 @@ test('every route answers as it is described', async () => {
   await ask(home, 'POST', '/v1/save');
   await ask(home, 'POST', '/v1/resurrect');
   await ask(home, 'DELETE', '/v1/dump');
+  await ask(home, 'POST', '/v1/web', { body: { listen: '127.0.0.1:0' } });
+  expect((await ask(home, 'POST', '/v1/web', { body: { listen: 'x' } })).status).toBe(400);
+  expect((await ask(home, 'POST', '/v1/web', { body: { listen: '127.0.0.1:1' } })).status).toBe(409);
+  await ask(home, 'GET', '/v1/web');
+  await ask(home, 'DELETE', '/v1/web');
   expect((await ask(home, 'POST', '/v1/update', { body: { executable: '/bin/true' } })).status).toBe(409);
   await ask(home, 'DELETE', '/v1/apps/{target}', { target: 'c' });
   await ask(home, 'POST', '/v1/kill');

@@ -7,6 +7,7 @@ const NAMES = {
   start: ['start'], stop: ['stop'], restart: ['restart'], reload: ['reload', 'gracefulReload'], scale: ['scale'], delete: ['delete', 'del'],
   startOrRestart: ['startOrRestart'], startOrReload: ['startOrReload', 'startOrGracefulReload'], apply: ['apply'], run: ['run'],
   list: ['list', 'ls', 'l', 'ps', 'status'], jlist: ['jlist'], prettylist: ['prettylist'], describe: ['describe', 'desc', 'show', 'info'], env: ['env'], id: ['id'], pid: ['pid'],
+  monit: ['monit', 'dash', 'top', 'dashboard', 'imonit'], web: ['web'],
   logs: ['logs', 'log'], flush: ['flush'], reloadLogs: ['reloadLogs'],
   health: ['health'], reset: ['reset'], sendSignal: ['sendSignal'], send: ['send'], attach: ['attach'],
   save: ['save', 'dump'], cleardump: ['cleardump'], resurrect: ['resurrect'], startup: ['startup'], unstartup: ['unstartup'],
@@ -18,7 +19,6 @@ const VERBS = Object.fromEntries(Object.entries(NAMES).flatMap(([file, names]) =
 
 /** PM2's verbs that are not there, and what to use instead. @type {Record<string, string>} */
 const INSTEAD = {
-  ...all(['monit', 'imonit', 'dashboard', 'dash'], 'there is no monitor yet: rcluster list shows what processes do and use'),
   ...all(['plus', 'register', 'link', 'unlink', 'monitor', 'unmonitor', 'open', 'login', 'logout'], 'there is no service to link to: rcluster list --json and the events of the API are for any monitoring'),
   ...all(['install', 'uninstall', 'module:install', 'module:update', 'module:uninstall', 'module:generate', 'module:publish', 'publish', 'package'], 'there are no modules: logs are rotated by the manager itself (max_size, retain), and a program that watches others is started like any other'),
   ...all(['set', 'multiset', 'get', 'unset', 'conf', 'config'], 'there are no settings: what an app is to be like is said in its configuration file (docs/config.md)'),

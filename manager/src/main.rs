@@ -1,7 +1,8 @@
-//! `rclusterd`: the process manager of rcluster, in two roles.
+//! `rclusterd`: the process manager of rcluster, in three roles.
 //!
 //! - `rclusterd daemon --home DIR` knows what should run, and answers the command;
-//! - `rclusterd keeper --dir DIR` owns the processes of one app. Keepers outlive daemons.
+//! - `rclusterd keeper --dir DIR` owns the processes of one app. Keepers outlive daemons;
+//! - `rclusterd monit --home DIR` shows on a terminal what runs.
 
 #![deny(unsafe_code)]
 
@@ -10,6 +11,7 @@ mod durable;
 mod keeper;
 mod logs;
 mod model;
+mod monit;
 mod sys;
 
 use std::path::Path;
@@ -30,9 +32,17 @@ fn main() -> ExitCode {
         }
         ["daemon", "--home", home, rest @ ..] => daemon::run(Path::new(home), &daemon::Start::from(rest)),
         ["keeper", "--dir", folder, rest @ ..] => keep(Path::new(folder), rest),
+        ["monit", "--home", home, rest @ ..] => match monit::run(Path::new(home), rest) {
+            Ok(code) => return ExitCode::from(code),
+            Err(error) => {
+                // Said to whoever has typed the command.
+                eprintln!("rcluster: {error}");
+                return ExitCode::from(FAILED);
+            }
+        },
         _ => {
             eprintln!(
-                "usage: rclusterd daemon --home DIR [--foreground] | keeper --dir DIR [--foreground] | --version"
+                "usage: rclusterd daemon --home DIR [--foreground] | keeper --dir DIR [--foreground] | monit --home DIR | --version"
             );
             return ExitCode::from(USAGE);
         }

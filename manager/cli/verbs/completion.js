@@ -25,7 +25,7 @@ compdef _rcluster rcluster
 });
 
 /** Verbs behind which no app is meant. */
-const NO_TARGETS = Object.freeze(['list', 'jlist', 'prettylist', 'save', 'cleardump', 'resurrect', 'startup', 'unstartup', 'update', 'kill', 'ping', 'init', 'completion', 'help', 'apply', 'run']);
+const NO_TARGETS = Object.freeze(['list', 'jlist', 'prettylist', 'save', 'cleardump', 'resurrect', 'startup', 'unstartup', 'update', 'kill', 'ping', 'init', 'completion', 'help', 'apply', 'run', 'monit', 'web']);
 
 /** @type {import('../main.js').Verb} */
 module.exports = {

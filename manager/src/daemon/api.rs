@@ -19,7 +19,8 @@ use super::link::Failure;
 use super::logs;
 use super::targets::Target;
 use super::update;
-use content::Content;
+use super::web::Web;
+pub use content::Content;
 
 /// The longest request: a thousand apps with large environments.
 const LONGEST: usize = 64 << 20;
@@ -28,7 +29,7 @@ const LONGEST: usize = 64 << 20;
 const OPENAPI: &str = include_str!("api/openapi.json");
 
 /// Every route: its methods, and its path with `*` for a target.
-const ROUTES: [(&str, &[&str]); 26] = [
+const ROUTES: [(&str, &[&str]); 29] = [
     ("GET", &["v1", "ping"]),
     ("GET", &["v1", "version"]),
     ("GET", &["v1", "openapi.json"]),
@@ -53,6 +54,9 @@ const ROUTES: [(&str, &[&str]); 26] = [
     ("POST", &["v1", "save"]),
     ("POST", &["v1", "resurrect"]),
     ("DELETE", &["v1", "dump"]),
+    ("POST", &["v1", "web"]),
+    ("GET", &["v1", "web"]),
+    ("DELETE", &["v1", "web"]),
     ("POST", &["v1", "update"]),
     ("POST", &["v1", "kill"]),
 ];
@@ -80,6 +84,8 @@ pub struct Service {
     pub why: RefCell<Option<End>>,
     /// How many requests are being answered.
     pub busy: Cell<usize>,
+    /// The page, where somebody wants one.
+    pub web: Web,
 }
 
 impl Service {
@@ -132,10 +138,18 @@ pub async fn answer(service: Rc<Service>, request: Request<Incoming>) -> Respons
         Ok(body) => body,
         Err(failure) => return failed(&failure),
     };
-    // Whoever asks may go away in the middle: what it has asked for is done whole.
-    let busy = Busy::new(&service);
+    let asked = Rc::clone(&service);
+    in_whole(&service, async move { route(&asked, &method, &parts, body).await }).await
+}
+
+/// Does what somebody has asked for: whoever it was may go away in the middle, and it is done whole.
+pub async fn in_whole(
+    service: &Rc<Service>,
+    work: impl Future<Output = Result<Value, Failure>> + 'static,
+) -> Response<Content> {
+    let busy = Busy::new(service);
     let task = tokio::task::spawn_local(async move {
-        let result = route(&busy.0, &method, &parts, body).await;
+        let result = work.await;
         drop(busy);
         result
     });
@@ -186,7 +200,7 @@ fn known_route(method: &Method, path: &str, parts: &[String]) -> Result<(), Fail
     Err(Failure::new("ERR_RCLUSTER_NO_SUCH_ROUTE", format!("there is no {path}{hint}")))
 }
 
-async fn route(service: &Service, method: &Method, parts: &[String], body: Value) -> Result<Value, Failure> {
+async fn route(service: &Rc<Service>, method: &Method, parts: &[String], body: Value) -> Result<Value, Failure> {
     let parts: Vec<&str> = parts.iter().skip(1).map(String::as_str).collect();
     let apps = &service.apps;
     match (method.as_str(), parts.as_slice()) {
@@ -211,6 +225,9 @@ async fn route(service: &Service, method: &Method, parts: &[String], body: Value
             body::nothing(body)?;
             apps.resurrect().await
         }
+        ("POST", ["web"]) => service.web.open(service, body::web(body)?),
+        ("GET", ["web"]) => Ok(service.web.tell()),
+        ("DELETE", ["web"]) => Ok(json!({ "wasOpen": service.web.close() })),
         ("POST", ["update"]) => {
             let (executable, version) = update::check(body::update(body)?).await?;
             service.end_for(End::Update(executable));
@@ -227,7 +244,7 @@ async fn route(service: &Service, method: &Method, parts: &[String], body: Value
 }
 
 /// What is done to apps that there are.
-async fn on_target(apps: &Apps, word: &str, op: &str, body: Value) -> Result<Value, Failure> {
+pub async fn on_target(apps: &Apps, word: &str, op: &str, body: Value) -> Result<Value, Failure> {
     let targets = apps.targets(word)?;
     match op {
         "restart" | "reload" => {
@@ -281,7 +298,8 @@ pub fn decode(part: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn failed(failure: &Failure) -> Response<Content> {
+/// The answer to what has failed.
+pub fn failed(failure: &Failure) -> Response<Content> {
     let status = match failure.code.as_str() {
         "ERR_RCLUSTER_NO_SUCH_TARGET" | "ERR_RCLUSTER_NO_SUCH_ROUTE" => StatusCode::NOT_FOUND,
         "ERR_RCLUSTER_BAD_METHOD" => StatusCode::METHOD_NOT_ALLOWED,
@@ -294,7 +312,8 @@ fn failed(failure: &Failure) -> Response<Content> {
     reply(status, &json!({ "error": { "code": failure.code, "message": failure.message } }))
 }
 
-fn reply(status: StatusCode, value: &Value) -> Response<Content> {
+/// An answer in JSON.
+pub fn reply(status: StatusCode, value: &Value) -> Response<Content> {
     let mut response = Response::new(Content::whole(Bytes::from(value.to_string())));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
@@ -305,7 +324,7 @@ fn reply(status: StatusCode, value: &Value) -> Response<Content> {
 }
 
 /// Lines of JSON, as they come.
-fn streamed(content: Content) -> Response<Content> {
+pub fn streamed(content: Content) -> Response<Content> {
     let mut response = Response::new(content);
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/x-ndjson"));
     response

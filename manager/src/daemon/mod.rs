@@ -12,6 +12,7 @@ mod plan;
 mod store;
 mod targets;
 mod update;
+mod web;
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
@@ -33,6 +34,8 @@ use tokio::task::LocalSet;
 
 use crate::durable::write_durably;
 use crate::sys::{process, socket};
+#[cfg(test)]
+pub use api::decode;
 use api::{End, Service};
 use apps::Apps;
 use events::Events;
@@ -159,12 +162,14 @@ async fn serve(hold: &Hold) -> io::Result<()> {
         end: Notify::new(),
         why: RefCell::default(),
         busy: Cell::default(),
+        web: web::Web::default(),
     });
     tokio::task::spawn_local(guard_keepers(Rc::clone(&service)));
     let listener = UnixListener::from_std(hold.listener.try_clone()?)?;
     loop {
         let why = accept(&service, &listener, hold.foreground).await?;
         service.events.end();
+        service.web.close();
         // The last answers leave.
         let began = Instant::now();
         while service.busy.get() > 0 && began.elapsed() < LAST_ANSWERS {

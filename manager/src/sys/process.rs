@@ -73,6 +73,16 @@ pub fn signal(pid: i32, number: i32) -> io::Result<()> {
     }
 }
 
+/// This process is asked to end when the one that has started it does.
+pub fn end_with_parent() -> io::Result<()> {
+    Ok(prctl::set_pdeathsig(Signal::SIGTERM)?)
+}
+
+/// Stops all processes that were started together with this one, as Control-Z does, until they are told to go on.
+pub fn stop_own_group() -> io::Result<()> {
+    Ok(kill(Pid::from_raw(0), Signal::SIGTSTP)?)
+}
+
 /// What [`detach`] has become.
 pub enum Detached {
     /// The process that goes on in the background, with no terminal and as nobody's child.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::daemon::link::Failure;
 use crate::daemon::plan::Options;
+use crate::daemon::web;
 use crate::model::App;
 
 /// Apps to be started.
@@ -110,6 +111,11 @@ pub fn message(body: Value) -> Result<Value, Failure> {
 /// The request to write to the standard input.
 pub fn text(body: Value) -> Result<Value, Failure> {
     parse(body).map(|Text { text, instances }| json!({ "text": text, "instances": instances }))
+}
+
+/// The page that is wanted.
+pub fn web(body: Value) -> Result<web::Asked, Failure> {
+    parse(body)
 }
 
 /// The executable that takes our place.

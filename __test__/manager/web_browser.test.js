@@ -1,0 +1,242 @@
+'use strict';
+
+// The page in a browser: what is to be seen and done there, and what the pages of others cannot do.
+
+const fs = require('node:fs');
+const http = require('node:http');
+const { once } = require('node:events');
+const path = require('node:path');
+
+const { waitFor: waitForCondition } = require('../helpers/run');
+// Its browsers are closed before homes are.
+const { ask, launch, reason } = require('./browser');
+const { Home } = require('./home');
+
+const testInBrowser = reason === undefined ? test : test.skip;
+const because = reason === undefined ? '' : ` (skipped: ${reason})`;
+
+/** @typedef {import('puppeteer-core').Page} Page */
+
+/** @param {string} message @param {() => any} condition */
+const waitFor = (message, condition) => waitForCondition(condition, { message });
+
+/** What can be read on the page. @param {Page} page @param {string} [selector] @returns {Promise<string>} */
+const textOf = (page, selector = 'body') => page.$eval(selector, (element) => /** @type {HTMLElement} */ (element).innerText);
+
+/** @param {Page} page @param {RegExp} pattern @param {string} [selector] */
+async function see(page, pattern, selector = 'body') {
+  let text = '';
+  await waitForCondition(async () => pattern.test((text = await textOf(page, selector).catch(() => ''))), { message: () => `${pattern} in\n${text}` });
+  return text;
+}
+
+/** Two programs, one of which writes. @param {Home} home */
+async function startTwo(home) {
+  home.write('chat.js', "let n = 0; setInterval(() => console.log('line', ++n, '<b>bold</b>'), 50); console.error('\\u001b[31mtrouble\\u001b[0m')");
+  home.write('quiet.js', 'setInterval(() => {}, 1e6)');
+  await home.manager.start(['quiet', 'chat'].map((name) => ({ name, script: `${name}.js`, cwd: home.folder, env: { SECRET: 'hidden-value' } })));
+}
+
+/** @param {Home} home @param {string} name */
+async function processOf(home, name) {
+  const app = (await home.manager.list()).find((one) => one.name === name);
+  return /** @type {import('../../manager/client').AppStatus['processes'][0]} */ (app?.processes[0]);
+}
+
+/**
+ * The page, with a session. What it loads and complains about is gathered.
+ *
+ * @param {Home} home
+ */
+async function openPage(home) {
+  const browser = await launch(home);
+  const { url } = await home.manager.openWeb({ listen: '127.0.0.1:0' });
+  const page = await browser.newPage();
+  /** @type {string[]} */
+  const complaints = [];
+  /** @type {Set<string>} */
+  const hosts = new Set();
+  page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  page.on('request', (request) => hosts.add(new URL(request.url()).host));
+  await page.goto(url);
+  await see(page, /quiet/, '#apps');
+  return { browser, page, url, complaints, hosts };
+}
+
+testInBrowser(`looking: apps, figures, logs that are followed and searched; nothing from elsewhere${because}`, async () => {
+  const home = new Home();
+  await startTwo(home);
+  const { page, url, complaints, hosts } = await openPage(home);
+  await see(page, /2\s+apps/, '#summary');
+  await see(page, /live/, '#connection');
+  await see(page, /chat\s+online\s+[\d.]+ %\s+[\d.]+ MB/, '#apps');
+  // The token is neither in the address nor in the history, and no script sees the cookie.
+  expect([page.url(), await page.evaluate(() => document.cookie)]).toEqual([`${new URL(url).origin}/`, '']);
+  await page.click('#apps tbody tr:nth-child(2)');
+  await see(page, /chat[^]*line \d+ <b>bold<\/b>/, '#detail');
+  const last = async () => Number(/.*line (\d+)/s.exec(await textOf(page, '.logs ol'))?.[1]);
+  const at = await last();
+  await waitFor('more lines', async () => (await last()) > at + 5);
+  expect(await page.$('.logs b b, .logs span b')).toBeNull();
+  expect(await page.$$eval('.plot canvas', (all) => all.length)).toBe(2);
+  // The daemon searches.
+  await page.type('.bar input', 'tr.uble');
+  await waitFor('the line that was searched for', async () => (await page.$$eval('.logs li span', (all) => all.map((one) => one.textContent).join())) === 'trouble');
+  expect(await page.$$eval('mark', (all) => all.map((one) => one.textContent))).toEqual(['trouble']);
+  await page.type('.bar input', '(');
+  await see(page, /"grep" must be a regular expression/, '.logs');
+  // Somebody else does something.
+  expect((await home.run('stop', 'quiet')).code).toBe(0);
+  await see(page, /quiet\s+stopped/, '#apps');
+  expect(await page.content()).not.toMatch(/hidden-value|SECRET/);
+  expect([...hosts]).toEqual([new URL(url).host]);
+  // But for the pattern that makes no sense.
+  expect(complaints.filter((text) => !/400/.test(text))).toEqual([]);
+});
+
+testInBrowser(`acting: each after a question, with the mouse and with keys${because}`, async () => {
+  const home = new Home();
+  await startTwo(home);
+  const { page } = await openPage(home);
+  const before = await processOf(home, 'quiet');
+  // Keys alone: filter, go there, restart.
+  await page.keyboard.press('/');
+  await page.keyboard.type('quiet');
+  await waitFor('the filter', async () => (await page.$$('#apps tbody tr')).length === 1);
+  await page.keyboard.press('Escape');
+  await waitFor('no filter', async () => (await page.$$('#apps tbody tr')).length === 2);
+  await page.keyboard.press('j');
+  await page.keyboard.press('Enter');
+  await see(page, /quiet[^]*Restart/, '#detail');
+  await page.keyboard.press('r');
+  await see(page, /Restart quiet\?/, '#question');
+  // Cancel has the focus.
+  await page.keyboard.press('Enter');
+  await waitFor('no question', () => page.$eval('#question', (dialog) => !(/** @type {HTMLDialogElement} */ (dialog)).open));
+  expect((await processOf(home, 'quiet')).pid).toBe(before.pid);
+  await page.keyboard.press('r');
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Enter');
+  await see(page, /quiet: restarted/, '#notices');
+  expect((await processOf(home, 'quiet')).pid).not.toBe(before.pid);
+  const confirm = async (/** @type {string} */ selector) => {
+    await page.click(selector);
+    await page.click('#question .strong');
+  };
+  await confirm('[data-op=stop]');
+  await see(page, /stopped/, '#detail .head');
+  expect((await processOf(home, 'quiet')).state).toBe('stopped');
+  await confirm('[data-op=start]');
+  await see(page, /online/, '#detail .head');
+  await confirm('[aria-label="One more"]');
+  await see(page, /2\/2/, '#detail .head');
+  // What is refused is said.
+  fs.rmSync(path.join(home.folder, 'quiet.js'));
+  await confirm('[data-op=restart]');
+  await see(page, /errored/, '#detail .head');
+  await see(page, /1\s+in trouble/, '#summary');
+});
+
+testInBrowser(`it fits a phone, and goes on when the daemon does${because}`, async () => {
+  const home = new Home();
+  await startTwo(home);
+  const { page, url } = await openPage(home);
+  await page.setViewport({ width: 360, height: 740, isMobile: true, hasTouch: true });
+  const isWide = () => page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+  expect(await isWide()).toBe(false);
+  await page.tap('#apps tbody tr:nth-child(2)');
+  await see(page, /line \d+/, '#detail');
+  expect([await isWide(), await page.$eval('#apps', (element) => getComputedStyle(element).display)]).toEqual([false, 'none']);
+  await page.tap('.back');
+  await waitFor('the list', () => page.$eval('#apps', (element) => getComputedStyle(element).display !== 'none'));
+  process.kill(home.daemonPid(), 'SIGKILL');
+  await see(page, /no daemon/, '#connection');
+  await home.manager.ensureDaemon();
+  const next = await home.manager.openWeb({ listen: new URL(url).host });
+  // Sessions end with the daemon that knew them.
+  await see(page, /rcluster web/, '#gate');
+  await page.goto(next.url);
+  await see(page, /quiet/, '#apps');
+});
+
+testInBrowser(`an attacker's page cannot see or do anything${because}`, async () => {
+  const home = new Home();
+  await startTwo(home);
+  const { browser, page, url } = await openPage(home);
+  const { origin, host } = new URL(url);
+  const before = (await home.manager.list()).map(({ processes }) => processes[0].pid);
+  // At another port of the same host, which is of the same site for cookies: the worst place.
+  /** @type {string[]} */
+  const cookies = [];
+  const evil = http.createServer((request, response) => {
+    cookies.push(request.headers.cookie ?? '');
+    response.setHeader('content-type', 'text/html').end('<title>evil</title><body>');
+  }).listen(0, '127.0.0.1');
+  await once(evil, 'listening');
+  const { port } = /** @type {import('node:net').AddressInfo} */ (evil.address());
+  for (const place of [`http://127.0.0.1:${port}/`, `http://localhost:${port}/`]) {
+    const stranger = await browser.newPage();
+    await stranger.goto(place);
+    const tried = await stranger.evaluate(async (target) => {
+      const results = /** @type {string[]} */ ([]);
+      for (const op of ['stop', 'restart', 'reload', 'scale', 'start', 'reset']) {
+        for (const mode of /** @type {RequestMode[]} */ (['cors', 'no-cors'])) {
+          for (const headers of /** @type {Record<string, string>[]} */ ([{ 'content-type': 'text/plain' }, { 'content-type': 'application/json', 'x-rcluster-key': '0' }])) {
+            try {
+              const { type, status } = await fetch(`${target}/api/apps/quiet/${op}`, { method: 'POST', mode, headers, credentials: 'include', body: '{"count":5}' });
+              results.push(`${op} ${mode} ${type} ${status}`);
+            } catch {
+              // Refused by the browser.
+            }
+          }
+        }
+        const form = document.createElement('form');
+        Object.assign(form, { method: 'post', enctype: 'text/plain', action: `${target}/api/apps/quiet/${op}`, target: 'frame' });
+        const frame = document.createElement('iframe');
+        frame.name = 'frame';
+        document.body.append(frame, form);
+        form.submit();
+      }
+      for (const route of ['api/live', 'api/history', 'api/logs?target=chat', 'main.js', '']) {
+        try {
+          results.push(`read ${(await (await fetch(`${target}/${route}`, { credentials: 'include' })).text()).length}`);
+        } catch {
+          // Not to be read.
+        }
+      }
+      const loads = (/** @type {string} */ tag, /** @type {string} */ source) => new Promise((resolve) => {
+        const element = Object.assign(document.createElement(tag), { onload: () => resolve(true), onerror: () => resolve(false), src: source });
+        document.body.append(element);
+      });
+      results.push(`script ${await loads('script', `${target}/session.js`)}`, `image ${await loads('img', `${target}/icon.svg`)}`);
+      const frame = document.createElement('iframe');
+      frame.src = `${target}/`;
+      const loaded = new Promise((resolve) => {
+        frame.onload = resolve;
+      });
+      document.body.append(frame);
+      await loaded;
+      return results;
+    }, origin);
+    // What may not be read is not known to have failed; that nothing was done is looked at below.
+    expect([place, tried.filter((one) => !/ no-cors opaque 0$/.test(one))]).toEqual([place, ['script false', 'image false']]);
+    const framed = stranger.frames().at(-1);
+    expect(await framed?.$('#apps')).toBeNull();
+    await stranger.close();
+  }
+  // It may have got the cookie, as cookies belong to all ports of a host. Alone it is worth nothing.
+  const stolen = cookies.find((cookie) => cookie.includes('rcluster_'));
+  expect(stolen).toBeDefined();
+  expect((await ask(`${origin}/api/apps/quiet/stop`, { method: 'POST', headers: { origin, cookie: String(stolen) }, body: {} })).status).toBe(401);
+  expect((await home.manager.list()).map(({ instances, processes }) => [instances, processes[0].state, processes[0].pid])).toEqual(before.map((pid) => [1, 'online', pid]));
+  evil.close();
+  // The page itself has not noticed.
+  await see(page, /live/, '#connection');
+  await browser.close();
+  // A name of the attacker's that now leads here (DNS rebinding).
+  const rebound = await launch(home, [`--host-resolver-rules=MAP evil.example ${host.split(':')[0]}`]);
+  const victim = await rebound.newPage();
+  const answer = await victim.goto(`http://evil.example:${host.split(':')[1]}/`);
+  expect([answer?.status(), await victim.$('#apps')]).toEqual([403, null]);
+});
