@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         ["keeper", "--dir", folder, rest @ ..] => keep(Path::new(folder), rest),
         _ => {
             eprintln!(
-                "usage: rclusterd daemon --home DIR [--foreground] | keeper --dir DIR [--foreground] | --version"
+                "usage: rclusterd daemon --home DIR [--foreground [--resurrect]] | keeper --dir DIR [--foreground] | --version"
             );
             return ExitCode::from(USAGE);
         }

@@ -12,6 +12,7 @@ pub mod poll;
 pub mod priority;
 pub mod process;
 pub mod procfs;
+pub mod service_manager;
 pub mod signals;
 pub mod socket;
 pub mod spawn;
