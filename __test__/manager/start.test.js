@@ -100,7 +100,7 @@ test.each([
   [['start'], 2, 'start: what? Give a script or a configuration file; there is none in this folder'],
   [['monit'], 1, 'monit: there is no monitor yet: rcluster list shows what processes do and use'],
   [['set', 'a', 'b'], 1, 'set: there are no settings: what an app is to be like is said in its configuration file (docs/config.md)'],
-  [['startup'], 1, 'startup is not there yet: until then let your service manager run "rcluster resurrect" when the machine starts'],
+  [['startup', 'upstart'], 2, "startup: there are units of systemd alone. Received 'upstart'"],
 ])('%j is refused in one sentence', async (words, code, line) => {
   const home = new Home();
   home.write('a.js', SLEEP);

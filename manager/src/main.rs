@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         },
         _ => {
             eprintln!(
-                "usage: rclusterd daemon --home DIR [--foreground] | keeper --dir DIR [--foreground] | monit --home DIR | --version"
+                "usage: rclusterd daemon --home DIR [--foreground [--resurrect]] | keeper --dir DIR [--foreground] | monit --home DIR | --version"
             );
             return ExitCode::from(USAGE);
         }

@@ -70,6 +70,24 @@ impl Apps {
         self.find_unknown(&keys).await;
     }
 
+    /// Whether a keeper of this home runs already.
+    pub fn any_runs(&self) -> bool {
+        let mut folders = fs::read_dir(self.home.run()).into_iter().flatten().flatten();
+        folders.any(|entry| std::os::unix::net::UnixStream::connect(entry.path().join("keeper.sock")).is_ok())
+    }
+
+    /// Waits until all instances have come to where they were told to go.
+    pub async fn settled(&self) {
+        let links: Vec<Rc<Link>> = self.links.borrow().values().cloned().collect();
+        join_all(links.iter().map(|link| link.ask("settle", json!({}))).collect()).await;
+    }
+
+    /// Ends all apps in order, and their keepers: they are started with the next daemon.
+    pub async fn rest(&self) {
+        let links = std::mem::take(&mut *self.links.borrow_mut());
+        join_all(links.values().map(|link| link.ask("rest", json!({}))).collect()).await;
+    }
+
     /// Keepers that run and are not in the list: what was written down last could not be read, or a daemon has died while it had them end.
     /// What runs is listed.
     async fn find_unknown(&self, known: &[String]) {

@@ -33,7 +33,7 @@ use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
 use crate::durable::write_durably;
-use crate::sys::{process, socket};
+use crate::sys::{process, service_manager, socket};
 #[cfg(test)]
 pub use api::decode;
 use api::{End, Service};
@@ -47,6 +47,11 @@ const AGAIN: Duration = Duration::from_millis(5);
 /// How long requests that are being answered may take when the daemon is about to end.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
 
+/// How long apps have to be ready before the service manager is told that we are: less than it waits (`manager/cli/unit.js`).
+const BOOT: Duration = Duration::from_secs(60);
+/// How long it may take to hear whether the machine goes down.
+const ASKED: Duration = Duration::from_secs(5);
+
 /// How long a keeper that is gone again has to wait for the next one.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -56,6 +61,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 pub struct Start {
     /// It stays the process that was started.
     foreground: bool,
+    /// A service manager has started it with the machine: it starts what was saved, and tells when that is done.
+    resurrect: bool,
     /// Descriptors of the lock and the socket: it takes the place of another one.
     handed: Option<(i32, i32)>,
 }
@@ -67,6 +74,7 @@ impl Start {
         let handed = handed.and_then(|word| word.split_once(','));
         Start {
             foreground: words.contains(&"--foreground"),
+            resurrect: words.contains(&"--resurrect"),
             handed: handed.and_then(|(lock, listener)| Some((lock.parse().ok()?, listener.parse().ok()?))),
         }
     }
@@ -79,6 +87,7 @@ struct Hold {
     lock: Flock<File>,
     listener: std::os::unix::net::UnixListener,
     foreground: bool,
+    resurrect: bool,
 }
 
 /// Runs the daemon of the home at `path`, unless one runs already.
@@ -109,7 +118,7 @@ pub fn run(path: &Path, start: &Start) -> io::Result<()> {
         eprintln!("rclusterd: daemon.pid could not be written: {error}");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    let hold = Hold { home, path: path.to_owned(), lock, listener, foreground: start.foreground };
+    let hold = Hold { home, path: path.to_owned(), lock, listener, foreground: start.foreground, resurrect: start.resurrect };
     let ended = LocalSet::new().block_on(&runtime, serve(&hold));
     // Whoever looks for a daemon finds none.
     let _ = std::fs::remove_file(hold.home.file("daemon.sock"));
@@ -153,6 +162,8 @@ async fn serve(hold: &Hold) -> io::Result<()> {
     for trouble in troubles {
         eprintln!("rclusterd: {trouble}");
     }
+    // A daemon that takes the place of another one brings back nothing that was deleted meanwhile.
+    let is_first = hold.resurrect && !apps.any_runs();
     apps.adopt().await;
     let started_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis());
     let service = Rc::new(Service {
@@ -165,9 +176,12 @@ async fn serve(hold: &Hold) -> io::Result<()> {
         web: web::Web::default(),
     });
     tokio::task::spawn_local(guard_keepers(Rc::clone(&service)));
+    if hold.resurrect {
+        tokio::task::spawn_local(boot(Rc::clone(&service), is_first));
+    }
     let listener = UnixListener::from_std(hold.listener.try_clone()?)?;
     loop {
-        let why = accept(&service, &listener, hold.foreground).await?;
+        let why = accept(&service, &listener, hold).await?;
         service.events.end();
         service.web.close();
         // The last answers leave.
@@ -178,19 +192,44 @@ async fn serve(hold: &Hold) -> io::Result<()> {
         tokio::time::sleep(Duration::from_millis(20)).await;
         let End::Update(executable) = why else { return Ok(()) };
         let (lock, socket) = (hold.lock.as_fd(), hold.listener.as_fd());
-        let words = update::words(&hold.path, hold.foreground, lock.as_raw_fd(), socket.as_raw_fd());
+        let words = update::words(&hold.path, (hold.foreground, hold.resurrect), lock.as_raw_fd(), socket.as_raw_fd());
         // Only a failure comes back: then this daemon goes on.
         let error = process::become_other(&executable, &words, &[lock, socket]);
         eprintln!("rclusterd: \"{}\" could not take over: {error}", executable.display());
     }
 }
 
+/// What was saved is started, and the service manager told when all has come to where it was to go, or has had its time for that.
+async fn boot(service: Rc<Service>, is_first: bool) {
+    let all = async {
+        if is_first && let Err(failure) = service.apps.resurrect().await {
+            eprintln!("rclusterd: {}", failure.message);
+        }
+        service.apps.settled().await;
+    };
+    // One that is slow keeps nothing else from being started with the machine.
+    let _ = tokio::time::timeout(BOOT, all).await;
+    let apps = service.apps.list().len();
+    if let Err(error) = service_manager::tell(&format!("READY=1\nSTATUS=apps: {apps}")) {
+        eprintln!("rclusterd: the service manager could not be told: {error}");
+    }
+}
+
+/// The service manager has told us to end. When the machine goes down, all apps end in order first, and are started with it again.
+async fn end_as_service(service: &Service) {
+    let asked = tokio::task::spawn_blocking(service_manager::goes_down);
+    if matches!(tokio::time::timeout(ASKED, asked).await, Ok(Ok(true))) {
+        service.apps.rest().await;
+    }
+}
+
 /// Answers whoever comes, until the daemon shall end.
 ///
 /// In the foreground whatever keepers leave behind is ours, as we are what a container runs: it is collected when it ends.
-async fn accept(service: &Rc<Service>, listener: &UnixListener, foreground: bool) -> io::Result<End> {
+async fn accept(service: &Rc<Service>, listener: &UnixListener, hold: &Hold) -> io::Result<End> {
     let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut child = signal(SignalKind::child())?;
+    let foreground = hold.foreground;
     if foreground {
         process::adopt_orphans()?;
     }
@@ -221,7 +260,12 @@ async fn accept(service: &Rc<Service>, listener: &UnixListener, foreground: bool
             _ = child.recv(), if foreground && !update::is_asking() => while process::next_ended().is_some() {},
             () = service.end.notified() => return Ok(service.why.take().unwrap_or(End::Quit)),
             // Keepers and programs go on.
-            _ = term.recv() => return Ok(End::Quit),
+            _ = term.recv() => {
+                if hold.resurrect {
+                    end_as_service(service).await;
+                }
+                return Ok(End::Quit);
+            }
             _ = interrupt.recv() => return Ok(End::Quit),
         }
     }

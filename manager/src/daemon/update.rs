@@ -71,9 +71,10 @@ fn own_path() -> std::io::Result<PathBuf> {
 }
 
 /// The words that the new executable is started with.
-pub fn words(home: &Path, foreground: bool, lock: i32, listener: i32) -> Vec<OsString> {
+pub fn words(home: &Path, (foreground, resurrect): (bool, bool), lock: i32, listener: i32) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec!["daemon".into(), "--home".into(), home.into()];
     words.extend(foreground.then(|| "--foreground".into()));
+    words.extend(resurrect.then(|| "--resurrect".into()));
     words.extend(["--handed".into(), format!("{lock},{listener}").into()]);
     words
 }

@@ -119,6 +119,11 @@ impl Keeper {
                 self.flush_logs((client, request["id"].clone()));
                 Ok(Answer::Elsewhere)
             }
+            "settle" => Ok(Answer::Later((0..self.instances.len() as u32).collect())),
+            "rest" => {
+                self.quit();
+                Ok(Answer::Later((0..self.instances.len() as u32).collect()))
+            }
             "quit" => {
                 self.forgets = true;
                 self.quit();
