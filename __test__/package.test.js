@@ -6,11 +6,13 @@ const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
-const { binaryName } = require('../lib/binary-name.js');
-const { executable } = require('../manager/home.js');
+const { binaryName, managerName } = require('../lib/binary-name.js');
+const { missing } = require('../scripts/lib/packing.js');
+const { ARCHES, toolchain, unfit } = require('../scripts/lib/targets.js');
 
 const ROOT = path.join(__dirname, '..');
-const BUILD_LIMIT_MS = 5 * 60_000;
+const BUILD_LIMIT_MS = 10 * 60_000;
+const MB = 1e6;
 jest.setTimeout(BUILD_LIMIT_MS);
 
 /** @type {string} */
@@ -95,7 +97,25 @@ test('the tarball has what an install needs, and nothing else', () => {
   ]));
   const allowed = /^(package\.json|index\.(js|mjs|d\.ts|d\.mts)|LICENSE|README\.md|CHANGELOG\.md|Cargo\.(toml|lock)|build\.rs|(lib|bundle|bin|manager|native|src|scripts)\/.*)$/;
   expect(files.filter((file) => !allowed.test(file))).toEqual([]);
-  expect(files.filter((file) => file.startsWith('native/')).sort()).toEqual([`native/${binaryName()}`, `native/${path.basename(executable())}`]);
+  const packed = ARCHES.filter((arch) => arch === process.arch || !missing(arch)).map((arch) => ({ platform: 'linux', arch, libc: 'gnu' }));
+  const names = packed.flatMap((target) => [binaryName(target), managerName(target)]);
+  expect(files.filter((file) => file.startsWith('native/')).sort()).toEqual(names.map((name) => `native/${name}`).sort());
+});
+
+test('each of its native files is for the processor of its name, names no folder of this machine, and asks for no newer glibc than it has to', () => {
+  const folder = path.join(tmp, 'native-files');
+  fs.mkdirSync(folder);
+  ok('tar', ['-xzf', tarball, '-C', folder, 'package/native']);
+  for (const name of fs.readdirSync(path.join(folder, 'package', 'native'))) {
+    const [, arch] = /linux-(\w+)-gnu/.exec(name);
+    expect([name, unfit(path.join(folder, 'package', 'native', name), arch, toolchain(arch))]).toEqual([name, undefined]);
+  }
+});
+
+test('it is small, packed and installed', () => {
+  expect(fs.statSync(tarball).size).toBeLessThan(6 * MB);
+  const sizes = ok('tar', ['-tvzf', tarball]).trim().split('\n').map((line) => Number(line.split(/\s+/)[2]));
+  expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(15 * MB);
 });
 
 test('it installs into an empty app without building anything, with no dependencies but those of the command', () => {
@@ -170,5 +190,19 @@ describe('without a binary in the package', () => {
     expect(status).toBe(1);
     expect(stdout).toBe('');
     expect(stderr).toMatch(/^rcluster: [^\n]*install Rust [^\n]*\.\n$/);
+  });
+
+  test('a Node that was made for musl does not take a binary for glibc, and is told what to do on Alpine', () => {
+    // The first lines of the executable tell the C library.
+    const musl = path.join(tmp, 'musl-node');
+    fs.writeFileSync(musl, `#!/bin/sh\n# /lib/ld-musl-x86_64.so.1\nexec "${process.execPath}" "$@"\n`, { mode: 0o755 });
+    const preload = path.join(tmp, 'as-musl.js');
+    fs.writeFileSync(preload, `process.execPath = ${JSON.stringify(musl)};\n`);
+    const script = path.join(tmp, 'unpacked', 'package', 'scripts', 'install.js');
+    const { status, stderr } = run(process.execPath, ['--require', preload, script], { env: noCargo });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^rcluster: [^\n]*no binary for a Node that was built with musl[^\n]*apk add cargo[^\n]*\.\n$/);
+    const loads = "const { rcluster } = require('rcluster'); console.log(rcluster.native, rcluster.reason)";
+    expect(ok(process.execPath, ['--require', preload, '-e', loads], { cwd: app })).toMatch(/^false [^\n]*linux-\w+-musl\.node[^\n]*npm rebuild rcluster[^\n]*\n$/);
   });
 });

@@ -1,7 +1,7 @@
 'use strict';
 
-// The one place that knows what the native part's file is called. The build writes that file, the install
-// step looks for it, and `lib/native.js` loads it.
+// The one place that knows what the native files are called: the native part, which is loaded into Node, and the manager's
+// executable. The build writes them, the install step looks for them, and `lib/native.js` and `manager/` use them.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -43,22 +43,48 @@ function libcFromReport() {
 }
 
 /**
- * The file name of the native part for this process, such as `rcluster.linux-x64-gnu.node`.
+ * For whom a file is. Linux alone has several C libraries, and what was made for one does not load beside another.
  *
- * @returns {string}
+ * @typedef {{ platform: string, arch: string, libc?: 'gnu' | 'musl' }} Target
  */
-function binaryName() {
-  const suffix = process.platform === 'linux' ? `-${libc()}` : '';
-  return `rcluster.${process.platform}-${process.arch}${suffix}.node`;
+
+/** @returns {Target} this process */
+function thisProcess() {
+  const { platform, arch } = process;
+  return platform === 'linux' ? { platform, arch, libc: libc() } : { platform, arch };
 }
+
+/** @param {Target} target */
+const suffix = (target) => `${target.platform}-${target.arch}${target.libc ? `-${target.libc}` : ''}`;
+/** @param {string} name */
+const inPackage = (name) => path.join(__dirname, '..', 'native', name);
 
 /**
- * The absolute path of the native part for this process, whether the file exists or not.
+ * The file name of the native part, such as `rcluster.linux-x64-gnu.node`.
  *
- * @returns {string}
+ * @param {Target} [target] This process by default.
  */
-function binaryPath() {
-  return path.join(__dirname, '..', 'native', binaryName());
-}
+const binaryName = (target = thisProcess()) => `rcluster.${suffix(target)}.node`;
 
-module.exports = { binaryName, binaryPath, libcFromReport };
+/**
+ * The absolute path of the native part, whether the file exists or not.
+ *
+ * @param {Target} [target]
+ */
+const binaryPath = (target) => inPackage(binaryName(target));
+
+/**
+ * The file name of the manager's executable, such as `rclusterd.linux-x64-gnu`.
+ *
+ * @param {Target} [target] This process by default.
+ */
+const managerName = (target = thisProcess()) => `rclusterd.${suffix(target)}`;
+
+/**
+ * The absolute path of the manager's executable, whether the file exists or not.
+ *
+ * @param {Target} [target]
+ */
+const managerPath = (target) => inPackage(managerName(target));
+
+module.exports = { binaryName, binaryPath, libcFromReport, managerName, managerPath, thisProcess };

@@ -4,15 +4,14 @@
 
 const os = require('node:os');
 const path = require('node:path');
+const { managerPath } = require('../lib/binary-name.js');
 
 /** @param {NodeJS.ProcessEnv} [env] */
 function home(env = process.env) {
   return path.resolve(env.RCLUSTER_HOME || path.join(os.homedir(), '.rcluster'));
 }
 
-/** The executable, as `npm run build:manager` places it. */
-function executable() {
-  return path.join(__dirname, '..', 'native', `rclusterd.linux-${process.arch}-gnu`);
-}
+/** The executable, as it is packed, or as `npm run build:manager` places it. */
+const executable = () => managerPath();
 
 module.exports = { executable, home };

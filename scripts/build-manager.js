@@ -24,15 +24,24 @@ async function buildManager() {
   if (!hasCargo()) {
     throw new Error(`the manager has to be built here and cargo was not found: install Rust ${rustVersion()} or newer, then run this again.`);
   }
+  return buildExecutable(target);
+}
+
+/**
+ * @param {string} target where it is placed
+ * @param {import('./lib/cargo.js').How} [how] for this machine by default
+ * @returns {Promise<string>} `target`
+ */
+async function buildExecutable(target, how) {
   const started = new Date();
   say('building the process manager with cargo; the first build takes a minute or two');
-  const built = await cargoBuild(say, { args: ['-p', 'rclusterd', '--bin', 'rclusterd'], name: 'rclusterd', file: /rclusterd$/ });
+  const built = await cargoBuild(say, { args: ['-p', 'rclusterd', '--bin', 'rclusterd'], name: 'rclusterd', file: /rclusterd$/ }, how);
   place(built, target, started);
   say(`built ${path.relative(root, target)} in ${Math.round((Date.now() - started.getTime()) / 1000)} s`);
   return target;
 }
 
-module.exports = { buildManager };
+module.exports = { INPUTS, buildExecutable, buildManager };
 
 if (require.main === module) {
   buildManager().catch((error) => {

@@ -5,7 +5,7 @@
 // Progress goes to standard error: `npm pack --json` owns standard output.
 
 const path = require('node:path');
-const { binaryPath } = require('../lib/binary-name.js');
+const { binaryPath, thisProcess } = require('../lib/binary-name.js');
 const { cargoBuild, hasCargo } = require('./lib/cargo.js');
 const { isUpToDate, place, root, rustVersion } = require('./lib/sources.js');
 
@@ -14,8 +14,10 @@ const say = (line) => void process.stderr.write(`rcluster: ${line}\n`);
 
 /** @returns {string} the sentence for a machine without cargo */
 function cargoMissing() {
-  return `the native part has to be built here and cargo was not found: install Rust ${rustVersion()} or newer ` +
-    'together with a C linker (for example with rustup and your system\'s gcc package), then run this again.';
+  const [why, how] = thisProcess().libc === 'musl'
+    ? ['the package has no binary for a Node that was built with musl: the native part', 'on Alpine "apk add cargo gcc musl-dev"']
+    : ['the native part', 'for example with rustup and your system\'s gcc package'];
+  return `${why} has to be built here and cargo was not found: install Rust ${rustVersion()} or newer together with a C linker (${how}), then run this again.`;
 }
 
 /**
@@ -29,17 +31,25 @@ async function buildNative({ force = false } = {}) {
   const target = binaryPath();
   if (!force && isUpToDate(target)) return target;
   if (!hasCargo()) throw new Error(cargoMissing());
+  return buildLibrary(target);
+}
 
+/**
+ * @param {string} target where it is placed
+ * @param {import('./lib/cargo.js').How} [how] for this machine by default
+ * @returns {Promise<string>} `target`
+ */
+async function buildLibrary(target, how) {
   const started = new Date();
   say('building the native part with cargo; the first build takes about a minute');
-  const library = await cargoBuild(say);
+  const library = await cargoBuild(say, undefined, how);
   place(library, target, started);
   const seconds = Math.round((Date.now() - started.getTime()) / 1000);
   say(`built ${path.relative(root, target)} in ${seconds} s`);
   return target;
 }
 
-module.exports = { buildNative, say };
+module.exports = { buildLibrary, buildNative, say };
 
 if (require.main === module) {
   buildNative().catch((error) => {

@@ -5,6 +5,7 @@
 
 const { spawn, spawnSync } = require('node:child_process');
 const readline = require('node:readline');
+const { thisProcess } = require('../../lib/binary-name.js');
 const { root } = require('./sources.js');
 
 const SAY_EVERY_MS = 5000;
@@ -20,6 +21,23 @@ function hasCargo() {
  * @typedef {{ args: string[], name: string, file: RegExp }} Wanted
  */
 
+/**
+ * How it is built: what stands for `cargo build`, and its environment.
+ *
+ * @typedef {{ command: string[], env: NodeJS.ProcessEnv }} How
+ */
+
+/**
+ * For this machine. What is linked statically with musl, as Rust does it by default, cannot be loaded into anything.
+ *
+ * @returns {How}
+ */
+function forThisMachine() {
+  const { RUSTFLAGS = '' } = process.env;
+  const dynamic = thisProcess().libc === 'musl' ? { RUSTFLAGS: `${RUSTFLAGS} -C target-feature=-crt-static` } : {};
+  return { command: ['cargo', 'build'], env: { ...process.env, ...dynamic } };
+}
+
 /** The native part: a shared library. @type {Wanted} */
 const LIBRARY = { args: ['--lib'], name: 'rcluster', file: /\.(so|dylib|dll)$/ };
 
@@ -28,15 +46,16 @@ const LIBRARY = { args: ['--lib'], name: 'rcluster', file: /\.(so|dylib|dll)$/ }
  *
  * @param {(line: string) => void} say takes one line of progress
  * @param {Wanted} [wanted]
+ * @param {How} [how]
  * @returns {Promise<string>} the path of the file that cargo wrote
  * @throws {Error} when the build fails; the message ends with all that cargo printed
  */
-async function cargoBuild(say, wanted = LIBRARY) {
+async function cargoBuild(say, wanted = LIBRARY, how = forThisMachine()) {
   const started = Date.now();
   const seconds = () => Math.round((Date.now() - started) / 1000);
   // cargo names the files it wrote as JSON, so the target folder may be anywhere.
-  const args = ['build', '--release', '--locked', ...wanted.args, '--message-format=json-render-diagnostics'];
-  const cargo = spawn('cargo', args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+  const [command, ...args] = [...how.command, '--release', '--locked', ...wanted.args, '--message-format=json-render-diagnostics'];
+  const cargo = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], env: how.env });
   const stop = stopWith(cargo);
 
   /** @type {string[]} */
