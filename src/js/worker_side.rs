@@ -30,6 +30,7 @@ pub struct WorkerSide {
     channel: Option<(OwnedFd, Inbox)>,
     /// The queue and the board, as they came: what they are is looked at when it is known that the primary speaks our language.
     ends: Option<Vec<OwnedFd>>,
+    board: Option<Rc<Board>>,
 }
 
 #[napi]
@@ -47,7 +48,7 @@ impl WorkerSide {
                     let Ok(hello) = String::from_utf8(text) else {
                         return Err(failed("its first frame makes no sense"));
                     };
-                    return Ok(WorkerSide { hello, channel: Some((channel, inbox)), ends: Some(fds) });
+                    return Ok(WorkerSide { hello, channel: Some((channel, inbox)), ends: Some(fds), board: None });
                 }
                 Some(_) => return Err(failed("its first frame is another one")),
                 None => {}
@@ -75,11 +76,12 @@ impl WorkerSide {
         Channel::open(&env, fd, &on_event, inbox, LAST_WRITE)
     }
 
-    /// What is told of HTTP requests, a `Float64Array` on the board: 1 as soon as they are counted; requests, errors, milliseconds of
+    /// When the queue has been opened: what is told of HTTP requests, a `Float64Array` on the board: 1 as soon as they are counted; requests, errors, milliseconds of
     /// all responses, and how many took up to so long: 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, and longer.
     #[napi(getter, catch_unwind)]
     pub fn http<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
-        shared_doubles(env, Rc::clone(&self.board), Board::http)
+        let board = self.board.as_ref().ok_or_else(|| napi::Error::from_reason("the queue has not been opened yet"))?;
+        shared_doubles(env, Rc::clone(board), Board::http)
     }
 
     /// The connection queue; once only.
@@ -90,6 +92,7 @@ impl WorkerSide {
             napi::Error::from_reason("the worker could not join its primary: its first frame makes no sense")
         })?;
         let board = Rc::new(Board::open(board.as_fd()).map_err(|error| exception(&error))?);
+        self.board = Some(Rc::clone(&board));
         ConnectionQueue::open(&env, queue, board, &on_connection)
     }
 }
