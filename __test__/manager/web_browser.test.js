@@ -143,6 +143,8 @@ testInBrowser(`it fits a phone, and goes on when the daemon does${because}`, asy
   await startTwo(home);
   const { page, url } = await openPage(home);
   await page.setViewport({ width: 360, height: 740, isMobile: true, hasTouch: true });
+  // It loads the page anew.
+  await see(page, /chat/, '#apps');
   const isWide = () => page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
   expect(await isWide()).toBe(false);
   await page.tap('#apps tbody tr:nth-child(2)');
@@ -172,7 +174,7 @@ testInBrowser(`an attacker's page cannot see or do anything${because}`, async ()
   const evil = http.createServer((request, response) => {
     cookies.push(request.headers.cookie ?? '');
     response.setHeader('content-type', 'text/html').end('<title>evil</title><body>');
-  }).listen(0, '127.0.0.1');
+  }).unref().listen(0, '127.0.0.1');
   await once(evil, 'listening');
   const { port } = /** @type {import('node:net').AddressInfo} */ (evil.address());
   for (const place of [`http://127.0.0.1:${port}/`, `http://localhost:${port}/`]) {
