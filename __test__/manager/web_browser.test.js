@@ -17,6 +17,9 @@ const because = reason === undefined ? '' : ` (skipped: ${reason})`;
 
 /** @typedef {import('puppeteer-core').Page} Page */
 
+/** ms: two browsers are started there, which takes long where the machine is busy. */
+const TWO_BROWSERS = 120_000;
+
 /** @param {string} message @param {() => any} condition */
 const waitFor = (message, condition) => waitForCondition(condition, { message });
 
@@ -241,4 +244,4 @@ testInBrowser(`an attacker's page cannot see or do anything${because}`, async ()
   const victim = await rebound.newPage();
   const answer = await victim.goto(`http://evil.example:${host.split(':')[1]}/`);
   expect([answer?.status(), await victim.$('#apps')]).toEqual([403, null]);
-});
+}, TWO_BROWSERS);
