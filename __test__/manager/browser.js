@@ -24,7 +24,7 @@ const browsers = new Set();
 async function launch(home, args = []) {
   const puppeteer = require('puppeteer-core');
   const browser = await puppeteer.launch({
-    executablePath, headless: true, userDataDir: path.join(home.folder, 'chromium'),
+    executablePath, headless: true, userDataDir: path.join(home.folder, 'chromium'), defaultViewport: { width: 1200, height: 800 },
     args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run', '--disable-background-networking', ...args],
   });
   browsers.add(browser);

@@ -98,7 +98,7 @@ test.each([
   [['start', 'a.js', '-i', 'many'], 2, `--instances must be a whole number, or 'max'. Received "many"`],
   [['start', 'ecosystem.config.js'], 1, 'there is no configuration file "ecosystem.config.js"'],
   [['start'], 2, 'start: what? Give a script or a configuration file; there is none in this folder'],
-  [['monit'], 1, 'monit: there is no monitor yet: rcluster list shows what processes do and use'],
+  [['plus'], 1, 'plus: there is no service to link to: rcluster web opens a page of your own, and the events of the API are for any monitoring'],
   [['set', 'a', 'b'], 1, 'set: there are no settings: what an app is to be like is said in its configuration file (docs/config.md)'],
   [['startup', 'upstart'], 2, "startup: there are units of systemd alone. Received 'upstart'"],
 ])('%j is refused in one sentence', async (words, code, line) => {

@@ -141,7 +141,7 @@ test('what is vendored is what the package of that name has', () => {
 
 test('rcluster web prints a link, keeps to this machine, and says in one line why it cannot be there', async () => {
   const home = new Home();
-  const taken = net.createServer().listen(0, '127.0.0.1');
+  const taken = net.createServer().unref().listen(0, '127.0.0.1');
   await once(taken, 'listening');
   const { port } = /** @type {net.AddressInfo} */ (taken.address());
   home.write('file', 'mine');

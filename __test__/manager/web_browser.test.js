@@ -17,6 +17,9 @@ const because = reason === undefined ? '' : ` (skipped: ${reason})`;
 
 /** @typedef {import('puppeteer-core').Page} Page */
 
+/** ms: two browsers are started there, which takes long where the machine is busy. */
+const TWO_BROWSERS = 120_000;
+
 /** @param {string} message @param {() => any} condition */
 const waitFor = (message, condition) => waitForCondition(condition, { message });
 
@@ -143,6 +146,8 @@ testInBrowser(`it fits a phone, and goes on when the daemon does${because}`, asy
   await startTwo(home);
   const { page, url } = await openPage(home);
   await page.setViewport({ width: 360, height: 740, isMobile: true, hasTouch: true });
+  // It loads the page anew.
+  await see(page, /chat/, '#apps');
   const isWide = () => page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
   expect(await isWide()).toBe(false);
   await page.tap('#apps tbody tr:nth-child(2)');
@@ -172,7 +177,7 @@ testInBrowser(`an attacker's page cannot see or do anything${because}`, async ()
   const evil = http.createServer((request, response) => {
     cookies.push(request.headers.cookie ?? '');
     response.setHeader('content-type', 'text/html').end('<title>evil</title><body>');
-  }).listen(0, '127.0.0.1');
+  }).unref().listen(0, '127.0.0.1');
   await once(evil, 'listening');
   const { port } = /** @type {import('node:net').AddressInfo} */ (evil.address());
   for (const place of [`http://127.0.0.1:${port}/`, `http://localhost:${port}/`]) {
@@ -239,4 +244,4 @@ testInBrowser(`an attacker's page cannot see or do anything${because}`, async ()
   const victim = await rebound.newPage();
   const answer = await victim.goto(`http://evil.example:${host.split(':')[1]}/`);
   expect([answer?.status(), await victim.$('#apps')]).toEqual([403, null]);
-});
+}, TWO_BROWSERS);

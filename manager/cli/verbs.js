@@ -19,7 +19,7 @@ const VERBS = Object.fromEntries(Object.entries(NAMES).flatMap(([file, names]) =
 
 /** PM2's verbs that are not there, and what to use instead. @type {Record<string, string>} */
 const INSTEAD = {
-  ...all(['plus', 'register', 'link', 'unlink', 'monitor', 'unmonitor', 'open', 'login', 'logout'], 'there is no service to link to: rcluster list --json and the events of the API are for any monitoring'),
+  ...all(['plus', 'register', 'link', 'unlink', 'monitor', 'unmonitor', 'open', 'login', 'logout'], 'there is no service to link to: rcluster web opens a page of your own, and the events of the API are for any monitoring'),
   ...all(['install', 'uninstall', 'module:install', 'module:update', 'module:uninstall', 'module:generate', 'module:publish', 'publish', 'package'], 'there are no modules: logs are rotated by the manager itself (max_size, retain), and a program that watches others is started like any other'),
   ...all(['set', 'multiset', 'get', 'unset', 'conf', 'config'], 'there are no settings: what an app is to be like is said in its configuration file (docs/config.md)'),
   ...all(['deploy', 'pull', 'forward', 'backward'], 'nothing is deployed: bring the files there by other means, then rcluster reload'),

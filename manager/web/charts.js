@@ -55,8 +55,9 @@ export class Chart {
    * @param {string} title
    * @param {(value: number) => string} format
    * @param {number} least What the axis reaches at least.
+   * @param {number[]} [steps] How far its marks may be apart.
    */
-  constructor(title, format, least) {
+  constructor(title, format, least, steps) {
     this.#format = format;
     this.value = h('output');
     this.place = h('div.plot', { role: 'img', 'aria-label': `${title} of the last hour` });
@@ -66,10 +67,11 @@ export class Chart {
     const range = (/** @type {(least: number, most: number) => number[]} */ of) => (/** @type {any} */ _, /** @type {number} */ from, /** @type {number} */ to) => of(from ?? 0, to ?? 0);
     this.#plot = new /** @type {any} */ (globalThis).uPlot({
       width: 320, height: HEIGHT,
+      padding: [8, 10, 0, 0],
       legend: { show: false },
       cursor: { points: { size: 6 }, y: false, drag: { x: false, y: false } },
       scales: { x: { range: range((first, last) => [beginOf(first, last), last]) }, y: { range: range((_, most) => [0, Math.max(least, most * 1.15)]) } },
-      axes: [{ ...axis, space: 70, values: each((tick) => clock(tick)) }, { ...axis, size: 62, space: 34, values: each(format) }],
+      axes: [{ ...axis, size: 24, space: 70, values: each((tick) => clock(tick)) }, { ...axis, size: 62, space: 30, ...(steps && { incrs: steps }), values: each(format) }],
       series: [{}, { stroke: colour('--accent'), fill: colour('--accent-faint'), width: 1.5, points: { show: false } }],
       hooks: { setCursor: [(/** @type {any} */ plot) => this.#show(plot)] },
     }, [[], []], this.place);

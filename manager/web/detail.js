@@ -10,6 +10,9 @@ import { Logs } from './logs.js';
 
 const HEADS = ['#', 'State', 'PID', 'CPU', 'Memory', 'Restarts', 'Uptime'];
 
+/** Bytes are counted in powers of two. */
+const POWERS = Array.from({ length: 45 }, (_, power) => 2 ** power);
+
 export class Detail {
   /** @param {Summary} one */
   constructor(one) {
@@ -25,7 +28,7 @@ export class Detail {
     this.why = h('p.trouble', { hidden: true });
     this.about = h('p.about');
     this.cpu = new Chart('CPU', percent, 1);
-    this.memory = new Chart('Memory', size, 1 << 20);
+    this.memory = new Chart('Memory', size, 1 << 20, POWERS);
     this.rows = h('tbody');
     this.logs = new Logs(this.target);
     this.element = h('article', {},

@@ -175,7 +175,7 @@ fn draw_table(frame: &mut Frame, view: &View, area: Rect, table: &mut TableState
     let width = |column: &&Column| if column.1 == 0 { Constraint::Fill(1) } else { Constraint::Length(column.1) };
     let drawn = Table::new(rows, columns.iter().map(width).collect::<Vec<_>>())
         .header(TableRow::new(head.collect::<Vec<_>>()))
-        .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED));
+        .row_highlight_style(Style::new().fg(Color::Reset).add_modifier(Modifier::REVERSED));
     table.select((!view.rows.is_empty()).then_some(view.at));
     frame.render_stateful_widget(drawn, area, table);
     let nothing = match &view.trouble {

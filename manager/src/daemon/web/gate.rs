@@ -177,7 +177,7 @@ impl Gate {
             },
             None => host.split_at(host.find(':').unwrap_or(host.len())),
         };
-        if !port.is_empty() && !port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok()) {
+        if !port.is_empty() && port.strip_prefix(':').is_none_or(|port| port.parse::<u16>().is_err()) {
             return false;
         }
         if name.eq_ignore_ascii_case("localhost") || self.names.iter().any(|own| own.eq_ignore_ascii_case(name)) {
