@@ -2,7 +2,7 @@
 
 // `npm run lint`: format, lints and types, without a word of tolerance for warnings.
 //   node scripts/lint.js [rustfmt] [clippy] [rustfmt-bench] [clippy-bench] [rustfmt-hostile]
-//     [clippy-hostile] [rustfmt-fuzz] [clippy-fuzz] [native-types] [eslint] [tsc] [tsc-web]
+//     [clippy-hostile] [rustfmt-fuzz] [clippy-fuzz] [rustfmt-models] [clippy-models] [native-types] [eslint] [tsc] [tsc-web]
 
 const path = require('node:path');
 const { say } = require('./build-native.js');
@@ -12,6 +12,7 @@ const { choose, runSteps } = require('./lib/steps.js');
 const LOAD = path.join('bench', 'load', 'Cargo.toml');
 const HOSTILE = path.join('__test__', 'fixtures', 'hostile', 'Cargo.toml');
 const FUZZ = path.join('fuzz', 'Cargo.toml');
+const MODELS = path.join('models', 'Cargo.toml');
 
 /** @type {import('./lib/steps.js').Step[]} */
 const steps = [
@@ -62,6 +63,18 @@ const steps = [
     title: 'the same of what the fuzz targets do',
     command: 'cargo',
     args: ['clippy', '--locked', '--all-targets', '--no-default-features', '--manifest-path', FUZZ, '--', '-D', 'warnings'],
+  },
+  {
+    name: 'rustfmt-models',
+    title: 'the same of the models',
+    command: 'cargo',
+    args: ['fmt', '--check', '--manifest-path', MODELS],
+  },
+  {
+    name: 'clippy-models',
+    title: 'the same of the models',
+    command: 'cargo',
+    args: ['clippy', '--locked', '--all-targets', '--manifest-path', MODELS, '--', '-D', 'warnings'],
   },
   {
     name: 'native-types',

@@ -1,7 +1,7 @@
 'use strict';
 
 // `npm test`: sets up what is missing, then runs every kind of test in order, up to the first that fails.
-//   node scripts/test.js [rust] [rust-bench] [rust-fuzz] [jest] [types] [node-suite]
+//   node scripts/test.js [rust] [rust-bench] [rust-fuzz] [models] [jest] [types] [node-suite]
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -57,6 +57,13 @@ const steps = [
     title: 'the inputs of the fuzz targets that are kept, and a second of others (cargo test)',
     command: 'cargo',
     args: ['test', '--locked', '--no-default-features', '--manifest-path', path.join('fuzz', 'Cargo.toml')],
+    count: cargoCounts,
+  },
+  {
+    name: 'models',
+    title: 'the protocols without locks, in every order that is allowed (loom)',
+    command: 'cargo',
+    args: ['test', '--locked', '--manifest-path', path.join('models', 'Cargo.toml'), '--', '--nocapture'],
     count: cargoCounts,
   },
   {

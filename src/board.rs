@@ -33,15 +33,30 @@
 //! Nothing says how many connections are open: that is what has begun without what is over. So there is no moment in
 //! which a connection that was taken from the queue is counted by nobody.
 //!
+//! # In which order
+//!
+//! Both sides read while the other one writes, without locks, and processors (those for arm64 above all) let others see what they write in
+//! another order, and look before what they have written is seen. Of each word alone the order is certain, and most are read for what they say
+//! themselves: `Relaxed` is enough. Two things need more, and whatever is added has to be looked at in the same way; `models/` tries all
+//! that the language allows, and each of these orders by leaving it out:
+//!
+//! - *Ask, then look; say, then look.* The primary asks (16) and looks at the words again; the worker writes its words and looks whether it
+//!   was asked. One of them has to see what the other has written, or the primary waits for what nobody says. That takes a full fence on
+//!   either side between writing and looking.
+//! - *What is over has begun.* Who sees that a connection is over (7) has to see that it was taken (5), or fewer are open than none. The worker
+//!   has a fence between them, as JavaScript's writes have no order of their own, and the reader acquires (7) and reads the others afterwards.
+//!   Where both are JavaScript's (6, 7) in one turn nothing orders them: one may be missing to a reader for the time that a
+//!   write takes to arrive, which nobody stores.
+//!
 //! A worker can write anything into its page. Every value is used as a number to compare, never as an index or a
 //! length, so that lies harm the liar alone.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use crate::board_layout::{BUCKETS, Figures, HTTP_WORDS, MAGIC, Word, bucket};
-use crate::sys::board_page::BoardPage;
+use crate::sys::board_page::{AtomicU64, BoardPage, fence};
 
 /// One worker's board, seen from either side.
 pub struct Board {
@@ -53,14 +68,15 @@ impl Board {
     pub fn create() -> io::Result<(OwnedFd, Board)> {
         let (fd, page) = BoardPage::create()?;
         let board = Board { page };
-        board.word(Word::Magic).store(MAGIC, Ordering::Release);
+        // Nobody else sees it before the kernel has passed the descriptor on, which orders everything.
+        board.word(Word::Magic).store(MAGIC, Ordering::Relaxed);
         Ok((fd, board))
     }
 
     /// The board behind a descriptor that the primary sent.
     pub fn open(fd: BorrowedFd) -> io::Result<Board> {
         let board = Board { page: BoardPage::map(fd)? };
-        if board.word(Word::Magic).load(Ordering::Acquire) != MAGIC {
+        if board.word(Word::Magic).load(Ordering::Relaxed) != MAGIC {
             return Err(io::Error::from(io::ErrorKind::InvalidData));
         }
         Ok(board)
@@ -70,17 +86,16 @@ impl Board {
     #[cfg(feature = "fuzzing")]
     pub fn reset(&self) {
         self.page.words().iter().for_each(|word| word.store(0, Ordering::Relaxed));
-        self.word(Word::Magic).store(MAGIC, Ordering::Release);
+        self.word(Word::Magic).store(MAGIC, Ordering::Relaxed);
     }
 
     fn word(&self, word: Word) -> &AtomicU64 {
-        static NOWHERE: AtomicU64 = AtomicU64::new(0);
-        self.page.words().get(word as usize).unwrap_or(&NOWHERE)
+        self.page.word(word as usize)
     }
 
     /// A word that holds a double: a count, if the worker is honest.
-    fn count(&self, word: Word) -> u64 {
-        f64::from_bits(self.word(word).load(Ordering::Relaxed)) as u64
+    fn count(&self, word: Word, order: Ordering) -> u64 {
+        f64::from_bits(self.word(word).load(order)) as u64
     }
 
     /// Worker: the words that its JavaScript writes, as doubles: connections that began without the queue, and connections
@@ -112,8 +127,12 @@ impl Board {
         self.word(Word::TurnEnd).store(now, Ordering::Relaxed);
         self.word(Word::Idle).store(idle, Ordering::Relaxed);
         let turns = self.word(Word::Turns);
-        turns.store(turns.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
-        self.word(Word::TellMe).load(Ordering::Relaxed) != 0 && self.word(Word::TellMe).swap(0, Ordering::SeqCst) != 0
+        turns.store(turns.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        // Not before all of that is there to be seen: who asks at the same time looks at it afterwards. A few ns, once in a turn.
+        fence(Ordering::SeqCst);
+        let tell_me = self.word(Word::TellMe);
+        // What is told goes through the kernel, which orders everything.
+        tell_me.load(Ordering::Relaxed) != 0 && tell_me.swap(0, Ordering::Relaxed) != 0
     }
 
     /// Worker: whether this turn has been noted as begun.
@@ -124,6 +143,8 @@ impl Board {
     /// Worker: `count` connections came out of the queue.
     pub fn add_taken(&self, count: u64) {
         self.add(Word::Taken, count);
+        // They begin before they are over, whoever writes that. Nothing but the compiler's order on x64.
+        fence(Ordering::Release);
     }
 
     /// Worker: a connection that was accepted so many ns ago is with its server.
@@ -151,12 +172,15 @@ impl Board {
         self.page.words().get(first..first + HTTP_WORDS).unwrap_or_default()
     }
 
-    /// All that is for people to see, as of about one moment.
-    ///
-    /// Acquire, so that what is over is not read before what has begun: see [`Board::connections`].
+    /// All that is for people to see, as of about one moment. What is over is read first of all: see [`Board::connections`].
     pub fn figures(&self) -> Figures {
         let words = self.page.words();
-        Figures::read(|index| words.get(index).map_or(0, |word| word.load(Ordering::Acquire)))
+        Figures::read(|index| {
+            if index == Word::Ended as usize {
+                return (self.ended() as f64).to_bits();
+            }
+            words.get(index).map_or(0, |word| word.load(Ordering::Relaxed))
+        })
     }
 
     /// Worker: `count` connections are over of which its JavaScript does not know.
@@ -166,20 +190,20 @@ impl Board {
         ended.store(sum.to_bits(), Ordering::Relaxed);
     }
 
-    /// Worker: whether its descriptors have run out.
+    /// Worker: whether its descriptors have run out. It says nothing of other words; that they are back is told through the kernel as well.
     pub fn set_out_of_descriptors(&self, out: bool) {
-        self.word(Word::OutOfDescriptors).store(u64::from(out), Ordering::Release);
+        self.word(Word::OutOfDescriptors).store(u64::from(out), Ordering::Relaxed);
     }
 
     /// Worker: whether it accepts nothing from sockets of its own.
     pub fn set_paused(&self, paused: bool) {
-        self.word(Word::Paused).store(u64::from(paused), Ordering::Release);
+        self.word(Word::Paused).store(u64::from(paused), Ordering::Relaxed);
     }
 
     /// Only one thread writes a worker's words, so that no locked instruction is needed.
     fn add(&self, word: Word, amount: u64) {
         let word = self.word(word);
-        word.store(word.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Release);
+        word.store(word.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
     }
 
     /// Primary: so many connections wait in the queue; for those who read the board, the acceptor has its own count.
@@ -192,24 +216,27 @@ impl Board {
         self.word(Word::Queued).load(Ordering::Relaxed)
     }
 
-    /// Primary: asks to be told when a turn of the worker ends.
+    /// Primary: asks to be told when a turn of the worker ends. Whoever looks at the board afterwards sees a turn that has ended before,
+    /// or is told.
     pub fn ask_to_be_told(&self) {
-        self.word(Word::TellMe).store(1, Ordering::SeqCst);
+        self.word(Word::TellMe).store(1, Ordering::Relaxed);
+        // Not to look before the worker can see it.
+        fence(Ordering::SeqCst);
     }
 
     /// Connections taken so far.
     pub fn taken(&self) -> u64 {
-        self.word(Word::Taken).load(Ordering::Acquire)
+        self.word(Word::Taken).load(Ordering::Relaxed)
     }
 
     /// Connections so far that began without the queue.
     pub fn opened(&self) -> u64 {
-        self.count(Word::Opened)
+        self.count(Word::Opened, Ordering::Relaxed)
     }
 
-    /// Connections that are over.
+    /// Connections that are over. Those that have begun are to be read afterwards: then they are among them.
     pub fn ended(&self) -> u64 {
-        self.count(Word::Ended)
+        self.count(Word::Ended, Ordering::Acquire)
     }
 
     /// Connections that have begun so far, and those of them that are open, as of one moment.
@@ -222,7 +249,7 @@ impl Board {
 
     /// Turns of the event loop so far.
     pub fn turns(&self) -> u64 {
-        self.word(Word::Turns).load(Ordering::Acquire)
+        self.word(Word::Turns).load(Ordering::Relaxed)
     }
 
     /// Since when (ns) the worker is known to run without having waited; `None` when it waits, or is not known to run.
@@ -244,12 +271,12 @@ impl Board {
 
     /// Whether the worker has said that it accepts nothing from sockets of its own.
     pub fn is_paused(&self) -> bool {
-        self.word(Word::Paused).load(Ordering::Acquire) != 0
+        self.word(Word::Paused).load(Ordering::Relaxed) != 0
     }
 
     /// Whether the worker has said that its descriptors ran out.
     pub fn out_of_descriptors(&self) -> bool {
-        self.word(Word::OutOfDescriptors).load(Ordering::Acquire) != 0
+        self.word(Word::OutOfDescriptors).load(Ordering::Relaxed) != 0
     }
 }
 

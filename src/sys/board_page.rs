@@ -5,7 +5,9 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU64;
+
+/// What the words are, and what orders accesses to them. `models/` has others in their place, which try whatever order is allowed.
+pub use std::sync::atomic::{AtomicU64, fence};
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -60,6 +62,12 @@ impl BoardPage {
         let start =
             unsafe { mmap(None, length, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED, fd, 0)? };
         Ok(BoardPage { start })
+    }
+
+    /// One word of the page. One that there is not is nobody's.
+    pub fn word(&self, index: usize) -> &AtomicU64 {
+        static NOWHERE: AtomicU64 = AtomicU64::new(0);
+        self.words().get(index).unwrap_or(&NOWHERE)
     }
 
     /// All words of the page.

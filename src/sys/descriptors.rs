@@ -24,6 +24,8 @@ const HIGH_LIMIT: i32 = 4096;
 /// So long (ns) it holds what was found out: not even half of a high limit is used up in that time.
 const FRESH: u64 = 1_000_000;
 
+// What threads have found out, each word by itself: one that is read a moment late leads to a look too many, or to one that `FRESH` would have
+// put off as well. `Relaxed` is enough.
 static HIGHEST_SEEN: AtomicI32 = AtomicI32::new(0);
 static LIMIT_SEEN: AtomicI32 = AtomicI32::new(0);
 /// When the highest numbers were last found free.

@@ -26,7 +26,7 @@ pub fn notify(address: &str, text: &str, fds: &[RawFd]) -> io::Result<()> {
     Ok(())
 }
 
-/// How long (s) this process may outlive its parent.
+/// How long (s) this process may outlive its parent. `Relaxed`: it is one value, and the system call that installs its reader comes after it.
 static AFTERLIFE: AtomicU32 = AtomicU32::new(0);
 
 /// Runs when the parent has died, even if the event loop hangs. Calls nothing but what a signal handler may call

@@ -34,6 +34,7 @@ const MOST_READERS: usize = 64;
 /// The most lines that can be asked for.
 const MOST_LINES: u64 = 1_000_000_000;
 
+// A count that guards no other memory: `Relaxed` is enough.
 static READERS: AtomicUsize = AtomicUsize::new(0);
 
 /// The lines, as they come.

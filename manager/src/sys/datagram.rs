@@ -35,6 +35,7 @@ impl NotifySocket {
     /// A new one, under a name that no file system has: programs that run as another user reach it, too. The kernel tells who
     /// sends what.
     pub fn open() -> io::Result<NotifySocket> {
+        // All that counts is that no two get the same: `Relaxed` is enough.
         static LAST: AtomicU32 = AtomicU32::new(0);
         // Never the same again, as a number of a process may be: whoever has it in its environment is one of ours.
         let start = i32::try_from(process::id()).ok().and_then(super::procfs::stat).map_or(0, |stat| stat.start);
