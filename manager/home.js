@@ -2,12 +2,11 @@
 
 // Where the manager keeps everything, and where its executable is.
 
-const os = require('node:os');
 const path = require('node:path');
 
 /** @param {NodeJS.ProcessEnv} [env] */
 function home(env = process.env) {
-  return path.resolve(env.RCLUSTER_HOME || path.join(os.homedir(), '.rcluster'));
+  return path.resolve(env.RCLUSTER_HOME || path.join(process.env.HOME || require('node:os').homedir(), '.rcluster'));
 }
 
 /** The executable, as `npm run build:manager` places it. */
