@@ -330,7 +330,9 @@ class Manager {
    * @returns {Promise<any>}
    */
   async #once(method, url, body) {
-    const { status, server, body: answer } = await ask(this.#socket, method, url, body).catch((error) => this.#rethrow(error));
+    const asked = ask(this.#socket, method, url, body);
+    setImmediate(ownVersion);
+    const { status, server, body: answer } = await asked.catch((error) => this.#rethrow(error));
     this.#compareVersions(server);
     if (status === 200) return JSON.parse(answer || '{}');
     throw refusal(status, answer);
@@ -364,8 +366,8 @@ class Manager {
 
   /** @param {string} server */
   #compareVersions(server) {
-    const version = /^rclusterd\/(.*)$/.exec(server)?.[1];
-    if (version !== undefined) this.otherVersion = version === require('../package.json').version ? undefined : version;
+    const theirs = /^rclusterd\/(.*)$/.exec(server)?.[1];
+    if (theirs !== undefined) this.otherVersion = theirs === ownVersion() ? undefined : theirs;
   }
 
   /** Lets the process end. */
@@ -374,6 +376,11 @@ class Manager {
     for (const stream of this.#streams) stream.destroy();
   }
 }
+
+/** @type {string | undefined} */
+let version;
+/** Read while the daemon answers. @returns {string} */
+const ownVersion = () => (version ??= require('../package.json').version);
 
 /** Loaded when somebody waits: most commands do not. @param {number} ms */
 const sleep = (ms) => require('node:timers/promises').setTimeout(ms);

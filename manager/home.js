@@ -2,13 +2,12 @@
 
 // Where the manager keeps everything, and where its executable is.
 
-const os = require('node:os');
 const path = require('node:path');
 const { managerPath } = require('../lib/binary-name.js');
 
 /** @param {NodeJS.ProcessEnv} [env] */
 function home(env = process.env) {
-  return path.resolve(env.RCLUSTER_HOME || path.join(os.homedir(), '.rcluster'));
+  return path.resolve(env.RCLUSTER_HOME || path.join(process.env.HOME || require('node:os').homedir(), '.rcluster'));
 }
 
 /** The executable, as it is packed, or as `npm run build:manager` places it. */

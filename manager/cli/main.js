@@ -2,7 +2,7 @@
 
 // Runs a verb. Each is a small file that is loaded when it is used.
 
-const { fail, manner, notice, progress } = require('./say.js');
+const { fail, manner, notice, progress, write } = require('./say.js');
 const { INSTEAD, VERBS } = require('./verbs.js');
 const { help, read, usage } = require('./words.js');
 
@@ -32,10 +32,10 @@ async function run([word, ...argv]) {
   let done = () => {};
   try {
     const { words, options, rest } = read(argv, verb.flags ?? []);
-    if (options.help) return void process.stdout.write(help(word, verb));
+    if (options.help) return void write(help(word, verb));
     manner.silent = options.silent === true;
     manner.mini = options.miniList === true;
-    if (options.color === false) manner.colors = false;
+    if (options.color === false) manner.said = false;
     if (!verb.takesTime) done = progress();
     await verb.run(manager, words, options, rest);
     done();

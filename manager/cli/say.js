@@ -2,19 +2,43 @@
 
 // What verbs say: to whoever typed them on standard output, and what is worth knowing besides on standard error.
 
-const manner = { silent: false, colors: process.stdout.isTTY === true && !process.env.NO_COLOR, mini: false };
+// Standard output and error are opened when they are first needed: that takes as long as a file of ours does to load, and is better done
+// while the daemon answers.
 
-// Whoever read what we say may be gone: that is no failure of what was asked for.
-process.stdout.on('error', () => {});
+/** @type {NodeJS.WriteStream | undefined} */
+let opened;
+
+function output() {
+  if (opened) return opened;
+  opened = process.stdout;
+  // Whoever read what we say may be gone: that is no failure of what was asked for.
+  opened.on('error', () => {});
+  return opened;
+}
+
+const manner = {
+  silent: false,
+  mini: false,
+  /** Whether there are colours: said, or as standard output is. @type {boolean | undefined} */
+  said: undefined,
+  get colors() {
+    return this.said ?? (output().isTTY === true && !process.env.NO_COLOR);
+  },
+};
+
+/** Whatever was asked for, whether or not it is to be silent. @param {string} text */
+function write(text) {
+  output().write(text);
+}
 
 /** @param {string} text */
 function print(text) {
-  if (!manner.silent) process.stdout.write(`${text}\n`);
+  if (!manner.silent) write(`${text}\n`);
 }
 
-/** What was asked for, whether or not it is to be silent. @param {unknown} value */
+/** @param {unknown} value */
 function printJson(value) {
-  process.stdout.write(`${JSON.stringify(value)}\n`);
+  write(`${JSON.stringify(value)}\n`);
 }
 
 /** @param {string} text */
@@ -34,12 +58,14 @@ function fail(text) {
  * @returns {() => void} Ends it.
  */
 function progress() {
-  if (!process.stderr.isTTY || manner.silent) return () => {};
+  if (manner.silent) return () => {};
   const began = Date.now();
   let shown = false;
   const timer = setInterval(() => {
+    if (!process.stderr.isTTY) return clearInterval(timer);
     shown = true;
     process.stderr.write(`\r\u001b[K… ${Math.round((Date.now() - began) / 1000)} s`);
+    return undefined;
   }, 1000).unref();
   return () => {
     clearInterval(timer);
@@ -47,4 +73,4 @@ function progress() {
   };
 }
 
-module.exports = { fail, manner, notice, print, printJson, progress };
+module.exports = { fail, manner, notice, output, print, printJson, progress, write };

@@ -1,5 +1,6 @@
 'use strict';
 
+const { write } = require('../say.js');
 const { NAMES, VERBS } = require('../verbs.js');
 const { COMMON, parse, usage } = require('../words.js');
 
@@ -34,9 +35,9 @@ module.exports = {
   flags: [['--words', 'what may come next, a line each: for the shell']],
   needsDaemon: false,
   async run(manager, [shell], options, before = []) {
-    if (options.words) return void process.stdout.write((await next(manager, before)).map((word) => `${word}\n`).join(''));
+    if (options.words) return void write((await next(manager, before)).map((word) => `${word}\n`).join(''));
     if (!Object.hasOwn(SCRIPTS, shell ?? '')) throw usage('completion: for which shell? Give bash or zsh');
-    process.stdout.write(SCRIPTS[/** @type {keyof SCRIPTS} */ (shell)]);
+    write(SCRIPTS[/** @type {keyof SCRIPTS} */ (shell)]);
     return undefined;
   },
 };

@@ -1,5 +1,6 @@
 'use strict';
 
+const { write } = require('../say.js');
 const { NAMES, VERBS } = require('../verbs.js');
 const { help } = require('../words.js');
 
@@ -9,11 +10,11 @@ module.exports = {
   usage: '[verb]',
   needsDaemon: false,
   run(manager, [word]) {
-    if (word !== undefined && Object.hasOwn(VERBS, word)) return void process.stdout.write(help(word, require(`./${VERBS[word]}.js`)));
+    if (word !== undefined && Object.hasOwn(VERBS, word)) return void write(help(word, require(`./${VERBS[word]}.js`)));
     const rows = Object.entries(NAMES).map(([file, names]) => [names.join(', '), require(`./${file}.js`).summary]);
     const width = Math.max(...rows.map(([names]) => names.length));
-    process.stdout.write('Usage: rcluster <verb> ...   the process manager\n       rcluster <script>     runs a server over all cores in the foreground: rcluster --help\n\n');
-    process.stdout.write(`${rows.map(([names, summary]) => `  ${names.padEnd(width)}  ${summary}`).join('\n')}\n\nrcluster <verb> --help lists the options of a verb.\n`);
+    write('Usage: rcluster <verb> ...   the process manager\n       rcluster <script>     runs a server over all cores in the foreground: rcluster --help\n\n');
+    write(`${rows.map(([names, summary]) => `  ${names.padEnd(width)}  ${summary}`).join('\n')}\n\nrcluster <verb> --help lists the options of a verb.\n`);
     return undefined;
   },
 };

@@ -1,7 +1,6 @@
 'use strict';
 
-const { manner, print, printJson } = require('../say.js');
-const { processes } = require('../table.js');
+const { manner, output, print, printJson } = require('../say.js');
 
 /** @type {import('../main.js').Verb} */
 module.exports = {
@@ -9,9 +8,12 @@ module.exports = {
   usage: '[--json]',
   flags: [['--json', 'as JSON'], ['--sort <field>', "PM2's: does nothing here"]],
   async run(manager, words, { json }) {
-    const apps = await manager.list();
+    const asked = manager.list();
+    // It has been sent by then: what shows the answer is made ready while the daemon looks at all processes.
+    setImmediate(() => void [output(), require('../table.js')]);
+    const apps = await asked;
     if (json) printJson(apps);
-    else if (!manner.mini) print(processes(apps));
+    else if (!manner.mini) print(require('../table.js').processes(apps));
     else for (const { name, processes: all } of apps) for (const { id, state } of all) print(`${id} ${name} ${state}`);
   },
 };
