@@ -19,9 +19,13 @@ use nix::unistd::{ForkResult, Pid, dup2_stderr, dup2_stdin, dup2_stdout, fork, s
 use super::libc;
 use crate::keeper::life::End;
 
-/// Whatever our children leave behind becomes ours: see PR_SET_CHILD_SUBREAPER in prctl(2).
+/// Whatever our children leave behind becomes ours: see PR_SET_CHILD_SUBREAPER in prctl(2). Where the system does not know that, which is
+/// so where qemu emulates another processor, it becomes process 1's.
 pub fn adopt_orphans() -> io::Result<()> {
-    Ok(prctl::set_child_subreaper(true)?)
+    match prctl::set_child_subreaper(true) {
+        Err(Errno::EINVAL) => Ok(()),
+        other => Ok(other?),
+    }
 }
 
 /// The next child that has ended, and how; `None` when no other has.
