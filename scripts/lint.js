@@ -74,7 +74,8 @@ const steps = [
     name: 'clippy-models',
     title: 'the same of the models',
     command: 'cargo',
-    args: ['clippy', '--locked', '--all-targets', '--manifest-path', MODELS, '--', '-D', 'warnings'],
+    // Not the board's own tests, which want the real words.
+    args: ['clippy', '--locked', '--lib', '--test', 'board', '--manifest-path', MODELS, '--', '-D', 'warnings'],
   },
   {
     name: 'native-types',

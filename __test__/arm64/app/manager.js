@@ -43,7 +43,7 @@ async function main() {
     process.kill(pid, 'SIGKILL');
     await until('it runs again', () => processesOf('program').find((one) => one.state === 'online' && one.pid !== pid));
 
-    rcluster('start', 'server.js', '-i', '2');
+    rcluster('start', 'server.js', '-i', '2', '--listen-timeout', '60000');
     const workers = () => processesOf('server').map((one) => one.pid);
     const before = workers();
     assert.equal(before.length, 2);
