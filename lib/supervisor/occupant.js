@@ -126,13 +126,13 @@ class Occupant extends EventEmitter {
 
   /** @returns {any} The worker; none when it could not even be tried. */
   #fork() {
-    const { env, ready, drainTimeout, settleTime, crash, signals, move } = this.#options;
+    const { env, ready, drainTimeout, settleTime, crash, signals, move, keepAliveTimeout } = this.#options;
     const { instance } = this.#prospects;
     const wires = this.#outputs?.(instance);
     /** @type {any} */
     let worker;
     try {
-      const supervised = { ready, drainTimeout, settleTime, crash, signals, move, instance };
+      const supervised = { ready, drainTimeout, settleTime, crash, signals, move, keepAliveTimeout, instance };
       worker = this.#port.fork({ NODE_APP_INSTANCE: `${instance}`, ...env }, { supervised, held: true, stdio: wires?.stdio });
       worker.instance = instance;
       this.#port.onControl(worker, (message) => this.#onControl(message));
