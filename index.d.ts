@@ -306,6 +306,12 @@ declare namespace cluster {
     /** How many workers a reload replaces at a time; the first is always replaced alone. Default: `1`. */
     reloadParallel?: number | undefined;
     /**
+     * `keepAliveTimeout` (milliseconds, 0 for ever) of HTTP servers that have Node's own when they listen: for how long a connection may
+     * stay idle. Behind a proxy that keeps connections it has to be longer than the proxy's, which would otherwise send a request on
+     * one that is just being closed. Default: as Node has it.
+     */
+    keepAliveTimeout?: number | undefined;
+    /**
      * Milliseconds for which the service goes on when it is told to stop: listeners stay open, workers that die are replaced, and each
      * HTTP/1 answer says `Connection: close`, while whoever sends clients here hears that it ends (`/ready` is 503 meanwhile). Then it
      * stops. `kill()`, or a second signal, ends that. A service that was never ready does not wait. Default: `0`.
@@ -350,6 +356,7 @@ declare namespace cluster {
     readonly move: boolean;
     readonly countRequests: boolean;
     readonly reloadParallel: number;
+    readonly keepAliveTimeout: number | undefined;
     readonly stopDelay: number;
     readonly health: Readonly<{ path: string } | { host?: string; port: number }> | undefined;
     readonly minReady: number;

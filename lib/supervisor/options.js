@@ -2,9 +2,8 @@
 
 // What `supervise` and the command line may be asked for: checked, completed, copied and frozen once.
 
-const os = require('node:os');
-
 const { invalidArgument, ours, received } = require('../errors.js');
+const { availableCores } = require('./cores.js');
 
 const READY = /** @type {const} */ (['listening', 'message', 'online']);
 const UNITS = Object.freeze({ '': 1, B: 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 });
@@ -34,6 +33,7 @@ const UNITS = Object.freeze({ '': 1, B: 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 })
  * @property {boolean} move Whether idle connections may go on in another worker.
  * @property {boolean} countRequests Whether workers count the requests of their HTTP servers.
  * @property {number} reloadParallel
+ * @property {number | undefined} keepAliveTimeout ms
  * @property {number} stopDelay ms
  * @property {number} minReady Workers.
  * @property {Readonly<import('./health.js').Place> | undefined} health
@@ -116,7 +116,7 @@ function oneOf(name, value, allowed) {
  * @param {unknown} value
  */
 function workers(value) {
-  if (value === 'max') return Math.max(1, os.availableParallelism());
+  if (value === 'max') return availableCores();
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > 1024) {
     throw badOption('workers', "a whole number from 1 to 1024, or 'max'", value);
   }
@@ -210,7 +210,7 @@ function stated(given) {
  */
 function parse(given = {}) {
   if (given === null || typeof given !== 'object' || Array.isArray(given)) throw invalidArgument('options', 'of type object', given);
-  refuseUnknown(given, [...Object.keys(DEFAULTS), 'env', 'health', 'policy', ...SETTINGS]);
+  refuseUnknown(given, [...Object.keys(DEFAULTS), 'env', 'health', 'keepAliveTimeout', 'policy', ...SETTINGS]);
   const all = /** @type {Record<string, any>} */ ({ ...DEFAULTS, ...stated(given) });
   if (all.env !== undefined && (all.env === null || typeof all.env !== 'object')) throw badOption('env', 'an object', all.env);
   for (const name of ['countRequests', 'move', 'signals']) {
@@ -230,6 +230,7 @@ function parse(given = {}) {
     move: all.move,
     countRequests: all.countRequests,
     reloadParallel: number('reloadParallel', all.reloadParallel, { least: 1, unit: 'workers' }),
+    keepAliveTimeout: all.keepAliveTimeout === undefined ? undefined : milliseconds('keepAliveTimeout', all.keepAliveTimeout),
     stopDelay: milliseconds('stopDelay', all.stopDelay),
     minReady: number('minReady', all.minReady, { least: 1, unit: 'workers' }),
     health: all.health === undefined ? undefined : place('health', all.health),

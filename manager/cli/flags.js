@@ -37,6 +37,7 @@ const KEY_FLAGS = {
   ready: ['--ready <when>', 'a worker of a cluster is ready when it is listening, sends the message ready, or is online'],
   health: ['--health <place>', 'where a cluster answers /live and /ready: a port, host:port or the path of a Unix socket'],
   min_ready: ['--min-ready <count>', 'with fewer ready workers /ready says no'],
+  keep_alive_timeout: ['--keep-alive-timeout <time>', 'HTTP connections of a cluster may stay idle for so long, where the script says nothing of it'],
   stop_delay: ['--stop-delay <time>', 'a cluster that is told to stop serves on for so long'],
   max_memory_restart: ['--max-memory-restart <bytes>', 'it is started anew above it, such as 300M'],
   filter_env: ['--filter-env <names...>', 'variables that it does not get: beginnings of their names'],

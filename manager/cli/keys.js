@@ -4,7 +4,6 @@
 // is held against this table by a test.
 
 const fs = require('node:fs');
-const { availableParallelism } = require('node:os');
 const path = require('node:path');
 
 const { nearest } = require('./nearest.js');
@@ -64,7 +63,8 @@ const READ = {
   },
   /** @param {unknown} value */
   instances(value) {
-    const cores = availableParallelism();
+    /** @type {number} */
+    const cores = require('../../lib/bundle.js').requireOurs('supervisor/cores.js').availableCores();
     if (value === 'max') return cores;
     const number = Number(value);
     if (!Number.isInteger(number) || value === '' || typeof value === 'boolean') throw bad("a whole number, or 'max'", value);
@@ -166,6 +166,7 @@ const KEYS = {
   ready: { type: 'readiness', option: '--ready', about: "When a worker of a cluster is ready: 'listening' by default, 'message' with wait_ready, 'online' for one that has other work than to listen." },
   health: { type: 'place', option: '--health', about: "Where the primary of a cluster answers probes (/live, /ready): a port, 'host:port' or the path of a Unix socket." },
   min_ready: { type: 'count', option: '--min-ready', about: 'With fewer ready workers /ready says no; 1 by default.' },
+  keep_alive_timeout: { type: 'time', option: '--keep-alive-timeout', about: 'HTTP connections of a cluster may stay idle for so long, where the script says nothing of it.' },
   stop_delay: { type: 'time', option: '--stop-delay', about: 'A cluster that is told to stop serves on for so long, while /ready says that it ends. kill_timeout begins to count after it.' },
   watchdog: { type: 'time', about: 'So often it has to say that it lives (WATCHDOG=1 of sd_notify), or it is ended by SIGABRT and started anew; 0 for never.' },
   max_memory_restart: { type: 'bytes', to: 'maxMemory', about: 'It is started anew when it uses more, with all that it has started.' },

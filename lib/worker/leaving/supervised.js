@@ -23,7 +23,7 @@ const farewell = () => require('./farewell.js');
  * @param {import('../servers/servers.js').Servers} worker.servers
  * @param {(message: object) => boolean} worker.send To the primary.
  * @param {() => Promise<void>} worker.runHooks
- * @param {{ ready: string, drainTimeout: number, settleTime: number, crash: string, signals: boolean, instance: number, move?: boolean }} options
+ * @param {{ ready: string, drainTimeout: number, settleTime: number, crash: string, signals: boolean, instance: number, move?: boolean, keepAliveTimeout?: number }} options
  */
 function supervise({ worker, cluster, servers, send, runHooks }, options) {
   /** @type {import('./drain.js').Drain | undefined} */
@@ -37,6 +37,7 @@ function supervise({ worker, cluster, servers, send, runHooks }, options) {
   let leaving = false;
 
   Object.assign(worker, { instance: options.instance });
+  servers.keepAliveTimeout = options.keepAliveTimeout;
   const stopTail = keepTail((text) => send({ act: 'last-words', text }));
   const stopLooking = options.ready === 'listening' ? watchForOwnListening(tellOwn) : () => {};
   process.on('uncaughtExceptionMonitor', (error) => {
@@ -51,6 +52,7 @@ function supervise({ worker, cluster, servers, send, runHooks }, options) {
   /** Which servers have sockets of their own, of which the primary knows nothing. */
   function tellOwn() {
     const own = activeHandles().filter((handle) => handle instanceof require('node:net').Server && handle.listening && !servers.has(handle));
+    for (const server of own) servers.setKeepAlive(server);
     send({ act: 'own-listening', addresses: own.map((server) => nameOf(server.address())).join(', ') });
     return own.length > 0;
   }

@@ -33,6 +33,8 @@ class Servers {
   #accepting = new Map();
   /** Sessions of HTTP/2 servers, with their open streams. @type {Map<any, number>} */
   sessions = new Map();
+  /** ms that connections of HTTP servers may stay idle which say nothing of it themselves. @type {number | undefined} */
+  keepAliveTimeout;
   #places = new Places();
   /** How many servers want the process to live. */
   #references = 0;
@@ -130,10 +132,16 @@ class Servers {
    * @param {number} [listener]
    */
   #watch(server, listener) {
+    this.setKeepAlive(server);
     this.#known.add(server);
     server.once('close', () => this.#known.delete(server));
     watchSessions(server, this.sessions);
     this.#counts.watch(server, listener);
+  }
+
+  /** @param {any} server */
+  setKeepAlive(server) {
+    if (this.keepAliveTimeout !== undefined) require('./keep_alive.js').keepAliveFor(server, this.keepAliveTimeout);
   }
 
   /**
