@@ -158,6 +158,7 @@ const KEYS = {
   wait_ready: { type: 'flag', about: "It says process.send('ready') when it is ready." },
   listen_timeout: { type: 'time', about: 'How long it may take to be ready.' },
   ready: { type: 'readiness', to: 'clusterArgs', about: "When a worker of a cluster is ready: 'listening' by default, 'message' with wait_ready, 'online' for one that has other work than to listen." },
+  count_requests: { type: 'flag', about: 'It is a cluster whose workers count their HTTP requests and how long those take, for metrics; that costs a little with each request.' },
   watchdog: { type: 'time', about: 'So often it has to say that it lives (WATCHDOG=1 of sd_notify), or it is ended by SIGABRT and started anew; 0 for never.' },
   max_memory_restart: { type: 'bytes', to: 'maxMemory', about: 'It is started anew when it uses more, with all that it has started.' },
   out_file: { aliases: ['output', 'out', 'out_log'], type: 'text', about: 'Where its output goes.' },
@@ -235,6 +236,11 @@ function readApp(given, { folder, notices }) {
   }
   if (app.sourceMapSupport === true && isForNode(app)) app.interpreterArgs = [...(app.interpreterArgs ?? []), '--enable-source-maps'];
   delete app.sourceMapSupport;
+  if (app.countRequests === true) {
+    if (app.mode === 'cluster') app.clusterArgs = [...(app.clusterArgs ?? []), '--count-requests'];
+    else notices.add('"count_requests" does nothing but for a cluster');
+  }
+  delete app.countRequests;
   if (app.disableLogs === true) Object.assign(app, { outFile: 'NULL', errorFile: 'NULL', logFile: undefined });
   delete app.disableLogs;
   if (app.time === true) app.logFormat ??= 'time';

@@ -7,7 +7,7 @@ const NAMES = {
   start: ['start'], stop: ['stop'], restart: ['restart'], reload: ['reload', 'gracefulReload'], scale: ['scale'], delete: ['delete', 'del'],
   startOrRestart: ['startOrRestart'], startOrReload: ['startOrReload', 'startOrGracefulReload'], apply: ['apply'], run: ['run'],
   list: ['list', 'ls', 'l', 'ps', 'status'], jlist: ['jlist'], prettylist: ['prettylist'], describe: ['describe', 'desc', 'show', 'info'], env: ['env'], id: ['id'], pid: ['pid'],
-  logs: ['logs', 'log'], flush: ['flush'], reloadLogs: ['reloadLogs'],
+  logs: ['logs', 'log'], events: ['events'], flush: ['flush'], reloadLogs: ['reloadLogs'],
   reset: ['reset'], sendSignal: ['sendSignal'], send: ['send'], attach: ['attach'],
   save: ['save', 'dump'], cleardump: ['cleardump'], resurrect: ['resurrect'], startup: ['startup'], unstartup: ['unstartup'],
   update: ['update', 'updatePM2'], kill: ['kill'], ping: ['ping'], init: ['init', 'ecosystem'], completion: ['completion'], help: ['help'],
