@@ -120,6 +120,32 @@ export interface ProcessStatus {
   cpuTime: number;
   /** Percent of a processor, since it was looked at before. */
   cpu: number;
+  /** Threads and open descriptors, with those of all that it has started. */
+  threads: number;
+  descriptors: number;
+}
+
+/** How long something took (ms), each time that it happened. */
+export interface Histogram {
+  count: number;
+  sum: number;
+  /** Estimated from the buckets. */
+  p50: number;
+  p90: number;
+  p99: number;
+  /** How many took up to 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000 ms, and longer. */
+  counts: number[];
+}
+
+/** What a worker's counters say since it was started, read from memory that it shares. */
+export interface WorkerStats {
+  connections: { active: number; queued: number; total: number };
+  /** Times in ms. */
+  loop: { utilization: number; running: number; idle: number; longestTurn: number; turns: number; delay: Histogram };
+  /** How long connections waited from being accepted to their server. */
+  waiting: Histogram;
+  /** With `--count-requests`. */
+  http: { requests: number; errors: number; time: Histogram } | null;
 }
 
 /** A worker of a cluster. */
@@ -135,6 +161,13 @@ export interface WorkerStatus {
   memory: number;
   /** Percent of a processor, since it was looked at before. */
   cpu: number;
+  /** Milliseconds of processor time, with all that it has started. */
+  cpuTime: number;
+  /** Threads and open descriptors, with those of all that it has started. */
+  threads: number;
+  descriptors: number;
+  /** Nothing where its board cannot be read, as with another version of rcluster. */
+  stats: WorkerStats | null;
 }
 
 /** An app and its processes. */

@@ -97,7 +97,7 @@ test('every route answers as it is described', async () => {
   await ask(home, 'DELETE', '/v1/apps/{target}', { target: 'c' });
   await ask(home, 'POST', '/v1/kill');
   const described = Object.entries(description.paths).flatMap(([route, methods]) => Object.keys(methods).filter((key) => key !== 'parameters').map((method) => `${method.toUpperCase()} ${route}`));
-  expect(described.filter((route) => !asked.has(route))).toEqual(['GET /v1/events', 'GET /v1/logs', 'POST /v1/update'].filter((route) => !asked.has(route)));
+  expect(described.filter((route) => !asked.has(route))).toEqual(['GET /metrics', 'GET /v1/events', 'GET /v1/logs', 'POST /v1/update'].filter((route) => !asked.has(route)));
 });
 
 test('events: what happens to apps and processes, and what programs say', async () => {

@@ -168,6 +168,7 @@ const KEYS = {
   min_ready: { type: 'count', option: '--min-ready', about: 'With fewer ready workers /ready says no; 1 by default.' },
   keep_alive_timeout: { type: 'time', option: '--keep-alive-timeout', about: 'HTTP connections of a cluster may stay idle for so long, where the script says nothing of it.' },
   stop_delay: { type: 'time', option: '--stop-delay', about: 'A cluster that is told to stop serves on for so long, while /ready says that it ends. kill_timeout begins to count after it.' },
+  count_requests: { type: 'flag', about: 'It is a cluster whose workers count their HTTP requests and how long those take, for metrics; that costs a little with each request.' },
   watchdog: { type: 'time', about: 'So often it has to say that it lives (WATCHDOG=1 of sd_notify), or it is ended by SIGABRT and started anew; 0 for never.' },
   max_memory_restart: { type: 'bytes', to: 'maxMemory', about: 'It is started anew when it uses more, with all that it has started.' },
   out_file: { aliases: ['output', 'out', 'out_log'], type: 'text', about: 'Where its output goes.' },
@@ -250,6 +251,11 @@ function readApp(given, { folder, notices }) {
   }
   if (app.sourceMapSupport === true && isForNode(app)) app.interpreterArgs = [...(app.interpreterArgs ?? []), '--enable-source-maps'];
   delete app.sourceMapSupport;
+  if (app.countRequests === true) {
+    if (app.mode === 'cluster') app.clusterArgs = [...(app.clusterArgs ?? []), '--count-requests'];
+    else notices.add('"count_requests" does nothing but for a cluster');
+  }
+  delete app.countRequests;
   if (app.disableLogs === true) Object.assign(app, { outFile: 'NULL', errorFile: 'NULL', logFile: undefined });
   delete app.disableLogs;
   if (app.time === true) app.logFormat ??= 'time';

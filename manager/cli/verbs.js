@@ -8,7 +8,7 @@ const NAMES = {
   startOrRestart: ['startOrRestart'], startOrReload: ['startOrReload', 'startOrGracefulReload'], apply: ['apply'], run: ['run'],
   list: ['list', 'ls', 'l', 'ps', 'status'], jlist: ['jlist'], prettylist: ['prettylist'], describe: ['describe', 'desc', 'show', 'info'], env: ['env'], id: ['id'], pid: ['pid'],
   monit: ['monit', 'dash', 'top', 'dashboard', 'imonit'], web: ['web'],
-  logs: ['logs', 'log'], flush: ['flush'], reloadLogs: ['reloadLogs'],
+  logs: ['logs', 'log'], events: ['events'], flush: ['flush'], reloadLogs: ['reloadLogs'],
   health: ['health'], reset: ['reset'], sendSignal: ['sendSignal'], send: ['send'], attach: ['attach'],
   save: ['save', 'dump'], cleardump: ['cleardump'], resurrect: ['resurrect'], startup: ['startup'], unstartup: ['unstartup'],
   update: ['update', 'updatePM2'], kill: ['kill'], ping: ['ping'], init: ['init', 'ecosystem'], completion: ['completion'], help: ['help'],

@@ -6,6 +6,10 @@
 
 #![deny(unsafe_code)]
 
+// Of the library: both have to mean the same by what is on a board. Not all of it is needed to read one.
+#[allow(dead_code)]
+#[path = "../../src/board_layout.rs"]
+mod board_layout;
 mod daemon;
 mod durable;
 mod keeper;

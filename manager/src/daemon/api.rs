@@ -17,6 +17,7 @@ use super::apps::Apps;
 use super::events::Events;
 use super::link::Failure;
 use super::logs;
+use super::metrics;
 use super::targets::Target;
 use super::update;
 use super::web::Web;
@@ -29,7 +30,8 @@ const LONGEST: usize = 64 << 20;
 const OPENAPI: &str = include_str!("api/openapi.json");
 
 /// Every route: its methods, and its path with `*` for a target.
-const ROUTES: [(&str, &[&str]); 29] = [
+const ROUTES: [(&str, &[&str]); 30] = [
+    ("GET", &["metrics"]),
     ("GET", &["v1", "ping"]),
     ("GET", &["v1", "version"]),
     ("GET", &["v1", "openapi.json"]),
@@ -126,6 +128,9 @@ pub async fn answer(service: Rc<Service>, request: Request<Incoming>) -> Respons
             response.headers_mut().insert(header::ALLOW, value);
         }
         return response;
+    }
+    if parts[0] == "metrics" {
+        return measured(&service, &request);
     }
     if parts[1] == "events" {
         return streamed(Content::Lines(service.events.listen()));
@@ -296,6 +301,21 @@ pub fn decode(part: &str) -> String {
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// For Prometheus, which says which text it understands; whoever says nothing is a person.
+fn measured(service: &Service, request: &Request<Incoming>) -> Response<Content> {
+    let accepted = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let open = accepted.contains("application/openmetrics-text");
+    match service.apps.metrics(open) {
+        Ok(text) => {
+            let mut response = Response::new(Content::whole(Bytes::from(text)));
+            let kind = if open { metrics::OPEN_METRICS } else { metrics::PLAIN };
+            response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
+            response
+        }
+        Err(failure) => failed(&failure),
+    }
 }
 
 /// The answer to what has failed.

@@ -15,6 +15,7 @@ use super::events::Events;
 use super::figures::Figures;
 use super::home::Home;
 use super::link::{Failure, Link};
+use super::metrics;
 use super::plan::{self, Action, Options, Plan};
 use super::store::{Known, Remembered, Store};
 use super::targets::{self, Target, unknown};
@@ -453,7 +454,18 @@ impl Apps {
         self.processes_of(&keys)
     }
 
-    fn processes_of(&self, keys: &[String]) -> Vec<Value> {
+    /// The same for Prometheus.
+    pub fn metrics(&self, open: bool) -> Result<String, Failure> {
+        let keys: Vec<String> = self.remembered.borrow().apps.iter().map(|known| known.app.key()).collect();
+        let statuses = self.statuses_of(&keys);
+        let known = statuses
+            .iter()
+            .filter_map(|(app, status)| Some((app.name.as_str(), app.namespace.as_str(), status.as_ref()?)));
+        metrics::text(known, open).map_err(|error| Failure::new("ERR_RCLUSTER_INTERNAL", error.to_string()))
+    }
+
+    /// Apps with what their keepers tell, what the kernel says of their processes, and what is on the boards of workers.
+    fn statuses_of(&self, keys: &[String]) -> Vec<(App, Option<Status>)> {
         let mut statuses: Vec<(App, Option<Status>)> = keys
             .iter()
             .filter_map(|key| {
@@ -462,8 +474,20 @@ impl Apps {
                 Some((app, status))
             })
             .collect();
+        for (app, status) in &mut statuses {
+            for (whose, figures) in status.as_ref().map_or_else(Vec::new, |_| self.copies.figures(&app.key())) {
+                let workers = status.iter_mut().flat_map(|status| &mut status.workers);
+                if let Some(worker) = workers.into_iter().find(|worker| worker.pid == Some(whose.pid)) {
+                    worker.stats = Some(figures.into());
+                }
+            }
+        }
         self.figures.fill(statuses.iter_mut().filter_map(|(_, status)| status.as_mut()));
         statuses
+    }
+
+    fn processes_of(&self, keys: &[String]) -> Vec<Value> {
+        self.statuses_of(keys)
             .into_iter()
             .map(|(app, status)| {
                 let processes = status.as_ref().map_or_else(|| nobody(&app), |status| status.processes.clone());
@@ -516,6 +540,8 @@ fn nobody(app: &App) -> Vec<Process> {
             memory: 0,
             cpu_time: 0,
             cpu: 0.0,
+            threads: 0,
+            descriptors: 0,
         })
         .collect()
 }

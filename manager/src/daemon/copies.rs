@@ -13,7 +13,9 @@ use tokio::io::Interest;
 use tokio::net::UnixStream;
 
 use super::link::Link;
-use crate::keeper::About;
+use crate::board_layout::Figures;
+use crate::keeper::{About, Whose};
+use crate::sys::board::Board;
 use crate::sys::socket;
 
 /// Bytes of one read.
@@ -23,8 +25,20 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How long a keeper that has closed one connection may take to close the other.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// What one keeper has told us.
-type Told = RefCell<BTreeMap<u32, (About, OwnedFd)>>;
+/// What one keeper has told us, by its numbers.
+#[derive(Default)]
+struct Told {
+    kept: RefCell<BTreeMap<u32, (About, OwnedFd)>>,
+    /// Boards of workers: of those that are none nothing is left.
+    boards: RefCell<BTreeMap<u32, (Whose, Board)>>,
+}
+
+impl Told {
+    fn clear(&self) {
+        self.kept.borrow_mut().clear();
+        self.boards.borrow_mut().clear();
+    }
+}
 
 /// All of them, by the key of the app.
 #[derive(Default)]
@@ -54,7 +68,7 @@ impl Copies {
                 if link.upgrade().is_none_or(|link| link.is_gone()) {
                     return;
                 }
-                told.borrow_mut().clear();
+                told.clear();
                 tokio::time::sleep(AGAIN).await;
             }
         });
@@ -64,14 +78,22 @@ impl Copies {
     pub fn of(&self, key: &str) -> Vec<(About, OwnedFd)> {
         let told = self.told.borrow().get(key).cloned();
         let Some(told) = told else { return Vec::new() };
-        let told = told.borrow();
+        let told = told.kept.borrow();
         told.values().filter_map(|(about, fd)| Some((about.clone(), fd.try_clone().ok()?))).collect()
+    }
+
+    /// What the boards of its workers say now.
+    pub fn figures(&self, key: &str) -> Vec<(Whose, Figures)> {
+        let told = self.told.borrow().get(key).cloned();
+        let Some(told) = told else { return Vec::new() };
+        let boards = told.boards.borrow();
+        boards.values().filter_map(|(whose, board)| Some((*whose, board.figures()?))).collect()
     }
 
     /// The app is no more.
     pub fn forget(&self, key: &str) {
         if let Some(told) = self.told.borrow_mut().remove(key) {
-            told.borrow_mut().clear();
+            told.clear();
         }
     }
 }
@@ -102,9 +124,20 @@ async fn listen(path: &std::path::Path, told: &Told) -> io::Result<()> {
             match serde_json::from_slice(&line) {
                 Ok(Line::Kept { number, about }) => {
                     let fd = fds.pop_front().ok_or(io::ErrorKind::InvalidData)?;
-                    told.borrow_mut().insert(number, (about, fd));
+                    match about.board {
+                        None => drop(told.kept.borrow_mut().insert(number, (about, fd))),
+                        // One that is none, or of another version, is no reason to give up the rest.
+                        Some(whose) => {
+                            if let Ok(board) = Board::open(fd) {
+                                told.boards.borrow_mut().insert(number, (whose, board));
+                            }
+                        }
+                    }
                 }
-                Ok(Line::Gone { gone }) => drop(told.borrow_mut().remove(&gone)),
+                Ok(Line::Gone { gone }) => {
+                    told.kept.borrow_mut().remove(&gone);
+                    told.boards.borrow_mut().remove(&gone);
+                }
                 Err(_) => return Err(io::Error::from(io::ErrorKind::InvalidData)),
             }
         }

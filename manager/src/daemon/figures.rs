@@ -23,6 +23,15 @@ struct Seen {
     cpu_time: u64,
 }
 
+/// What a process uses, with all that it has started.
+#[derive(Default)]
+struct Used {
+    pages: u64,
+    ticks: u64,
+    threads: u64,
+    descriptors: u64,
+}
+
 impl Figures {
     /// Fills in memory and processor time of each process, with all that it has started.
     pub fn fill<'a>(&self, statuses: impl Iterator<Item = &'a mut Status>) {
@@ -38,8 +47,14 @@ impl Figures {
                     waiting.extend(children.get(&pid).into_iter().flatten().map(|stat| stat.pid));
                 }
             }
-            let tree = all.iter().filter(|stat| seen.contains(&stat.pid));
-            tree.fold((0, 0), |(pages, ticks), stat| (pages + stat.resident, ticks + stat.cpu_ticks))
+            let mut used = Used::default();
+            for stat in all.iter().filter(|stat| seen.contains(&stat.pid)) {
+                used.pages += stat.resident;
+                used.ticks += stat.cpu_ticks;
+                used.threads += stat.threads;
+                used.descriptors += procfs::descriptors(stat.pid);
+            }
+            used
         };
         let mut seen = self.seen.borrow_mut();
         seen.retain(|pid, _| children.values().flatten().any(|stat| stat.pid == *pid));
@@ -57,15 +72,18 @@ impl Figures {
         };
         for status in statuses {
             for process in &mut status.processes {
-                let (pages, ticks) = process.pid.map_or((0, 0), tree);
-                process.memory = procfs::bytes(pages);
-                process.cpu_time = procfs::milliseconds(ticks);
+                let used = process.pid.map_or_else(Used::default, tree);
+                process.memory = procfs::bytes(used.pages);
+                process.cpu_time = procfs::milliseconds(used.ticks);
+                (process.threads, process.descriptors) = (used.threads, used.descriptors);
                 process.cpu = percent(process.pid, process.cpu_time, process.started_at);
             }
             for worker in &mut status.workers {
-                let (pages, ticks) = worker.pid.map_or((0, 0), tree);
-                worker.memory = procfs::bytes(pages);
-                worker.cpu = percent(worker.pid, procfs::milliseconds(ticks), worker.started_at);
+                let used = worker.pid.map_or_else(Used::default, tree);
+                worker.memory = procfs::bytes(used.pages);
+                worker.cpu_time = procfs::milliseconds(used.ticks);
+                (worker.threads, worker.descriptors) = (used.threads, used.descriptors);
+                worker.cpu = percent(worker.pid, worker.cpu_time, worker.started_at);
             }
         }
     }

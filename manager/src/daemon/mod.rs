@@ -8,6 +8,7 @@ mod figures;
 mod home;
 mod link;
 mod logs;
+mod metrics;
 mod plan;
 mod store;
 mod targets;

@@ -255,6 +255,8 @@ impl Instance {
             memory: 0,
             cpu_time: 0,
             cpu: 0.0,
+            threads: 0,
+            descriptors: 0,
         }
     }
 }

@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     fn process(pid: i32, session: i32, start: u64) -> Stat {
-        Stat { pid, parent: 1, session, is_zombie: false, cpu_ticks: 0, start, resident: 0 }
+        Stat { pid, parent: 1, session, is_zombie: false, cpu_ticks: 0, start, resident: 0, threads: 0 }
     }
 
     fn note(pid: i32, start: u64) -> Note {

@@ -45,8 +45,8 @@ use life::{Action, Event, Rules};
 use lines::{Got, Lines};
 use log_orders::Waiting;
 use output::Outputs;
-pub use store::About;
 use store::Store;
+pub use store::{About, Whose};
 
 /// The version of what is said between a daemon and its keepers.
 pub const PROTOCOL: u32 = 1;

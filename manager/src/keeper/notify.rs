@@ -2,7 +2,7 @@
 
 use super::Keeper;
 use super::life::Event;
-use super::store::{self, About};
+use super::store::{self, About, Whose};
 use super::token;
 use crate::model::{Mode, State};
 use crate::sys::datagram::Told;
@@ -10,6 +10,12 @@ use crate::sys::{process, procfs};
 
 /// Characters of what a program says that it is doing.
 const LONGEST_STATUS: usize = 512;
+
+/// The worker that a board belongs to: its place and its process.
+fn whose(text: &str) -> Option<Whose> {
+    let (seat, pid) = text.split_once(' ')?;
+    Some(Whose { seat: seat.parse().ok()?, pid: pid.parse().ok().filter(|pid| *pid > 0)? })
+}
 
 impl Keeper {
     /// Programs have told something. What comes from a process that is none of the app's is dropped, with its descriptors; so are those
@@ -86,13 +92,30 @@ impl Keeper {
             if is_primary {
                 self.read_worker(about, told.fds);
             }
+        } else if let Some(whose) = value("RCLUSTER_BOARD").and_then(whose) {
+            if self.app.mode == Mode::Cluster {
+                self.forget_boards_of_the_dead();
+                let about = About { instance: Some(instance), name: String::new(), watched: false, board: Some(whose) };
+                for fd in told.fds {
+                    self.store.keep(about.clone(), fd, &self.poller);
+                }
+            }
         } else if value("FDSTORE") == Some("1") {
             let name = store::valid_or_default(value("FDNAME").unwrap_or("stored")).to_owned();
-            let about = About { instance: Some(instance), name, watched: value("FDPOLL") != Some("0") };
+            let about = About { instance: Some(instance), name, watched: value("FDPOLL") != Some("0"), board: None };
             for fd in told.fds {
                 self.store.keep(about.clone(), fd, &self.poller);
             }
         }
+    }
+
+    /// Nobody needs the numbers of workers that are not there any more.
+    pub(super) fn forget_boards_of_the_dead(&mut self) {
+        let known: Vec<i32> = self.workers.iter().filter_map(|worker| worker.pid).collect();
+        // A new one is there before the primary has told of it.
+        let is_gone =
+            |whose: Whose| !known.contains(&whose.pid) && procfs::stat(whose.pid).is_none_or(|stat| stat.is_zombie);
+        self.store.forget_boards(is_gone, &self.poller);
     }
 
     /// It lives: it has to say so again within that time. Before it is online nobody waits for that.

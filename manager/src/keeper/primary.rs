@@ -11,6 +11,7 @@ impl Keeper {
         match message.get("rcluster").and_then(Value::as_str) {
             Some("workers") => {
                 self.workers = serde_json::from_value(message["workers"].take()).unwrap_or_default();
+                self.forget_boards_of_the_dead();
                 self.changed = true;
             }
             Some("answer") => self.on_answer(message),
@@ -45,6 +46,7 @@ impl Keeper {
     /// The primary is gone: it answers nothing any more.
     pub(super) fn primary_is_gone(&mut self) {
         self.workers.clear();
+        self.store.forget_boards(|_| true, &self.poller);
         for (client, id) in std::mem::take(&mut self.asked).into_values() {
             let error = json!({ "code": "ERR_RCLUSTER_NOT_RUNNING", "message": "the primary has ended meanwhile" });
             self.send(client, &json!({ "id": id, "error": error }));

@@ -25,6 +25,18 @@ pub struct About {
     pub name: String,
     /// Whether it is forgotten when its other side has gone, or it listens no longer.
     pub watched: bool,
+    /// It is a worker's board, for who wants to see its numbers; no program gets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub board: Option<Whose>,
+}
+
+/// The worker that a board belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whose {
+    /// Its place.
+    pub seat: u32,
+    /// Its process.
+    pub pid: i32,
 }
 
 /// One that is kept.
@@ -86,12 +98,17 @@ impl Store {
         }
     }
 
+    /// Forgets the boards of workers of which this is true.
+    pub fn forget_boards(&mut self, gone: impl Fn(Whose) -> bool, poller: &Poller) {
+        self.forget(|about| about.board.is_some_and(&gone), poller);
+    }
+
     /// Opens the sockets that an app asks for, and closes those that it does not ask for any more.
     pub fn open(&mut self, names: &[String], cwd: &Path, poller: &Poller) -> io::Result<()> {
         for name in names {
             if !self.kept.values().any(|kept| kept.about.instance.is_none() && kept.about.name == *name) {
                 let fd = socket::open_for_programs(name, cwd)?;
-                self.keep(About { instance: None, name: name.clone(), watched: false }, fd, poller);
+                self.keep(About { instance: None, name: name.clone(), watched: false, board: None }, fd, poller);
             }
         }
         self.forget(|about| about.instance.is_none() && !names.contains(&about.name), poller);
@@ -109,7 +126,8 @@ impl Store {
     /// What this instance is given, the app's own sockets first: names and descriptors.
     pub fn of(&self, instance: u32) -> impl Iterator<Item = (String, BorrowedFd<'_>)> {
         let own = self.kept.values().filter(|kept| kept.about.instance.is_none());
-        let left = self.kept.values().filter(move |kept| kept.about.instance == Some(instance));
+        let is_left = move |kept: &&Kept| kept.about.instance == Some(instance) && kept.about.board.is_none();
+        let left = self.kept.values().filter(is_left);
         let own = own.map(|kept| (name_for_programs(&kept.about.name), kept.fd.as_fd()));
         own.chain(left.map(|kept| (kept.about.name.clone(), kept.fd.as_fd())))
     }
@@ -144,7 +162,7 @@ mod tests {
     use std::os::unix::net::{UnixListener, UnixStream};
 
     fn left(instance: u32, name: &str) -> About {
-        About { instance: Some(instance), name: name.into(), watched: true }
+        About { instance: Some(instance), name: name.into(), watched: true, board: None }
     }
 
     #[test]
@@ -183,6 +201,19 @@ mod tests {
         store.keep(left(0, "a"), listener.into(), &poller);
         store.abandon(0, Path::new("/"), &poller);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_board_is_kept_for_those_who_look_and_given_to_no_program() {
+        let poller = Poller::new().unwrap();
+        let mut store = Store::default();
+        for (file, pid) in [("/dev/null", 7), ("/dev/zero", 8)] {
+            let about = About { board: Some(Whose { seat: 0, pid }), watched: false, ..left(0, "") };
+            assert!(store.keep(about, std::fs::File::open(file).unwrap().into(), &poller));
+        }
+        assert_eq!((store.of(0).count(), store.numbers().len()), (0, 2));
+        store.forget_boards(|whose| whose.pid == 7, &poller);
+        assert_eq!((store.numbers(), &store.news), (vec![2], &vec![1, 2, 1]));
     }
 
     #[test]

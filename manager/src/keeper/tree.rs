@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     fn process(pid: i32, parent: i32, session: i32) -> Stat {
-        Stat { pid, parent, session, is_zombie: false, cpu_ticks: 0, start: 0, resident: 0 }
+        Stat { pid, parent, session, is_zombie: false, cpu_ticks: 0, start: 0, resident: 0, threads: 0 }
     }
 
     #[test]

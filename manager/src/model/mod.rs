@@ -1,7 +1,9 @@
 //! What the client, the daemon and keepers say to each other: an app, and what its processes are doing.
 
 mod app;
+mod stats;
 mod status;
 
 pub use app::{App, LogFormat, Mode, Rotate};
+pub use stats::{Histogram, Stats};
 pub use status::{Process, State, Status, Worker};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Mode;
+use super::{Mode, Stats};
 
 /// The state of a process, in the words that users see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +66,12 @@ pub struct Process {
     /// Percent of a processor that it has used since it was looked at before.
     #[serde(default)]
     pub cpu: f64,
+    /// Threads, with those of all that it has started.
+    #[serde(default)]
+    pub threads: u64,
+    /// Open descriptors, with those of all that it has started.
+    #[serde(default)]
+    pub descriptors: u64,
 }
 
 /// A worker of a cluster, as its primary tells.
@@ -88,6 +94,18 @@ pub struct Worker {
     /// Percent of a processor that it has used since it was looked at before.
     #[serde(default)]
     pub cpu: f64,
+    /// Milliseconds of processor time that it has used, with all that it has started.
+    #[serde(default)]
+    pub cpu_time: u64,
+    /// Threads, with those of all that it has started.
+    #[serde(default)]
+    pub threads: u64,
+    /// Open descriptors, with those of all that it has started.
+    #[serde(default)]
+    pub descriptors: u64,
+    /// What its board says, if there is one that we can read.
+    #[serde(default)]
+    pub stats: Option<Stats>,
 }
 
 /// An app as its keeper sees it.

@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod board;
 pub mod datagram;
 pub mod memory;
 pub mod pipe;

@@ -1,0 +1,188 @@
+'use strict';
+
+// What the daemon tells Prometheus, and what is read from the boards of workers: as Prometheus' own tools see it.
+
+const { spawn, spawnSync } = require('node:child_process');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const http = require('node:http');
+const net = require('node:net');
+const path = require('node:path');
+
+const { Home } = require('./home');
+const dashboard = require('../../examples/deploy/grafana.json');
+const { waitFor: waitForCondition } = require('../helpers/run');
+
+const waitFor = (/** @type {string} */ message, /** @type {() => any} */ condition) => waitForCondition(condition, { message });
+const has = (/** @type {string} */ program) => spawnSync(program, ['--version']).status === 0;
+const testWith = (/** @type {string} */ program) => (has(program) ? [test, ''] : [test.skip, ` (skipped: there is no ${program})`]);
+const [testWithPromtool, noPromtool] = testWith('promtool');
+const [testWithPrometheus, noPrometheus] = testWith('prometheus');
+
+const SERVER = `
+  require('node:http').createServer((request, response) => {
+    if (request.url === '/block') { const end = Date.now() + 60_000; while (Date.now() < end); }
+    response.statusCode = request.url === '/bad' ? 500 : 200;
+    response.end('x');
+  }).listen(Number(process.env.PORT), '127.0.0.1');`;
+
+async function freePort() {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = /** @type {net.AddressInfo} */ (server.address());
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** @param {Home} home */
+async function startServer(home) {
+  home.write('server.js', SERVER);
+  home.write('idle.js', 'setInterval(() => {}, 1e6)');
+  const port = await freePort();
+  const app = { name: 'web', script: 'server.js', cwd: home.folder, env: { ...process.env, PORT: `${port}` } };
+  await home.manager.start([
+    { ...app, mode: 'cluster', instances: 2, clusterArgs: ['--count-requests'] },
+    { ...app, name: 'idle', mode: 'program', script: 'idle.js', instances: 2 },
+  ]);
+  return port;
+}
+
+/** @param {number} port @param {string} [url] @param {http.Agent | false} [agent] */
+async function get(port, url = '/', agent = false) {
+  const request = http.get({ port, host: '127.0.0.1', path: url, agent });
+  const [response] = await once(request, 'response');
+  response.resume();
+  await once(response, 'end');
+}
+
+/** @param {Home} home @param {string} [accept] */
+async function metrics(home, accept) {
+  const request = http.get({ socketPath: path.join(home.path, 'daemon.sock'), path: '/metrics', headers: accept ? { accept } : {}, agent: false });
+  const [response] = await once(request, 'response');
+  let text = '';
+  for await (const chunk of response) text += chunk;
+  return { status: response.statusCode, type: response.headers['content-type'], text };
+}
+
+/** The values of a metric, by instance. @param {string} text @param {string} name @param {string} [app] */
+const values = (text, name, app = 'web') =>
+  Object.fromEntries([...text.matchAll(new RegExp(`^${name}{app="${app}",instance="(\\w+)"} (\\S+)$`, 'gm'))].map(([, instance, value]) => [instance, Number(value)]));
+const sum = (/** @type {Record<string, number>} */ all) => Object.values(all).reduce((a, b) => a + b, 0);
+
+/** @param {Home} home */
+const workersOf = async (home) => (await home.manager.list()).find(({ name }) => name === 'web').workers;
+
+test('workers of a cluster have numbers of their own, which the status and the metrics have', async () => {
+  const home = new Home();
+  const port = await startServer(home);
+  for (let i = 0; i < 6; i++) await get(port, i === 5 ? '/bad' : '/');
+  await waitFor('all that was counted', async () => sum(values((await metrics(home)).text, 'rcluster_http_response_seconds_count')) === 6);
+  const { text, type, status } = await metrics(home);
+  expect({ status, type }).toEqual({ status: 200, type: 'text/plain; version=0.0.4; charset=utf-8' });
+  expect(values(text, 'rcluster_connections_total')).toEqual({ 0: 3, 1: 3 });
+  expect(sum(values(text, 'rcluster_http_errors_total'))).toBe(1);
+  expect(values(text, 'rcluster_connection_wait_seconds_count')).toEqual({ 0: 3, 1: 3 });
+  expect(values(text, 'rcluster_up')).toEqual({ primary: 1, 0: 1, 1: 1 });
+  expect(values(text, 'rcluster_up', 'idle')).toEqual({ 0: 1, 1: 1 });
+  for (const [name, least] of [['resident_memory_bytes', 20e6], ['threads', 5], ['open_fds', 10], ['start_time_seconds', 1.7e9]]) {
+    for (const value of Object.values(values(text, `rcluster_process_${name}`, 'idle'))) expect(value).toBeGreaterThan(least);
+  }
+  const [worker] = await workersOf(home);
+  expect(worker.stats).toMatchObject({ connections: { total: 3, queued: 0 }, waiting: { count: 3 }, http: { requests: 3 } });
+  expect(worker.descriptors).toBeGreaterThan(10);
+  const open = await metrics(home, 'application/openmetrics-text;version=1.0.0,text/plain;q=0.5');
+  expect(open.type).toBe('application/openmetrics-text; version=1.0.0; charset=utf-8');
+  expect(open.text).toMatch(/# EOF\n$/);
+  expect(open.text).toContain('# TYPE rcluster_http_requests counter');
+});
+
+test('they are read also when the primary and a worker hang; the next worker has a board of its own', async () => {
+  const home = new Home();
+  const port = await startServer(home);
+  const [{ processes }] = await home.manager.list();
+  const primary = processes[0].pid;
+  const agent = new http.Agent({ keepAlive: true });
+  await get(port, '/', agent);
+  const isBlocked = (/** @type {any} */ { stats }) => stats.http.requests > stats.http.time.count;
+  http.get({ port, host: '127.0.0.1', path: '/block', agent: false }).on('error', () => {});
+  await waitFor('the request that blocks', async () => (await workersOf(home)).some(isBlocked));
+  const blocked = (await workersOf(home)).find(isBlocked);
+  process.kill(primary, 'SIGSTOP');
+  try {
+    await get(port, '/', agent);
+    await waitFor('what the other one has served', async () => sum(values((await metrics(home)).text, 'rcluster_http_requests_total')) === 3);
+  } finally {
+    process.kill(primary, 'SIGCONT');
+    agent.destroy();
+  }
+  process.kill(blocked.pid, 'SIGKILL');
+  await waitFor('the next worker', async () => {
+    const worker = (await workersOf(home))[blocked.seat];
+    return worker.pid !== blocked.pid && worker.stats?.http?.requests === 0;
+  });
+});
+
+test('the next daemon finds the boards, and a killed primary leaves none', async () => {
+  const home = new Home();
+  const port = await startServer(home);
+  await get(port);
+  process.kill(home.daemonPid(), 'SIGKILL');
+  await waitFor('the numbers', async () => {
+    await home.manager.ensureDaemon();
+    return sum(values((await metrics(home)).text, 'rcluster_connections_total')) === 1;
+  });
+  const [{ processes, workers: before }] = await home.manager.list();
+  process.kill(processes[0].pid, 'SIGKILL');
+  await waitFor('the next primary', async () => {
+    const after = await workersOf(home);
+    return after.length === 2 && after.every(({ pid, stats }) => stats?.connections.total === 0 && !before.some((one) => one.pid === pid));
+  });
+});
+
+testWithPromtool(`promtool has nothing against them${noPromtool}`, async () => {
+  const home = new Home();
+  await get(await startServer(home));
+  const { text } = await metrics(home);
+  const { status, stdout, stderr } = spawnSync('promtool', ['check', 'metrics'], { input: text, encoding: 'utf8' });
+  expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '', stderr: '' });
+});
+
+testWithPrometheus(`a real Prometheus scrapes them${noPrometheus}`, async () => {
+  const home = new Home();
+  await get(await startServer(home));
+  // It knows no Unix sockets.
+  const between = net.createServer((socket) => {
+    const daemon = net.connect(path.join(home.path, 'daemon.sock'));
+    socket.on('error', () => {}).pipe(daemon).on('error', () => {}).pipe(socket);
+  }).listen(0, '127.0.0.1');
+  await once(between, 'listening');
+  const { port } = /** @type {net.AddressInfo} */ (between.address());
+  const own = await freePort();
+  const file = home.write('prometheus.yml', `
+global: { scrape_interval: 200ms, scrape_timeout: 200ms }
+scrape_configs: [{ job_name: rcluster, static_configs: [{ targets: ['127.0.0.1:${port}'] }] }]
+`);
+  const prometheus = spawn('prometheus', [`--config.file=${file}`, `--storage.tsdb.path=${path.join(home.folder, 'data')}`, `--web.listen-address=127.0.0.1:${own}`], { stdio: ['ignore', 'ignore', fs.openSync(path.join(home.folder, 'prometheus.log'), 'w')] });
+  const ended = once(prometheus, 'exit');
+  try {
+    const query = async (/** @type {string} */ text) => {
+      const answer = await fetch(`http://127.0.0.1:${own}/api/v1/query?query=${encodeURIComponent(text)}`).then((response) => response.json(), () => undefined);
+      return answer?.data?.result.map(({ value: [, value] }) => value);
+    };
+    await waitFor('its first look', async () => (await query('sum(rcluster_http_requests_total)'))?.[0] === '1');
+    expect(await query('count(rcluster_up == 1)')).toEqual(['5']);
+    expect(await query('scrape_samples_scraped > 100')).toHaveLength(1);
+    expect(await query('histogram_quantile(1, sum by (le) (rcluster_connection_wait_seconds_bucket)) <= 10')).toHaveLength(1);
+    // What the dashboard asks for can be answered, and only of things that there are.
+    for (const { title, targets: [{ expr }] } of dashboard.panels) {
+      const plain = expr.replaceAll('$__rate_interval', '1m').replaceAll('$app', '.*');
+      expect([title, await query(plain)]).toEqual([title, expect.any(Array)]);
+      for (const [name] of plain.matchAll(/rcluster_\w+/g)) expect([name, (await query(name)).length > 0]).toEqual([name, true]);
+    }
+  } finally {
+    prometheus.kill();
+    await ended;
+    between.close();
+  }
+});
