@@ -107,6 +107,13 @@ const READ = {
     if (value === 'raw' || value === 'json') return value;
     throw bad("'raw' or 'json'", value);
   },
+  /** @param {unknown} value What the fields may be the manager says. */
+  cron(value) {
+    // As PM2: that is how there is none.
+    if (value === 0 || value === '0' || value === false) return null;
+    if (typeof value !== 'string') throw bad("a line of cron such as '0 3 * * *'", value);
+    return value;
+  },
   /** @param {unknown} value */
   anything: (value) => value,
 };
@@ -159,6 +166,10 @@ const KEYS = {
   listen_timeout: { type: 'time', about: 'How long it may take to be ready.' },
   ready: { type: 'readiness', to: 'clusterArgs', about: "When a worker of a cluster is ready: 'listening' by default, 'message' with wait_ready, 'online' for one that has other work than to listen." },
   watchdog: { type: 'time', about: 'So often it has to say that it lives (WATCHDOG=1 of sd_notify), or it is ended by SIGABRT and started anew; 0 for never.' },
+  cron: { type: 'cron', about: "A line of cron, such as '0 3 * * *': when a run of it begins. It ends by itself, and is not started before; a run that takes longer is let alone." },
+  cron_restart: { type: 'cron', about: 'A line of cron: when what runs, or has run and ended by itself, is started anew. A cluster is reloaded.' },
+  cron_timezone: { type: 'text', about: "The time zone of these lines, such as 'Europe/Berlin'; the machine's by default." },
+  cron_when_stopped: { type: 'flag', about: 'Whether it is started by the clock though somebody has stopped it.' },
   max_memory_restart: { type: 'bytes', to: 'maxMemory', about: 'It is started anew when it uses more, with all that it has started.' },
   out_file: { aliases: ['output', 'out', 'out_log'], type: 'text', about: 'Where its output goes.' },
   error_file: { aliases: ['error', 'err', 'err_file', 'err_log'], type: 'text', about: 'Where its errors go.' },
@@ -186,7 +197,7 @@ const NOTHING = Object.freeze([
 ]);
 
 /** Those that will do something in a later version. */
-const LATER = Object.freeze(['watch', 'ignore_watch', 'watch_delay', 'watch_options', 'cron_restart', 'cron', 'health']);
+const LATER = Object.freeze(['watch', 'ignore_watch', 'watch_delay', 'watch_options', 'health']);
 
 /** @param {string} name */
 const camelCase = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
@@ -235,6 +246,7 @@ function readApp(given, { folder, notices }) {
   }
   if (app.sourceMapSupport === true && isForNode(app)) app.interpreterArgs = [...(app.interpreterArgs ?? []), '--enable-source-maps'];
   delete app.sourceMapSupport;
+  if (typeof app.cron === 'string') app.autorestart ??= false;
   if (app.disableLogs === true) Object.assign(app, { outFile: 'NULL', errorFile: 'NULL', logFile: undefined });
   delete app.disableLogs;
   if (app.time === true) app.logFormat ??= 'time';

@@ -115,7 +115,8 @@ pub fn run(path: &Path, start: &Start) -> io::Result<()> {
         eprintln!("rclusterd: daemon.pid could not be written: {error}");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    let hold = Hold { home, path: path.to_owned(), lock, listener, foreground: start.foreground, resurrect: start.resurrect };
+    let hold =
+        Hold { home, path: path.to_owned(), lock, listener, foreground: start.foreground, resurrect: start.resurrect };
     let ended = LocalSet::new().block_on(&runtime, serve(&hold));
     // Whoever looks for a daemon finds none.
     let _ = std::fs::remove_file(hold.home.file("daemon.sock"));

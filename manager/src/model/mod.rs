@@ -2,6 +2,8 @@
 
 mod app;
 mod status;
+mod times;
 
 pub use app::{App, LogFormat, Mode, Rotate};
 pub use status::{Process, State, Status, Worker};
+pub use times::Times;
