@@ -37,6 +37,14 @@ export interface App {
   treekill: boolean;
   shutdownWithMessage: boolean;
   watchdog: number;
+  /** When a run of it begins: a line of cron. */
+  cron: string | null;
+  /** When it starts anew: a line of cron. */
+  cronRestart: string | null;
+  /** The time zone of these lines; null for the machine's. */
+  cronTimezone: string | null;
+  /** Whether it is started by the clock though somebody has stopped it. */
+  cronWhenStopped: boolean;
   waitReady: boolean;
   listenTimeout: number;
   outFile: string | null;
@@ -182,6 +190,8 @@ export interface AppStatus {
   ids: number[];
   /** The keeper's process. */
   keeper: number | null;
+  /** When something is done by the clock next (ms since 1970). */
+  nextRun: number | null;
   processes: ProcessStatus[];
   /** Of a cluster. */
   workers: WorkerStatus[];

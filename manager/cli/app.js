@@ -26,7 +26,7 @@ function keysFromOptions(options) {
     if (options[name] !== undefined && (isNo || options[name] !== false)) notice(`${long} does nothing here`);
   }
   /** @type {any} */
-  const given = {};
+  const given = options.cron === undefined ? {} : { cron_restart: options.cron };
   for (const [key, flag] of Object.entries(KEY_FLAGS)) {
     const { long, name } = parse(flag);
     const value = options[name];

@@ -39,6 +39,8 @@ const KEY_FLAGS = {
   min_ready: ['--min-ready <count>', 'with fewer ready workers /ready says no'],
   keep_alive_timeout: ['--keep-alive-timeout <time>', 'HTTP connections of a cluster may stay idle for so long, where the script says nothing of it'],
   stop_delay: ['--stop-delay <time>', 'a cluster that is told to stop serves on for so long'],
+  cron_restart: ['--cron-restart <pattern>', "it starts anew when that is due, such as '0 3 * * *'"],
+  cron_timezone: ['--cron-timezone <zone>', 'the time zone of that, such as Europe/Berlin'],
   max_memory_restart: ['--max-memory-restart <bytes>', 'it is started anew above it, such as 300M'],
   filter_env: ['--filter-env <names...>', 'variables that it does not get: beginnings of their names'],
   source_map_support: ['--source-map-support', 'Node shows where errors are in the sources'],
@@ -46,6 +48,9 @@ const KEY_FLAGS = {
   user: ['-u, --user <user>', 'the same'],
   gid: ['--gid <group>', 'the group that it runs as'],
 };
+
+/** PM2's other name of --cron-restart. @type {import('./words.js').Flag} */
+const CRON_FLAG = ['-c, --cron <pattern>', 'the same as --cron-restart'];
 
 /** @type {import('./words.js').Flag[]} */
 const CONFIG_FLAGS = [
@@ -69,14 +74,12 @@ const LATER_FLAGS = {
   ignoreWatch: ['--ignore-watch <paths>', 'not there yet: files are not watched'],
   watchDelay: ['--watch-delay <time>', 'not there yet: files are not watched'],
   ext: ['--ext <extensions>', 'not there yet: files are not watched'],
-  cron: ['-c, --cron <pattern>', 'not there yet: nothing is started anew by the clock'],
-  cronRestart: ['--cron-restart <pattern>', 'not there yet: nothing is started anew by the clock'],
   container: ['--container', 'not there: rcluster run is the first process of a container'],
 };
 
 /** @type {import('./words.js').Flag[]} */
 const START_FLAGS = [
-  ...Object.values(KEY_FLAGS), ...CONFIG_FLAGS, ...ENV_FLAGS,
+  ...Object.values(KEY_FLAGS), CRON_FLAG, ...CONFIG_FLAGS, ...ENV_FLAGS,
   ['-f, --force', 'what runs already starts anew'],
   ['--attach', 'follows its output afterwards'],
   ['--no-daemon', 'stays in the foreground: rcluster run'],

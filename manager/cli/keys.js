@@ -113,6 +113,13 @@ const READ = {
     if (value === 'raw' || value === 'json') return value;
     throw bad("'raw' or 'json'", value);
   },
+  /** @param {unknown} value What the fields may be the manager says. */
+  cron(value) {
+    // As PM2: that is how there is none.
+    if (value === 0 || value === '0' || value === false) return null;
+    if (typeof value !== 'string') throw bad("a line of cron such as '0 3 * * *'", value);
+    return value;
+  },
   /** @param {unknown} value */
   anything: (value) => value,
 };
@@ -170,6 +177,10 @@ const KEYS = {
   stop_delay: { type: 'time', option: '--stop-delay', about: 'A cluster that is told to stop serves on for so long, while /ready says that it ends. kill_timeout begins to count after it.' },
   count_requests: { type: 'flag', about: 'It is a cluster whose workers count their HTTP requests and how long those take, for metrics; that costs a little with each request.' },
   watchdog: { type: 'time', about: 'So often it has to say that it lives (WATCHDOG=1 of sd_notify), or it is ended by SIGABRT and started anew; 0 for never.' },
+  cron: { type: 'cron', about: "A line of cron, such as '0 3 * * *': when a run of it begins. It ends by itself, and is not started before; a run that takes longer is let alone." },
+  cron_restart: { type: 'cron', about: 'A line of cron: when what runs, or has run and ended by itself, is started anew. A cluster is reloaded.' },
+  cron_timezone: { type: 'text', about: "The time zone of these lines, such as 'Europe/Berlin'; the machine's by default." },
+  cron_when_stopped: { type: 'flag', about: 'Whether it is started by the clock though somebody has stopped it.' },
   max_memory_restart: { type: 'bytes', to: 'maxMemory', about: 'It is started anew when it uses more, with all that it has started.' },
   out_file: { aliases: ['output', 'out', 'out_log'], type: 'text', about: 'Where its output goes.' },
   error_file: { aliases: ['error', 'err', 'err_file', 'err_log'], type: 'text', about: 'Where its errors go.' },
@@ -197,7 +208,7 @@ const NOTHING = Object.freeze([
 ]);
 
 /** Those that will do something in a later version. */
-const LATER = Object.freeze(['watch', 'ignore_watch', 'watch_delay', 'watch_options', 'cron_restart', 'cron']);
+const LATER = Object.freeze(['watch', 'ignore_watch', 'watch_delay', 'watch_options']);
 
 /** @param {string} name */
 const camelCase = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
@@ -256,6 +267,7 @@ function readApp(given, { folder, notices }) {
     else notices.add('"count_requests" does nothing but for a cluster');
   }
   delete app.countRequests;
+  if (typeof app.cron === 'string') app.autorestart ??= false;
   if (app.disableLogs === true) Object.assign(app, { outFile: 'NULL', errorFile: 'NULL', logFile: undefined });
   delete app.disableLogs;
   if (app.time === true) app.logFormat ??= 'time';

@@ -51,7 +51,7 @@ function homeFolder(user, passwd = fs.readFileSync('/etc/passwd', 'utf8')) {
  *
  * @param {string} word
  */
-function word(word) {
+function quoted(word) {
   return `"${word.replace(/[\\"]/g, '\\$&').replace(/%/g, '%%').replace(/\$/g, '$$$$')}"`;
 }
 
@@ -69,7 +69,7 @@ ${user === undefined ? '' : 'After=network.target\n'}
 [Service]
 Type=notify
 NotifyAccess=main
-${user === undefined ? '' : `User=${user.replace(/%/g, '%%')}\n`}ExecStart=${word(executable)} daemon --home ${word(home)} --foreground --resurrect
+${user === undefined ? '' : `User=${user.replace(/%/g, '%%')}\n`}ExecStart=${quoted(executable)} daemon --home ${quoted(home)} --foreground --resurrect
 Restart=on-failure
 TimeoutStartSec=90
 TimeoutStopSec=90

@@ -494,6 +494,7 @@ impl Apps {
                 json!({
                     "name": app.name, "namespace": app.namespace, "mode": app.mode, "script": app.script, "cwd": app.cwd,
                     "instances": app.instances, "ids": app.ids, "keeper": status.as_ref().map(|status| status.keeper), "processes": processes,
+                    "nextRun": status.as_ref().and_then(|status| status.next_run),
                     "workers": status.map(|status| status.workers).unwrap_or_default(),
                 })
             })

@@ -9,7 +9,7 @@ use super::store::Known;
 use crate::model::{App, Mode};
 
 /// Members that the keeper goes by without anything being started anew.
-const NEEDS_NO_RESTART: [&str; 13] = [
+const NEEDS_NO_RESTART: [&str; 17] = [
     "autostart",
     "autorestart",
     "maxRestarts",
@@ -17,6 +17,10 @@ const NEEDS_NO_RESTART: [&str; 13] = [
     "restartDelay",
     "expBackoff",
     "stopExitCodes",
+    "cron",
+    "cronRestart",
+    "cronTimezone",
+    "cronWhenStopped",
     "killSignal",
     "killTimeout",
     "treekill",

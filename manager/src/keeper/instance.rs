@@ -58,6 +58,8 @@ pub struct Instance {
     pub life: Life,
     /// Its process.
     pub running: Option<Running>,
+    /// Whether nobody has told it to start since it was told to stop.
+    pub is_stopped: bool,
     /// Why it could not be started.
     pub problem: Option<String>,
     /// When its process was started (ms since 1970).
@@ -98,6 +100,7 @@ impl Instance {
             number,
             life: Life::default(),
             running: None,
+            is_stopped: true,
             problem: None,
             started_at: None,
             told: Told::default(),

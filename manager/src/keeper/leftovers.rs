@@ -49,6 +49,9 @@ pub struct Noted {
     pub session: Option<i32>,
     /// Whether it is to run.
     pub wanted: bool,
+    /// Whether somebody has told it to stop.
+    #[serde(default)]
+    pub stopped: bool,
     /// How often it was started again.
     pub restarts: u64,
 }
@@ -81,6 +84,7 @@ impl Keeper {
                 start: running.and_then(|running| running.start),
                 session: one.running.as_ref().map(|running| running.session),
                 wanted: one.life.is_wanted(),
+                stopped: one.is_stopped,
                 restarts: one.life.restarts,
             }
         };

@@ -16,6 +16,7 @@ mod output;
 mod primary;
 mod request;
 mod resolve;
+mod schedule;
 mod store;
 mod tree;
 
@@ -69,6 +70,7 @@ mod token {
     pub const LISTENER: u64 = 1;
     pub const NOTIFY: u64 = 2;
     pub const LOGS: u64 = 3;
+    pub const SCHEDULE: u64 = 4;
     pub const CLIENT: u64 = 1 << 32;
     pub const OUTPUT: u64 = 2 << 32;
     pub const IPC: u64 = 4 << 32;
@@ -123,6 +125,8 @@ pub struct Keeper {
     last_asked: u64,
     /// When (ms) memory is looked at next; `None` where it is not limited.
     memory_look: Option<u64>,
+    /// What is due by the clock; nothing for an app that has no times.
+    schedule: Option<schedule::Schedule>,
     /// Whether something has changed that subscribers have not heard of.
     changed: bool,
     /// The run of the machine.
@@ -192,6 +196,7 @@ impl Keeper {
             asked: BTreeMap::new(),
             last_asked: 0,
             memory_look: None,
+            schedule: None,
             changed: false,
             boot: procfs::boot(),
             note: Note::default(),
@@ -210,6 +215,7 @@ impl Keeper {
         keeper.store.open(&keeper.app.sockets, Path::new(&keeper.app.cwd), &keeper.poller)?;
         keeper.poller.add(&keeper.outputs.writer, token::LOGS)?;
         keeper.set_count(keeper.app.processes());
+        keeper.plan_schedule()?;
         keeper.introduce();
         Ok(keeper)
     }
@@ -270,6 +276,7 @@ impl Keeper {
             token::LISTENER => self.on_client(),
             token::NOTIFY => self.on_told(),
             token::LOGS => self.on_logs_written(),
+            token::SCHEDULE => self.on_schedule(),
             other => match token::parts(other) {
                 (token::CLIENT, number) => self.on_request(number),
                 (token::OUTPUT, number) => {
@@ -502,6 +509,7 @@ impl Keeper {
             app: self.app.name.clone(),
             namespace: self.app.namespace.clone(),
             mode: self.app.mode,
+            next_run: self.schedule.as_ref().and_then(schedule::Schedule::next),
             keeper: i32::try_from(std::process::id()).unwrap_or(0),
             processes: self.instances.iter().map(|instance| instance.status(&self.app)).collect(),
             workers: self.workers.clone(),

@@ -149,7 +149,12 @@ impl Keeper {
     fn tell_instances(&mut self, request: &Value, event: Event) -> Result<Answer, Refusal> {
         let chosen = self.chosen(request)?;
         for number in &chosen {
-            self.event(*number as usize, event);
+            self.instances[*number as usize].is_stopped = event == Event::Stop;
+            self.changed = true;
+            // Its runs begin when it is time, or when it is told to start anew.
+            if event != Event::Start || self.app.cron.is_none() {
+                self.event(*number as usize, event);
+            }
         }
         Ok(Answer::Later(chosen))
     }
@@ -158,6 +163,13 @@ impl Keeper {
     fn resume(&mut self) -> Answer {
         let before = self.before.take().unwrap_or_default();
         let noted = |number: u32| before.instances.iter().find(|noted| noted.instance == number);
+        for instance in &mut self.instances {
+            instance.is_stopped = noted(instance.number).is_some_and(|noted| noted.stopped);
+        }
+        if self.app.cron.is_some() {
+            // The next run begins when it is time.
+            return Answer::Later(Vec::new());
+        }
         let chosen: Vec<u32> =
             (0..self.instances.len() as u32).filter(|number| noted(*number).is_none_or(|noted| noted.wanted)).collect();
         for number in &chosen {
@@ -248,6 +260,9 @@ impl Keeper {
         if let Err(error) = taken {
             self.app = before;
             return Err(("ERR_RCLUSTER_NOT_SAVED", error.to_string()));
+        }
+        if let Err(error) = self.plan_schedule() {
+            return Err(bad(error.to_string()));
         }
         self.set_count(self.app.processes());
         self.rules = Rules::from(&self.app);

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::times::{Times, time_zone};
+
 /// The longest key, so that the paths of sockets below `run/` fit into a socket's address.
 const LONGEST_KEY: usize = 40;
 
@@ -126,6 +128,18 @@ pub struct App {
     /// So often it has to say that it lives (`WATCHDOG=1` in sd_notify(3)); 0 for never.
     #[serde(default)]
     pub watchdog: u64,
+    /// When a run of it begins, as a line of cron; it ends by itself.
+    #[serde(default)]
+    pub cron: Option<String>,
+    /// When it starts anew, as a line of cron.
+    #[serde(default)]
+    pub cron_restart: Option<String>,
+    /// The time zone of these lines; nothing for the machine's.
+    #[serde(default)]
+    pub cron_timezone: Option<String>,
+    /// Whether it is started by the clock though somebody has stopped it.
+    #[serde(default)]
+    pub cron_when_stopped: bool,
     /// Where its output goes; nothing for `logs/<name>-out.log`.
     #[serde(default)]
     pub out_file: Option<String>,
@@ -256,10 +270,33 @@ impl App {
         if let Some(bad) = self.env.keys().find(|name| name.is_empty() || name.contains('=')) {
             return Err(format!("\"env\" must have names without \"=\". Received {bad:?}"));
         }
+        self.check_times()?;
         let texts = self.args.iter().chain(&self.interpreter_args).chain([&self.script, &self.cwd]);
         let names = self.env.iter().flat_map(|(name, value)| [name, value]);
         if let Some(bad) = texts.chain(names).find(|text| text.contains('\0')) {
             return Err(format!("no text may hold a zero byte. Received {bad:?}"));
+        }
+        Ok(())
+    }
+
+    fn check_times(&self) -> Result<(), String> {
+        if let Some(zone) = &self.cron_timezone {
+            time_zone(zone).map_err(|rule| format!("\"cronTimezone\" {rule}"))?;
+        }
+        for (member, line) in [("cron", &self.cron), ("cronRestart", &self.cron_restart)] {
+            if let Some(line) = line {
+                Times::parse(line, self.cron_timezone.as_deref()).map_err(|rule| format!("\"{member}\" {rule}"))?;
+            }
+        }
+        if let Some(line) = &self.cron {
+            if self.mode == Mode::Cluster {
+                return Err(format!(
+                    "\"cron\" must be for a program that ends: a cluster has \"cronRestart\". Received {line:?}"
+                ));
+            }
+            if let Some(other) = &self.cron_restart {
+                return Err(format!("\"cronRestart\" must not be given with \"cron\". Received {other:?}"));
+            }
         }
         Ok(())
     }

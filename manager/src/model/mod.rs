@@ -3,7 +3,9 @@
 mod app;
 mod stats;
 mod status;
+mod times;
 
 pub use app::{App, LogFormat, Mode, Rotate};
 pub use stats::{Histogram, Stats};
 pub use status::{Process, State, Status, Worker};
+pub use times::Times;

@@ -117,6 +117,9 @@ pub struct Status {
     pub namespace: String,
     /// Program or cluster.
     pub mode: Mode,
+    /// When (ms since 1970) something is done by the clock next.
+    #[serde(default)]
+    pub next_run: Option<u64>,
     /// The process of the keeper.
     pub keeper: i32,
     /// One for each instance; of a cluster the primary alone.

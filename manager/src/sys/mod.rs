@@ -18,6 +18,7 @@ pub mod service_manager;
 pub mod signals;
 pub mod socket;
 pub mod spawn;
+pub mod timer;
 pub mod wake;
 
 pub(crate) use nix::libc;
