@@ -2,7 +2,7 @@
 
 // What verbs say: to whoever typed them on standard output, and what is worth knowing besides on standard error.
 
-const manner = { silent: false, colors: process.stdout.isTTY === true && !process.env.NO_COLOR, mini: false };
+const manner = { silent: false, colors: process.stdout.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== 'dumb', mini: false };
 
 // Whoever read what we say may be gone: that is no failure of what was asked for.
 process.stdout.on('error', () => {});
