@@ -17,8 +17,13 @@ function printJson(value) {
   process.stdout.write(`${JSON.stringify(value)}\n`);
 }
 
-/** @param {string} text */
+/** What was said by the way. @type {Set<string>} */
+const noticed = new Set();
+
+/** Said once, however often what was typed is looked at. @param {string} text */
 function notice(text) {
+  if (noticed.has(text)) return;
+  noticed.add(text);
   if (!manner.silent) process.stderr.write(`rcluster: ${text}\n`);
 }
 
