@@ -286,9 +286,10 @@ export class ManagerError extends Error {
 export class Manager {
   /**
    * @param options `home`: the folder; `$RCLUSTER_HOME` or `~/.rcluster` by default. `autostart`: whether a daemon is started when none runs;
-   * else `ERR_RCLUSTER_NO_DAEMON`.
+   * else `ERR_RCLUSTER_NO_DAEMON`. `patience`: for how long (ms) it may say nothing, not even that it is there, until that is `ERR_RCLUSTER_NO_ANSWER`; 15,000
+   * by default. What takes longer is waited for.
    */
-  constructor(options?: { home?: string; autostart?: boolean });
+  constructor(options?: { home?: string; autostart?: boolean; patience?: number });
   readonly home: string;
   /** The daemon's version, when it has answered and is not this package's. */
   readonly otherVersion: string | undefined;

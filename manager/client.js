@@ -5,7 +5,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 
-const { ask } = require('./ask.js');
+const { ask, giveUpInSilence } = require('./ask.js');
 const { executable, home: defaultHome } = require('./home.js');
 
 /** @typedef {import('./client').App} App */
@@ -37,6 +37,7 @@ const ENDS = Object.freeze(['ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE']);
 class Manager {
   #home;
   #autostart;
+  #patience;
   /** @type {Set<import('node:http').IncomingMessage>} */
   #streams = new Set();
   #isClosed = false;
@@ -44,9 +45,10 @@ class Manager {
   /** The daemon's version, when it is not this one's. @type {string | undefined} */
   otherVersion;
 
-  /** @param {{ home?: string, autostart?: boolean }} [options] */
-  constructor({ home = defaultHome(), autostart = true } = {}) {
+  /** @param {{ home?: string, autostart?: boolean, patience?: number }} [options] */
+  constructor({ home = defaultHome(), autostart = true, patience } = {}) {
     this.#home = home;
+    this.#patience = patience;
     this.#autostart = autostart;
   }
 
@@ -72,12 +74,13 @@ class Manager {
     }
   }
 
-  /** Whether a daemon answers. */
+  /** Whether a daemon answers. Rejects when there is one, and it does nothing. */
   async isRunning() {
     try {
       await this.#once('GET', '/v1/ping');
       return true;
-    } catch {
+    } catch (error) {
+      if (/** @type {any} */ (error).code === 'ERR_RCLUSTER_NO_ANSWER') throw error;
       return false;
     }
   }
@@ -209,6 +212,8 @@ class Manager {
     const answer = await this.#once('POST', '/v1/kill', {});
     const pids = [pid, ...apps.map((/** @type {AppStatus} */ { keeper }) => keeper)].filter(Boolean);
     for (const deadline = Date.now() + KILL_TIME; pids.some(isAlive) && Date.now() < deadline; ) await sleep(KILL_LOOK);
+    const left = pids.filter(isAlive);
+    if (left.length > 0) throw new ManagerError('ERR_RCLUSTER_NO_ANSWER', `what was told to end has not within ${KILL_TIME / 1000} s: process ${left.join(', ')}`);
     return answer;
   }
 
@@ -330,7 +335,7 @@ class Manager {
    * @returns {Promise<any>}
    */
   async #once(method, url, body) {
-    const asked = ask(this.#socket, method, url, body);
+    const asked = ask(this.#socket, method, url, body, this.#patience);
     setImmediate(ownVersion);
     const { status, server, body: answer } = await asked.catch((error) => this.#rethrow(error));
     this.#compareVersions(server);
@@ -346,8 +351,13 @@ class Manager {
    */
   #open(url) {
     return new Promise((resolve, reject) => {
-      const request = require('node:http').get({ agent: false, socketPath: this.#socket, path: url }, resolve);
+      const request = require('node:http').get({ agent: false, socketPath: this.#socket, path: url }, (response) => {
+        // From here on nothing comes when nothing happens.
+        response.socket.setTimeout(0);
+        resolve(response);
+      });
       request.on('error', reject);
+      giveUpInSilence(request, this.#socket, this.#patience);
     }).catch((error) => this.#rethrow(error));
   }
 
@@ -360,7 +370,9 @@ class Manager {
    * @returns {never}
    */
   #rethrow(error) {
-    const isGone = error.code === 'ENOENT' || error.code === 'ECONNREFUSED';
+    if (error.code === 'ERR_RCLUSTER_NO_ANSWER') throw new ManagerError(error.code, error.message);
+    // What is wrong with a home that is no folder, or is another user's, the daemon says that would be started there.
+    const isGone = ['ENOENT', 'ECONNREFUSED', 'ENOTDIR', 'EACCES'].includes(String(error.code));
     throw isGone ? new ManagerError('ERR_RCLUSTER_NO_DAEMON', `no daemon runs for "${this.#home}"`) : error;
   }
 

@@ -7,6 +7,12 @@ const { fail, print, printJson } = require('./say.js');
 const { processes } = require('./table.js');
 const { TARGETS, forEach, needTargets } = require('./targets.js');
 
+/** What becomes of what was not ready in time. */
+const LATE = Object.freeze({
+  cluster: "is waited for: workers that are slow need a longer listen_timeout, those that do not listen ready: 'online'",
+  program: 'is started again and again, as it ends before: rcluster logs may say why',
+});
+
 /**
  * What a verb prints at its end: the processes that it was about.
  *
@@ -16,11 +22,11 @@ const { TARGETS, forEach, needTargets } = require('./targets.js');
 function show(apps, { json }) {
   if (json) printJson(apps);
   else print(processes(apps));
-  for (const { name, processes: all } of apps) {
+  for (const { name, mode, processes: all } of apps) {
     for (const { state, instance, lastError } of all) {
       if (state === 'errored') fail(`${name} (${instance}): ${lastError}`);
       // It may still come to it.
-      else if (state === 'launching' && lastError) fail(`${name} (${instance}): ${lastError}, and is waited for: workers that are slow need a longer listen_timeout, those that do not listen ready: 'online'`);
+      else if (state === 'launching' && lastError) fail(`${name} (${instance}): ${lastError}, and ${LATE[mode]}`);
     }
   }
 }

@@ -50,15 +50,16 @@ function appFromArguments(script, args, options) {
   const given = keysFromOptions(options);
   const { node_args: nodeArgs, user, args: more, ...keys } = given;
   const cwd = path.resolve(keys.cwd ?? '.');
-  const isFile = fs.existsSync(path.resolve(cwd, script));
+  const file = path.resolve(cwd, script);
+  const isFile = fs.existsSync(file) && !(fs.statSync(file).isDirectory() && isProgram(script));
   const all = [...(more === undefined ? [] : readKey('args', more, '--args')), ...args];
   // As PM2: a command line is a shell's.
-  const command = !isFile && /\s/.test(script) ? { script: 'bash', args: ['-c', [script, ...all].join(' ')], interpreter: 'none', name: keys.name ?? script } : undefined;
-  if (!isFile && !command && keys.interpreter === undefined && !isProgram(script)) throw new Error(`there is no script "${script}"`);
+  const command = !isFile && /\s/.test(script) ? { script: 'bash', args: ['-c', [script, ...all.map(quoted)].join(' ')], interpreter: 'none', name: keys.name ?? script } : undefined;
+  if (!isFile && !command && keys.interpreter === undefined && !isProgram(script)) throw new Error(`there is no script "${keys.cwd === undefined ? script : file}"`);
   /** @type {Set<string>} */
   const notices = new Set();
   const app = readApp({
-    script: isFile ? path.resolve(cwd, script) : script,
+    script: isFile ? file : script,
     name: path.basename(script).replace(/\.[^.]+$/, '') || script,
     ...(nodeArgs !== undefined && { interpreter_args: nodeArgs }),
     ...(user !== undefined && { uid: user }),
@@ -71,13 +72,16 @@ function appFromArguments(script, args, options) {
   return app;
 }
 
+/** As a shell reads it back. @param {string} word */
+const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
+
 /**
  * Whether a shell would find it by its name alone.
  *
  * @param {string} name
  */
 function isProgram(name) {
-  return !name.includes('/') && (process.env.PATH ?? '').split(':').some((folder) => fs.existsSync(path.join(folder, name)));
+  return name !== '' && name !== '.' && name !== '..' && !name.includes('/') && (process.env.PATH ?? '').split(':').some((folder) => fs.existsSync(path.join(folder, name)));
 }
 
 module.exports = { appFromArguments, keysFromOptions };

@@ -19,10 +19,18 @@ async function appWith(manager, target, { node_args: nodeArgs, user, name: _name
     const given = { script: app.script, cwd: app.cwd, ...(nodeArgs !== undefined && { interpreter_args: nodeArgs }), ...(user !== undefined && { uid: user }), ...keys, ...(args && { args }) };
     const read = readApp(given, { folder: app.cwd, notices: new Set() });
     // What was not said stays as it is.
-    for (const member of ['name', 'environments', 'filterEnv', 'envFile', ...(keys.exec_mode === undefined ? ['mode'] : [])]) delete read[member];
+    for (const member of ['name', 'environments', 'filterEnv', 'envFile', ...(keys.exec_mode === undefined ? ['mode'] : []), ...(isDressed(app, keys) ? ['logFormat'] : [])]) delete read[member];
     return { ...app, ...read, env: { ...app.env, ...env } };
   });
 }
+
+/**
+ * Whether its lines have times already, and nobody says how they look but for those.
+ *
+ * @param {any} app
+ * @param {any} keys
+ */
+const isDressed = ({ logFormat }, { log_type: type, time }) => logFormat !== 'raw' && type === undefined && time === undefined;
 
 /**
  * Gives an app another name, or another namespace: its numbers stay. It is listed under both until nothing of the one before is left, so that it

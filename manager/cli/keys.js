@@ -130,12 +130,12 @@ function fail(rule, value) {
 }
 
 /**
- * Words of a command line, with quotes as a shell has them.
+ * Words of a command line, with quotes as a shell has them. As under PM2 a backslash is one, and so is an apostrophe: it's.
  *
  * @param {string} text
  */
 function split(text) {
-  return [...text.matchAll(/(?:[^\s"']+|"[^"]*"|'[^']*')+/g)].map(([word]) => word.replace(/"([^"]*)"|'([^']*)'/g, (_, double, single) => double ?? single));
+  return [...text.matchAll(/(?:"[^"]*"|(?<!\w)'[^']*'|\S)+/g)].map(([word]) => word.replace(/"([^"]*)"|(?<!\w)'([^']*)'/g, (_, double, single) => double ?? single));
 }
 
 /** @type {Record<string, Key>} */
@@ -272,6 +272,8 @@ function readApp(given, { folder, notices }) {
   delete app.disableLogs;
   if (app.time === true) app.logFormat ??= 'time';
   delete app.time;
+  // As PM2: who says how times are written wants them.
+  if (app.logDateFormat !== undefined) app.logFormat ??= 'time';
   return app;
 }
 
@@ -300,9 +302,21 @@ function isForNode({ script, cwd, interpreter }) {
   if (OF_NODE.test(script)) return true;
   const file = path.resolve(cwd, script);
   if (OF_OTHERS.test(script) || !fs.existsSync(file) || !fs.statSync(file).isFile()) return false;
-  // One that is neither executable nor says what it is.
-  const start = fs.readFileSync(file).subarray(0, 4);
-  return (fs.statSync(file).mode & 0o111) === 0 && !/^(#!|\u007fELF)/.test(start.toString('latin1'));
+  // A text that does not say what runs it, as the keeper has it.
+  return /^(?!#!)[\t-\r -~\u0080-\u00ff]*$/.test(beginning(file));
+}
+
+/** The first bytes of a file; of one that may be executed and not read, what no text has. @param {string} file */
+function beginning(file) {
+  const bytes = Buffer.alloc(64);
+  try {
+    const fd = fs.openSync(file, 'r');
+    const count = fs.readSync(fd, bytes, 0, bytes.length, 0);
+    fs.closeSync(fd);
+    return bytes.toString('latin1', 0, count);
+  } catch {
+    return '\0';
+  }
 }
 
 /**

@@ -44,12 +44,19 @@ async function run([word, ...argv]) {
     }
   } catch (error) {
     done();
-    fail(/** @type {Error} */ (error).message);
+    fail(inWords(error));
     if (/** @type {any} */ (error).usage) process.exitCode = 2;
   } finally {
     manager.close();
   }
+  // What a configuration file has opened, such as a connection, keeps nobody waiting.
+  process.stderr.write('', () => process.stdout.write('', () => process.exit()));
   return undefined;
+}
+
+/** @param {any} error */
+function inWords({ message, syscall }) {
+  return syscall === 'uv_cwd' ? 'the folder that this was typed in is not there any more: cd to another one' : message;
 }
 
 module.exports = { run, usage };

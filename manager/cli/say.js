@@ -22,7 +22,7 @@ const manner = {
   /** Whether there are colours: said, or as standard output is. @type {boolean | undefined} */
   said: undefined,
   get colors() {
-    return this.said ?? (output().isTTY === true && !process.env.NO_COLOR);
+    return this.said ?? (output().isTTY === true && !process.env.NO_COLOR && process.env.TERM !== 'dumb');
   },
 };
 
@@ -41,8 +41,13 @@ function printJson(value) {
   write(`${JSON.stringify(value)}\n`);
 }
 
-/** @param {string} text */
+/** What was said by the way. @type {Set<string>} */
+const noticed = new Set();
+
+/** Said once, however often what was typed is looked at. @param {string} text */
 function notice(text) {
+  if (noticed.has(text)) return;
+  noticed.add(text);
   if (!manner.silent) process.stderr.write(`rcluster: ${text}\n`);
 }
 

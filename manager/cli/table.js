@@ -26,23 +26,54 @@ function age(since) {
 /**
  * @param {string[]} heads
  * @param {string[][]} rows
- * @param {(cell: string, column: number) => string} [paint] Colours a cell that has its width already.
+ * @param {{ paint?: (cell: string, head: string) => string, first?: string[] }} [options] `paint` colours a cell that has its width already. `first`: heads of the
+ *   columns that go first where the terminal is too narrow.
  */
-function table(heads, rows, paint = (cell) => cell) {
-  const widths = heads.map((head, column) => Math.max(head.length, ...rows.map((row) => row[column].length)));
-  const excess = widths.reduce((sum, width) => sum + width + 2, 0) - (process.stdout.columns ?? Infinity);
+function table(heads, rows, { paint = (cell) => cell, first = [] } = {}) {
+  // 0 is what a terminal says that does not know.
+  const room = process.stdout.columns || Infinity;
+  const widths = heads.map((head, column) => Math.max(...[head, ...rows.map((row) => row[column])].map(widthOf)));
+  const shown = new Set(heads.keys());
+  const excess = () => [...shown].reduce((sum, column) => sum + widths[column] + 2, -2) - room;
   // The name gives way: everything else has its use at full length only.
-  if (excess > 0) widths[1] = Math.max(8, widths[1] - excess);
-  const line = (/** @type {string[]} */ row, /** @type {(cell: string, column: number) => string} */ finish) =>
-    row.map((cell, column) => finish(cut(cell, widths[column]).padEnd(widths[column]), column)).join('  ').trimEnd();
+  const cut = () => Math.max(0, Math.min(excess(), widths[1] - SHORTEST));
+  for (const head of first) if (excess() > cut()) shown.delete(heads.indexOf(head));
+  widths[1] -= cut();
+  const line = (/** @type {string[]} */ row, /** @type {(cell: string, head: string) => string} */ finish) =>
+    [...shown].map((column) => finish(fitted(row[column], widths[column]), heads[column])).join('  ').trimEnd();
   return [line(heads, (cell) => cell), ...rows.map((row) => line(row, paint))].join('\n');
 }
 
+/** A name is not made shorter than that. */
+const SHORTEST = 8;
+
+/** What takes two columns of a terminal: East Asian characters and pictures. */
+const WIDE = /\p{Extended_Pictographic}(?=\ufe0f)|\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|[\u{20000}-\u{3fffd}]/u;
+
+/** The characters of a text, as they are seen. @param {string} text */
+const charactersOf = (text) => (/^[ -~…↺]*$/.test(text) ? [...text] : Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment));
+
+/** @param {string} text */
+const widthOf = (text) => charactersOf(text).reduce((sum, one) => sum + (WIDE.test(one) ? 2 : 1), 0);
+
 /**
+ * A text that takes so many columns, and ends with … where it does not fit.
+ *
  * @param {string} text
  * @param {number} width
  */
-const cut = (text, width) => (text.length > width ? `${text.slice(0, width - 1)}…` : text);
+function fitted(text, width) {
+  const whole = widthOf(text);
+  if (whole <= width) return text + ' '.repeat(width - whole);
+  let [start, used] = ['', 0];
+  for (const one of charactersOf(text)) {
+    const wide = WIDE.test(one) ? 2 : 1;
+    if (used + wide > width - 1) break;
+    start += one;
+    used += wide;
+  }
+  return `${start}…${' '.repeat(width - 1 - used)}`;
+}
 
 /**
  * The processes of apps, a line each.
@@ -56,12 +87,12 @@ function processes(apps) {
     ...app.processes.map((one) => row(app, String(one.id ?? '-'), one)),
     ...app.workers.map((one) => row(app, ` ${one.seat}`, one)),
   ]);
-  const STATE = 7;
-  const paint = (/** @type {string} */ cell, /** @type {number} */ column) => {
-    const colour = column === STATE && manner.colors ? COLOURS[/** @type {keyof COLOURS} */ (cell.trim())] : undefined;
+  const paint = (/** @type {string} */ cell, /** @type {string} */ head) => {
+    const colour = head === 'status' && manner.colors ? COLOURS[/** @type {keyof COLOURS} */ (cell.trim())] : undefined;
     return colour === undefined ? cell : `\u001b[${colour}m${cell}\u001b[0m`;
   };
-  return table(['id', 'name', 'namespace', 'mode', 'pid', 'uptime', '↺', 'status', 'cpu', 'memory'], rows, paint);
+  const first = ['namespace', 'mode', 'cpu', 'memory', 'uptime', 'pid', '↺'];
+  return table(['id', 'name', 'namespace', 'mode', 'pid', 'uptime', '↺', 'status', 'cpu', 'memory'], rows, { paint, first });
 }
 
 module.exports = { age, processes, size, table };

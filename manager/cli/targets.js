@@ -75,7 +75,17 @@ function needTargets(verb, words) {
   if (words.length === 0) throw usage(`${verb}: which app? Give a name, a number, a namespace, a pattern such as /api-.*/, a script, a configuration file, or all`);
 }
 
+/**
+ * What counts for configuration files alone. Where an app is meant otherwise it would do nothing.
+ *
+ * @param {any} options
+ */
+function needFiles({ env, only }) {
+  if (env !== undefined) throw usage(`--env counts with a configuration file: rcluster restart ecosystem.config.js --env ${env}`);
+  if (only !== undefined) throw usage('--only counts with a configuration file');
+}
+
 /** How the help of a verb shows its words. */
 const TARGETS = '<name | id | namespace | /pattern/ | script | config file | - | all> ...';
 
-module.exports = { TARGETS, forEach, needTargets };
+module.exports = { TARGETS, forEach, needFiles, needTargets };

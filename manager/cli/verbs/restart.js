@@ -7,7 +7,7 @@ const { environment } = require('../env.js');
 const { START_FLAGS } = require('../flags.js');
 const { appWith, rename } = require('../change.js');
 const { appsFrom, bringAbout } = require('../start_apps.js');
-const { TARGETS, forEach, needTargets } = require('../targets.js');
+const { TARGETS, forEach, needFiles, needTargets } = require('../targets.js');
 
 /** @type {import('../main.js').Verb} */
 module.exports = {
@@ -21,6 +21,7 @@ module.exports = {
     if (files.length > 0) await bringAbout(manager, await appsFrom('restart', files, options), options, 'restart');
     const targets = words.filter((word) => !files.includes(word));
     if (targets.length === 0) return;
+    needFiles(options);
     const since = Date.now();
     const keys = keysFromOptions(options);
     const env = options.updateEnv ? environment(process.env) : undefined;

@@ -12,6 +12,7 @@ module.exports = {
     if (!target || !/^[+-]?\d+$/.test(count ?? '')) throw usage('scale: give an app and a number such as 4, +1 or -1');
     const [app] = await manager.describe(target);
     const wanted = /^[+-]/.test(count) ? app.instances + Number(count) : Number(count);
+    if (wanted < 1) throw new Error(`scale: at least one stays, and "${app.name}" has ${app.instances}: rcluster stop ${target} ends all. Received ${count}`);
     show(await manager.scale(target, wanted), options);
   },
 };

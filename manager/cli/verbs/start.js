@@ -1,9 +1,13 @@
 'use strict';
 
 const { show } = require('../act.js');
+const { appFromArguments, keysFromOptions } = require('../app.js');
+const { appWith } = require('../change.js');
 const { configFile } = require('../config.js');
 const { START_FLAGS } = require('../flags.js');
 const { appsFrom, bringAbout } = require('../start_apps.js');
+const { needFiles } = require('../targets.js');
+const { usage } = require('../words.js');
 
 /** @type {import('../main.js').Verb} */
 module.exports = {
@@ -12,16 +16,25 @@ module.exports = {
   flags: START_FLAGS,
   async run(manager, words, options, rest) {
     if (options.daemon === false) return require('./run.js').run(manager, words, options, rest);
+    const keys = keysFromOptions(options);
     const known = [];
     const others = [];
     for (const word of words) {
-      if (!configFile(word) && (await isKnown(manager, word))) known.push(word);
+      // A new name for a script that is called like an app: rcluster start npm --name web -- run serve.
+      const isNew = (keys.name ?? keys.namespace) !== undefined && isScript(word, rest, options);
+      if (!configFile(word) && !isNew && (await isKnown(manager, word))) known.push(word);
       else others.push(word);
     }
     const apps = [];
     const since = Date.now();
+    if (known.length > 0) needFiles(options);
     for (const target of known) {
-      if (options.force) apps.push(...(await manager.restart(target)));
+      if ((keys.name ?? keys.namespace) !== undefined) throw usage(`start: there is an app "${target}" already: rcluster restart ${target} with --name or --namespace calls it otherwise`);
+      if (Object.keys(keys).length > 0 || rest !== undefined) {
+        await manager.start(await appWith(manager, target, keys, rest, undefined), { known: options.force ? 'restart' : 'apply', updateEnv: true });
+        // That leaves what was stopped as it is.
+        apps.push(...(await manager.act(target, 'start')));
+      } else if (options.force) apps.push(...(await manager.restart(target)));
       else apps.push(...(await manager.act(target, 'start')));
     }
     if (apps.length > 0) show(apps, options);
@@ -32,6 +45,20 @@ module.exports = {
     return undefined;
   },
 };
+
+/**
+ * @param {string} word
+ * @param {string[] | undefined} args
+ * @param {any} options
+ */
+function isScript(word, args, options) {
+  try {
+    appFromArguments(word, args ?? [], options);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /**
  * @param {import('../../client.js').Manager} manager

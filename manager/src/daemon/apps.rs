@@ -14,7 +14,7 @@ use super::copies::Copies;
 use super::events::Events;
 use super::figures::Figures;
 use super::home::Home;
-use super::link::{Failure, Link};
+use super::link::{Failure, Link, SILENT};
 use super::metrics;
 use super::plan::{self, Action, Options, Plan};
 use super::store::{Known, Remembered, Store};
@@ -153,6 +153,10 @@ impl Apps {
         let Known { app, stopped } = self.find(key).ok_or_else(|| unknown(key))?;
         let link = match Link::connect(&self.folder(key), &self.events).await {
             Ok(link) => link,
+            // It is there: another one could not take its place.
+            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+                return Err(Failure::new(SILENT, format!("\"{}\": {error}", app.name)));
+            }
             Err(_) => {
                 let link = self.new_keeper(&app).await?;
                 if !stopped {
@@ -270,6 +274,16 @@ impl Apps {
         }
     }
 
+    /// Whose keeper it is that says nothing.
+    fn of(&self, key: &str, failure: Failure) -> Failure {
+        match self.find(key) {
+            Some(known) if failure.is_silence() => {
+                Failure { message: format!("\"{}\": {}", known.app.name, failure.message), ..failure }
+            }
+            _ => failure,
+        }
+    }
+
     async fn start_one(&self, key: &str) -> Result<(), Failure> {
         self.link(key).await?.ask("start", json!({})).await.map(drop)
     }
@@ -298,7 +312,12 @@ impl Apps {
             if let Some(instances) = &target.instances {
                 request["instances"] = json!(instances);
             }
-            self.link(&target.key).await?.ask(op, request).await.map(drop)
+            self.link(&target.key)
+                .await?
+                .ask(op, request)
+                .await
+                .map(drop)
+                .map_err(|failure| self.of(&target.key, failure))
         };
         let stopped = match op {
             "stop" => Some(true),
@@ -382,19 +401,31 @@ impl Apps {
     /// Stops apps and forgets them.
     pub async fn delete(&self, targets: &[Target]) -> Result<Value, Failure> {
         let keys: Vec<String> = targets.iter().map(|target| target.key.clone()).collect();
-        let gone: Vec<App> = keys.iter().filter_map(|key| Some(self.find(key)?.app)).collect();
+        let gone: Vec<Known> = keys.iter().filter_map(|key| self.find(key)).collect();
         self.change(|remembered| remembered.apps.retain(|known| !keys.contains(&known.app.key())))?;
-        let links: Vec<_> = keys.iter().filter_map(|key| self.links.borrow_mut().remove(key)).collect();
-        join_all(links.iter().map(|link| link.ask("quit", json!({}))).collect()).await;
-        for key in &keys {
+        let one = async |known: &Known| {
+            let link = self.links.borrow_mut().remove(&known.app.key())?;
+            let failure = link.ask("quit", json!({})).await.err().filter(Failure::is_silence)?;
+            // What it has still runs, and has to be found again.
+            self.links.borrow_mut().insert(known.app.key(), link);
+            Some(failure)
+        };
+        let left: Vec<Option<Failure>> = join_all(gone.iter().map(one).collect()).await;
+        let (left, gone): (Vec<_>, Vec<_>) = gone.into_iter().zip(left).partition(|(_, failure)| failure.is_some());
+        self.change(|remembered| remembered.apps.extend(left.iter().map(|(known, _)| known.clone())))?;
+        for (Known { app, .. }, _) in &gone {
+            let key = &app.key();
             self.copies.forget(key);
             // Only what a keeper has left there; a log elsewhere stays.
             let _ = fs::remove_dir_all(self.folder(key));
         }
-        for app in gone {
+        for (Known { app, .. }, _) in gone {
             self.events.app("deleted", &app.name, &app.namespace);
         }
-        Ok(json!([]))
+        match left.into_iter().find_map(|(known, failure)| Some((known.app.name, failure?))) {
+            Some((name, failure)) => Err(Failure { message: format!("\"{name}\": {}", failure.message), ..failure }),
+            None => Ok(json!([])),
+        }
     }
 
     /// Stops all apps and forgets them, but for what [`Apps::save`] has kept.

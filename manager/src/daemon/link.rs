@@ -26,6 +26,14 @@ const START: Duration = Duration::from_secs(5);
 /// How long until it is tried again meanwhile.
 const AGAIN: Duration = Duration::from_millis(2);
 
+/// How long an answer is waited for until the keeper is asked whether it is there at all: what takes its time may take it.
+const LOOK: Duration = Duration::from_secs(3);
+/// How long it has to say so. One that is well does at once, whatever it is doing.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// The code of [`Failure::is_silence`].
+pub const SILENT: &str = "ERR_RCLUSTER_NO_ANSWER";
+
 /// Told whenever a keeper has gone.
 pub static GONE: Notify = Notify::const_new();
 
@@ -43,6 +51,11 @@ impl Failure {
     pub fn new(code: &str, message: impl Into<String>) -> Failure {
         Failure { code: code.into(), message: message.into() }
     }
+
+    /// Whether a keeper is there, and says nothing.
+    pub fn is_silence(&self) -> bool {
+        self.code == SILENT
+    }
 }
 
 /// A connection to a keeper.
@@ -52,15 +65,21 @@ pub struct Link {
     last: Cell<u64>,
     status: watch::Receiver<Option<Status>>,
     gone: Cell<bool>,
+    /// The process at the other end, where the kernel says so: over a line that it was born with it tells by itself.
+    keeper: Option<i32>,
+    /// Whether a request is being written: one that is given up in the middle leaves the line unusable.
+    writing: Cell<bool>,
 }
 
 impl Link {
     /// Connects to the keeper of this folder, if one is there.
     pub async fn connect(folder: &Path, events: &Rc<Events>) -> io::Result<Rc<Link>> {
-        Link::over(UnixStream::connect(folder.join("keeper.sock")).await?, events).await
+        let stream = UnixStream::connect(folder.join("keeper.sock")).await?;
+        let keeper = stream.peer_cred().ok().and_then(|peer| peer.pid());
+        Link::over(stream, keeper, events).await
     }
 
-    async fn over(stream: UnixStream, events: &Rc<Events>) -> io::Result<Rc<Link>> {
+    async fn over(stream: UnixStream, keeper: Option<i32>, events: &Rc<Events>) -> io::Result<Rc<Link>> {
         let (reader, writer) = stream.into_split();
         let (told, status) = watch::channel(None);
         let link = Rc::new(Link {
@@ -69,6 +88,8 @@ impl Link {
             last: Cell::new(0),
             status,
             gone: Cell::new(false),
+            keeper,
+            writing: Cell::new(false),
         });
         let (weak, events) = (Rc::downgrade(&link), Rc::clone(events));
         tokio::task::spawn_local(async move {
@@ -83,7 +104,10 @@ impl Link {
                 GONE.notify_one();
             }
         });
-        link.ask("subscribe", json!({})).await.map_err(|failure| io::Error::other(failure.message))?;
+        link.ask("subscribe", json!({})).await.map_err(|failure| {
+            let kind = if failure.is_silence() { io::ErrorKind::TimedOut } else { io::ErrorKind::Other };
+            io::Error::new(kind, failure.message)
+        })?;
         Ok(link)
     }
 
@@ -94,7 +118,7 @@ impl Link {
             Failure::new("ERR_RCLUSTER_NO_KEEPER", format!("the keeper could not be started: {error}"))
         };
         let stream = start(folder, kept).map_err(failed)?;
-        let error = match Link::over(stream, events).await {
+        let error = match Link::over(stream, None, events).await {
             Ok(link) => return Ok(link),
             Err(error) => error,
         };
@@ -145,8 +169,39 @@ impl Link {
         let _ = answer.send(result);
     }
 
-    /// Asks, and waits for the answer.
-    pub async fn ask(&self, op: &str, mut request: Value) -> Result<Value, Failure> {
+    /// Asks, and waits for the answer for as long as the keeper says that it is there: one that is stopped (SIGSTOP) or hangs keeps nobody waiting.
+    pub async fn ask(&self, op: &str, request: Value) -> Result<Value, Failure> {
+        let mut answer = Box::pin(self.ask_once(op, request));
+        loop {
+            if let Ok(answer) = tokio::time::timeout(LOOK, &mut answer).await {
+                return answer;
+            }
+            if tokio::time::timeout(SILENCE, self.ask_once("hello", json!({}))).await.is_ok() {
+                continue;
+            }
+            if self.writing.get() {
+                self.gone.set(true);
+            }
+            return Err(Failure::new(SILENT, self.silence()));
+        }
+    }
+
+    fn silence(&self) -> String {
+        let seconds = (LOOK + SILENCE).as_secs();
+        let Some(pid) = self.status().map(|status| status.keeper).or(self.keeper) else {
+            return format!("its keeper has said nothing for {seconds} s");
+        };
+        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let is_stopped = state.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['T', 't']));
+        let cure = if is_stopped {
+            format!("it is stopped, and kill -CONT {pid} lets it go on")
+        } else {
+            format!("kill -9 {pid} ends it, and another one takes its place")
+        };
+        format!("its keeper (process {pid}) has said nothing for {seconds} s: {cure}")
+    }
+
+    async fn ask_once(&self, op: &str, mut request: Value) -> Result<Value, Failure> {
         let gone = || Failure::new("ERR_RCLUSTER_NO_KEEPER", "the keeper has gone");
         let id = self.last.get() + 1;
         self.last.set(id);
@@ -154,7 +209,13 @@ impl Link {
         request["op"] = op.into();
         let (answer, answered) = oneshot::channel();
         self.waiting.borrow_mut().insert(id, answer);
-        if self.gone.get() || self.writer.lock().await.write_all(format!("{request}\n").as_bytes()).await.is_err() {
+        let mut writer = self.writer.lock().await;
+        self.writing.set(true);
+        let written =
+            if self.gone.get() { false } else { writer.write_all(format!("{request}\n").as_bytes()).await.is_ok() };
+        self.writing.set(false);
+        drop(writer);
+        if !written {
             self.waiting.borrow_mut().remove(&id);
             return Err(gone());
         }

@@ -136,7 +136,7 @@ impl Instance {
         let pid = spawn::spawn(&program).map_err(|(failed, error)| match failed {
             Failed::Cwd => format!("the folder \"{}\" cannot be entered: {error}", app.cwd),
             Failed::User => format!("it cannot run as another user: {error}"),
-            Failed::Exec => format!("\"{}\" cannot be executed: {error}", executable.file.display()),
+            Failed::Exec => resolve::not_executed(&executable.file, &error),
             Failed::Start => format!("could not be started: {error}"),
         })?;
         drop(program);

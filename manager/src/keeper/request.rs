@@ -214,9 +214,12 @@ impl Keeper {
 
     fn signal(&mut self, request: &Value) -> Result<Answer, Refusal> {
         let name = request.get("signal").and_then(Value::as_str).unwrap_or_default();
-        let full = if name.starts_with("SIG") { name.to_owned() } else { format!("SIG{name}") };
-        let signal: Signal =
-            full.parse().map_err(|_| ("ERR_RCLUSTER_BAD_REQUEST", format!("there is no signal \"{name}\"")))?;
+        let upper = name.to_ascii_uppercase();
+        let full = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
+        let number = name.parse().ok().and_then(|number: i32| Signal::try_from(number).ok());
+        let signal = number
+            .or_else(|| full.parse().ok())
+            .ok_or_else(|| ("ERR_RCLUSTER_BAD_REQUEST", format!("there is no signal \"{name}\"")))?;
         for number in self.chosen(request)? {
             let running = self.instances[number as usize].running.as_ref().filter(|running| !running.ended);
             if let Some(running) = running {

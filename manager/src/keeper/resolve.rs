@@ -52,16 +52,20 @@ pub fn executable(app: &App) -> Result<Executable, String> {
     let arguments = app.args.iter().map(OsString::from);
     let Some(interpreter) = interpreter else {
         // Something of the PATH may be run by its name alone, as in a shell.
-        let file = if script.exists() { Some(script) } else { find(&app.script, path, cwd) };
-        let file = file.ok_or_else(|| format!("there is no script \"{}\"", app.script))?;
+        let file =
+            if script.exists() && !script.is_dir() { Some(script.clone()) } else { find(&app.script, path, cwd) };
+        let file = file.ok_or_else(|| is_missing(&script))?;
         if !is_executable(&file) {
-            return Err(format!("\"{}\" is not executable, and nothing says what runs it", file.display()));
+            return Err(format!(
+                "\"{0}\" is not executable: chmod +x \"{0}\", or say which interpreter runs it",
+                file.display()
+            ));
         }
         let args = [file.clone().into_os_string()].into_iter().chain(arguments).collect();
         return Ok(Executable { file, args, is_node: false });
     };
-    if !script.exists() {
-        return Err(format!("there is no script \"{}\"", script.display()));
+    if !script.exists() || script.is_dir() {
+        return Err(is_missing(&script));
     }
     let file = find(&interpreter, path, cwd).ok_or_else(|| format!("there is no interpreter \"{interpreter}\""))?;
     let is_node = file.file_name().is_some_and(|name| name == "node" || name == "nodejs");
@@ -73,6 +77,30 @@ pub fn executable(app: &App) -> Result<Executable, String> {
         .chain(arguments)
         .collect();
     Ok(Executable { file, args, is_node })
+}
+
+fn is_missing(script: &Path) -> String {
+    let what = if script.is_dir() { " is a folder: the script of an app is a file" } else { "" };
+    if what.is_empty() {
+        format!("there is no script \"{}\"", script.display())
+    } else {
+        format!("\"{}\"{what}", script.display())
+    }
+}
+
+/// Why a file that is there could not be executed, in words.
+pub fn not_executed(file: &Path, error: &io::Error) -> String {
+    let mut start = [0; 256];
+    let count = fs::File::open(file).and_then(|mut file| file.read(&mut start)).unwrap_or_default();
+    let line = start[..count].strip_prefix(b"#!").and_then(|rest| rest.split(|byte| *byte == b'\n').next());
+    let line = line.map(String::from_utf8_lossy).unwrap_or_default();
+    let interpreter = line.trim_start_matches([' ', '\t']).split([' ', '\t']).next().unwrap_or_default();
+    if error.kind() != io::ErrorKind::NotFound || interpreter.is_empty() {
+        return format!("\"{}\" cannot be executed: {error}", file.display());
+    }
+    let ends = if interpreter.ends_with('\r') { ": its lines end as those of Windows do" } else { "" };
+    let (interpreter, file) = (interpreter.trim_end(), file.display());
+    format!("there is no interpreter \"{interpreter}\", which the first line of \"{file}\" asks for{ends}")
 }
 
 /// The command that runs a Node server over several workers.
@@ -122,11 +150,12 @@ fn interpreter(app: &App, script: &Path) -> Option<String> {
     }
 }
 
-/// A file that is neither executable nor says what it is: PM2 takes it for JavaScript.
+/// A text that does not say what runs it: PM2 takes it for JavaScript, executable or not. The kernel could not execute it.
 fn is_unmarked_javascript(script: &Path) -> bool {
-    let mut start = [0; 4];
+    let mut start = [0; 64];
     let Ok(count) = fs::File::open(script).and_then(|mut file| file.read(&mut start)) else { return false };
-    !is_executable(script) && !start[..count].starts_with(b"#!") && !start[..count].starts_with(b"\x7fELF")
+    !start[..count].starts_with(b"#!")
+        && start[..count].iter().all(|byte| *byte >= b' ' && *byte != 0x7f || (b'\t'..=b'\r').contains(byte))
 }
 
 /// A program by its name: as a path when it has a slash, else along `path`.

@@ -258,6 +258,12 @@ impl App {
                 ));
             }
         }
+        for (member, text) in [("name", &self.name), ("namespace", &self.namespace)] {
+            // They would break the lines of a listing, or speak to the terminal.
+            if text.contains(char::is_control) {
+                return Err(format!("\"{member}\" must have no control characters. Received {text:?}"));
+            }
+        }
         if self.instances == 0 || self.instances > 1024 {
             return Err(format!("\"instances\" must be a whole number from 1 to 1024. Received {}", self.instances));
         }

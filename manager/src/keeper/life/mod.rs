@@ -110,6 +110,8 @@ pub struct Life {
     /// When the time for what it is doing is over (ms).
     deadline: Option<u64>,
     started_at: u64,
+    /// When somebody asked for it, as long as it has not been ready since.
+    asked_at: Option<u64>,
     /// Whether it was started last because it had ended by itself, and nobody waits to hear of it.
     by_itself: bool,
     /// How often it was started again since somebody asked for it.
@@ -143,6 +145,7 @@ impl Default for Life {
             phase: Phase::Stopped,
             deadline: None,
             started_at: 0,
+            asked_at: None,
             by_itself: false,
             restarts: 0,
             unstable: 0,
@@ -279,8 +282,15 @@ impl Life {
     }
 
     fn launch_by_itself(&mut self, rules: &Rules, now: u64) -> Vec<Action> {
+        let asked_at = self.asked_at;
         let actions = self.launch(rules, now);
+        self.asked_at = asked_at;
         self.by_itself = true;
+        // It ends again and again, each time before the time is over in which it has to be ready: whoever waits for it has waited long enough.
+        let is_late = |within: u64| self.asked_at.is_some_and(|at| now.saturating_sub(at) >= within);
+        if rules.ready_within.is_some_and(is_late) {
+            self.trouble = Some(Trouble::NotReady);
+        }
         actions
     }
 
@@ -288,6 +298,7 @@ impl Life {
         self.by_itself = false;
         self.phase = Phase::Launching;
         self.started_at = now;
+        self.asked_at = Some(now);
         self.trouble = None;
         self.deadline = Some(now.saturating_add(rules.ready_within.unwrap_or(rules.alive_after)));
         vec![Action::Spawn]
@@ -295,6 +306,7 @@ impl Life {
 
     fn go_online(&mut self) -> Vec<Action> {
         self.phase = Phase::Online;
+        self.asked_at = None;
         self.deadline = None;
         self.trouble = None;
         Vec::new()
