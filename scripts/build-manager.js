@@ -10,7 +10,7 @@ const path = require('node:path');
 const { executable } = require('../manager/home.js');
 
 /** What it is built from. */
-const INPUTS = ['Cargo.toml', 'Cargo.lock', 'manager/Cargo.toml', 'manager/build.rs', 'manager/src', 'manager/web'];
+const INPUTS = ['Cargo.toml', 'Cargo.lock', 'manager/Cargo.toml', 'manager/build.rs', 'manager/src', 'manager/web', 'src/board_layout.rs'];
 
 /**
  * Makes sure that the executable is there and no older than its sources.
