@@ -230,7 +230,7 @@ export interface WorkerSide {
   /** The channel; once only. */
   channel(onEvent: OnEvent): Channel;
   /**
-   * What is told of HTTP requests, a `Float64Array` on the board: 1 as soon as they are counted; requests, errors, milliseconds of
+   * When the queue has been opened: what is told of HTTP requests, a `Float64Array` on the board: 1 as soon as they are counted; requests, errors, milliseconds of
    * all responses, and how many took up to so long: 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, and longer.
    */
   readonly http: Float64Array;
