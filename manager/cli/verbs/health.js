@@ -17,11 +17,18 @@ module.exports = {
   async run(manager, [target, ...more], { live }) {
     if (target === undefined || more.length > 0) throw usage('health: give one app, or where its health is answered, such as :9000');
     const place = endpoint(target);
-    const { healthy, words } = place ? await ask(place, live ? '/live' : '/ready') : ofApps(await manager.describe(target));
+    const { healthy, words } = place ? await ask(place, live ? '/live' : '/ready') : ofApps(await statusOf(manager, target));
     print(words);
     if (!healthy) process.exitCode = 1;
   },
 };
+
+/** @param {import('../../client').Manager} manager @param {string} target */
+async function statusOf(manager, target) {
+  const meant = await manager.describe(target);
+  const all = await manager.list();
+  return all.filter(({ name, namespace }) => meant.some((app) => app.name === name && app.namespace === namespace));
+}
 
 /**
  * @param {string} target
