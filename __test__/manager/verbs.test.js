@@ -27,6 +27,19 @@ test('a script runs until it is stopped, and stays listed', async () => {
   expect(await home.json('list')).toEqual([]);
 });
 
+test('health of an app says whether it takes requests', async () => {
+  const home = new Home();
+  home.write('sleep.js', SLEEP);
+  home.write('server.js', "require('node:http').createServer((request, response) => response.end()).listen(0);");
+  await home.run('start', 'sleep.js');
+  await home.run('start', 'server.js', '-i', '2');
+  expect(await home.run('health', 'server')).toMatchObject({ code: 0, stdout: 'server: 2 of 2 workers ready\n' });
+  expect(await home.run('health', 'sleep')).toMatchObject({ code: 0, stdout: 'sleep: 1 of 1 online\n' });
+  await home.run('stop', 'server');
+  expect(await home.run('health', 'server')).toMatchObject({ code: 1, stdout: expect.stringContaining('server: 0 of') });
+  expect((await home.run('health', 'nobody')).code).toBe(1);
+});
+
 test('a daemon that is killed leaves everything running, and the next one finds it', async () => {
   const home = new Home();
   home.write('sleep.js', SLEEP);
