@@ -167,7 +167,7 @@ scrape_configs: [{ job_name: rcluster, static_configs: [{ targets: ['127.0.0.1:$
   const ended = once(prometheus, 'exit');
   try {
     const query = async (/** @type {string} */ text) => {
-      const answer = await fetch(`http://127.0.0.1:${own}/api/v1/query?query=${encodeURIComponent(text)}`).then((response) => response.json(), () => undefined);
+      const answer = await fetch(`http://127.0.0.1:${own}/api/v1/query?query=${encodeURIComponent(text)}`).then((response) => (response.ok ? response.json() : undefined), () => undefined);
       return answer?.data?.result.map(({ value: [, value] }) => value);
     };
     await waitFor('its first look', async () => (await query('sum(rcluster_http_requests_total)'))?.[0] === '1');

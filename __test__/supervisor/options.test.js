@@ -25,6 +25,7 @@ test('without options, the defaults', () => {
     hangSignal: 'SIGKILL',
     maxMemory: 0,
     crash: 'exit',
+    countRequests: false,
     move: true,
     reloadParallel: 1,
     keepAliveTimeout: undefined,

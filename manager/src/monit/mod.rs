@@ -65,7 +65,9 @@ pub fn run(path: &Path, words: &[&str]) -> io::Result<u8> {
     let daemon = Daemon::of(path);
     let mut terminal = ratatui::try_init()?;
     let ended = LocalSet::new().block_on(&runtime, show(&mut terminal, &daemon));
-    let restored = ratatui::try_restore().and_then(|()| terminal.show_cursor());
+    // When the command that has started us was killed, its shell may have taken the terminal already.
+    let restored =
+        crate::sys::signals::own_terminal().and_then(|()| ratatui::try_restore()).and_then(|()| terminal.show_cursor());
     // Whoever waits for keys does so until the process ends.
     runtime.shutdown_background();
     let code = ended?;

@@ -43,6 +43,14 @@ pub fn survive_full_files() -> io::Result<()> {
     Ok(())
 }
 
+/// From now on this thread may set the terminal, also when that has been given to others: tcsetattr(3) is refused or stops a process in
+/// the background, unless it blocks SIGTTOU.
+pub fn own_terminal() -> io::Result<()> {
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGTTOU);
+    Ok(set.thread_block()?)
+}
+
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
