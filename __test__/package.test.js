@@ -7,7 +7,6 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { binaryName, managerName } = require('../lib/binary-name.js');
-const { missing } = require('../scripts/lib/packing.js');
 const { ARCHES, toolchain, unfit } = require('../scripts/lib/targets.js');
 
 const ROOT = path.join(__dirname, '..');
@@ -78,7 +77,8 @@ function pathWithoutCargo() {
 
 beforeAll(() => {
   tmp = fs.mkdtempSync(path.join(os.tmpdir(), 'rcluster-package-'));
-  ok('npm', ['pack', '--pack-destination', tmp], { cwd: ROOT });
+  // The others take minutes.
+  ok('npm', ['pack', '--pack-destination', tmp], { cwd: ROOT, env: { RCLUSTER_PACK: process.arch } });
   tarball = path.join(tmp, fs.readdirSync(tmp).find((name) => name.endsWith('.tgz')));
   app = emptyApp('app');
   noCargo = { PATH: pathWithoutCargo() };
@@ -97,7 +97,8 @@ test('the tarball has what an install needs, and nothing else', () => {
   ]));
   const allowed = /^(package\.json|index\.(js|mjs|d\.ts|d\.mts)|LICENSE|README\.md|CHANGELOG\.md|Cargo\.(toml|lock)|build\.rs|(lib|bundle|bin|manager|native|src|scripts)\/.*)$/;
   expect(files.filter((file) => !allowed.test(file))).toEqual([]);
-  const packed = ARCHES.filter((arch) => arch === process.arch || !missing(arch)).map((arch) => ({ platform: 'linux', arch, libc: 'gnu' }));
+  const packed = ARCHES.map((arch) => ({ platform: 'linux', arch, libc: 'gnu' }))
+    .filter((target) => target.arch === process.arch || fs.existsSync(path.join(ROOT, 'native', binaryName(target))));
   const names = packed.flatMap((target) => [binaryName(target), managerName(target)]);
   expect(files.filter((file) => file.startsWith('native/')).sort()).toEqual(names.map((name) => `native/${name}`).sort());
 });
