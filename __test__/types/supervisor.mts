@@ -122,6 +122,10 @@ supervisor.on('signal', (signal, action) => {
   expect<Same<typeof signal, 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGUSR2'>>();
   expect<Same<typeof action, 'stop' | 'kill' | 'reload' | 'status'>>();
 });
+supervisor.on('health', ({ address, error }) => {
+  expect<Same<typeof address, string>>();
+  expect<Same<typeof error, (Error & { code: 'ERR_RCLUSTER_HEALTH' }) | undefined>>();
+});
 supervisor.on('stopping', () => {}).on('stopped', () => {});
 supervisor.on('an event of the application', (first) => expect<Same<typeof first, any>>());
 const emitter: NodeJS.EventEmitter = supervisor;
@@ -129,7 +133,7 @@ expect<
   Same<
     keyof SupervisorEventMap,
     | 'crash-loop' | 'hang' | 'memory' | 'ready' | 'reload' | 'reloading' | 'restart' | 'replace' | 'restart-failed' | 'signal' | 'stopped' | 'waiting'
-    | 'stopping'
+    | 'stopping' | 'health'
   >
 >();
 
