@@ -10,6 +10,7 @@ const net = require('node:net');
 const path = require('node:path');
 
 const { Home } = require('./home');
+const { freePort } = require('../ecosystem/helpers/free_port');
 const dashboard = require('../../examples/deploy/grafana.json');
 const { waitFor: waitForCondition } = require('../helpers/run');
 
@@ -25,15 +26,6 @@ const SERVER = `
     response.statusCode = request.url === '/bad' ? 500 : 200;
     response.end('x');
   }).listen(Number(process.env.PORT), '127.0.0.1');`;
-
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = /** @type {net.AddressInfo} */ (server.address());
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** @param {Home} home */
 async function startServer(home) {
