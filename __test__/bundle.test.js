@@ -6,7 +6,7 @@ const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
-const { FOLDER, whyNot } = require('../lib/bundle.js');
+const { CLUSTER, COMMAND, FOLDER, whyNot } = require('../lib/bundle.js');
 const { ROOT, startScript } = require('./helpers/run');
 
 /** @type {string} */
@@ -50,7 +50,7 @@ const names = (files, folder) => files.filter((file) => file.startsWith(folder))
 const isOurs = (name) => /^(bundle|lib)\//.test(name);
 
 test('the bundle of this checkout is made of its sources as they are (npm run build makes it)', () => {
-  expect(whyNot()).toBeUndefined();
+  expect([CLUSTER, COMMAND].map(whyNot)).toEqual([undefined, undefined]);
 });
 
 test('a worker has loaded one file of ours and the native part when it listens, and nothing more of Node than any worker', async () => {
@@ -172,6 +172,40 @@ describe('a primary', () => {
     const { stdout } = spawnSync(process.execPath, ['-e', text], { encoding: 'utf8' });
     expect(stdout).toMatch(/^ +at \w+\.setupPrimary \(.*bundle\/primary\.js:\d+:\d+\)$/m);
     expect(stdout).toMatch(/^ +at Workers\.fork \(.*bundle\/primary\.js:\d+:\d+\)$/m);
+  });
+});
+
+describe('the command', () => {
+  const VERB = ['bin/rcluster.js', 'manager/cli/verbs.js', 'lib/bundle.js'];
+  const copyOfCommand = (checkout) => {
+    const folder = copy({ checkout });
+    for (const name of ['bin', 'manager/cli', 'manager/client.js', 'manager/ask.js', 'manager/home.js', 'manager/log_reader.js']) {
+      fs.cpSync(path.join(ROOT, name), path.join(folder, name), { recursive: true, preserveTimestamps: true });
+    }
+    return folder;
+  };
+  const loaded = async (folder, ...args) => {
+    const { files } = await loadedByProgram(path.join(folder, 'bin', 'rcluster.js'), { args, env: { RCLUSTER_HOME: path.join(tmp, 'home') } });
+    return names(files, folder).filter((name) => name !== 'package.json');
+  };
+
+  test.each([['list', ['list', '--help']], ['jlist', ['jlist', '--help']], ['describe', ['describe', '--help']], ['logs', ['logs', '--help']]])('loads one file for %s, besides what finds out which', async (_verb, args) => {
+    expect(await loaded(ROOT, ...args)).toEqual([...VERB, 'bundle/command.js']);
+  });
+
+  test('has one more for what is not read alone, and knows every verb there', async () => {
+    expect(await loaded(ROOT, 'help')).toEqual([...VERB, 'bundle/command.js', 'bundle/command_later.js']);
+  });
+
+  test.each([
+    ['a source of a checkout is newer, though as long', true, (file) => fs.utimesSync(file, new Date(), new Date())],
+    ['a source of an installed package has been patched', false, (file) => fs.appendFileSync(file, '\n// patched\n')],
+    ['there is no bundle', false, (file, folder) => fs.renameSync(path.join(folder, 'bundle'), path.join(folder, 'away'))],
+  ])('loads manager/ when %s', async (_when, checkout, change) => {
+    const folder = copyOfCommand(checkout);
+    expect(await loaded(folder, 'list', '--help')).toEqual([...VERB, 'bundle/command.js']);
+    change(path.join(folder, 'manager', 'cli', 'words.js'), folder);
+    expect(await loaded(folder, 'list', '--help')).toEqual([...VERB, ...['main.js', 'say.js', 'words.js', 'verbs/list.js'].map((name) => `manager/cli/${name}`), 'manager/client.js', 'manager/ask.js', 'manager/home.js']);
   });
 });
 

@@ -6,5 +6,5 @@
 const { verbIn } = require('../manager/cli/verbs.js');
 
 const verb = verbIn(process.argv.slice(2));
-if (verb) void require('../manager/cli/main.js').run(verb);
+if (verb) void require('../lib/bundle.js').requireOfCommand('cli/main.js').run(verb);
 else require('./foreground.js');

@@ -9,29 +9,38 @@ const path = require('node:path');
 
 const ROOT = path.join(__dirname, '..');
 const FOLDER = path.join(ROOT, 'bundle');
-/** What the bundle was made of: its sources' paths, with their sizes. */
-const SOURCES = path.join(FOLDER, 'sources.json');
-/** Only a checkout has it. In a package the times of files say nothing, as npm sets them. */
+
+/**
+ * @typedef {object} Bundle
+ * @property {string} sources The list of what it was made of: paths, with their sizes.
+ * @property {string[]} makers Only a checkout has them. In a package the times of files say nothing, as npm sets them.
+ */
+
 const MAKER = path.join(ROOT, 'scripts', 'bundle.js');
+/** What workers and primaries load. @type {Bundle} */
+const CLUSTER = { sources: path.join(FOLDER, 'sources.json'), makers: [MAKER, path.join(ROOT, 'scripts', 'lib', 'bundling.js')] };
+/** What the command loads to ask the process manager. @type {Bundle} */
+const COMMAND = { sources: path.join(FOLDER, 'command.json'), makers: [...CLUSTER.makers, path.join(ROOT, 'scripts', 'lib', 'command_bundle.js')] };
 /** These files are never in a bundle. */
 const OUTSIDE = new Set([__filename, path.join(__dirname, 'load.js')]);
 
 /**
  * The first source that is not what the bundle was made of, or why else there is none that can be used; `undefined` when it can.
  *
+ * @param {Bundle} bundle
  * @returns {string | undefined}
  */
-function whyNot() {
+function whyNot({ sources, makers }) {
   try {
-    const maker = fs.statSync(MAKER, { throwIfNoEntry: false });
-    const made = maker ? fs.statSync(SOURCES).mtimeMs : Infinity;
-    if (maker && maker.mtimeMs > made) return path.relative(ROOT, MAKER);
+    const made = fs.existsSync(MAKER) ? fs.statSync(sources).mtimeMs : Infinity;
+    const maker = made === Infinity ? undefined : makers.find((file) => fs.statSync(file).mtimeMs > made);
+    if (maker !== undefined) return path.relative(ROOT, maker);
     const isChanged = (/** @type {[string, number]} */ [file, length]) => {
       // Not by `path.join`: eighty times, and V8 would optimize it.
       const { mtimeMs, size } = fs.statSync(`${ROOT}/${file}`);
       return size !== length || mtimeMs > made;
     };
-    return Object.entries(JSON.parse(fs.readFileSync(SOURCES, 'utf8'))).find(isChanged)?.[0];
+    return Object.entries(JSON.parse(fs.readFileSync(sources, 'utf8'))).find(isChanged)?.[0];
   } catch (error) {
     return /** @type {Error} */ (error).message;
   }
@@ -47,7 +56,7 @@ let found;
 
 /** Where we are loaded from. Decided once, as the workers of a primary are of one version, and it is of theirs. */
 function folder() {
-  return (found ??= isLoadedFromLib() || whyNot() !== undefined ? __dirname : FOLDER);
+  return (found ??= isLoadedFromLib() || whyNot(CLUSTER) !== undefined ? __dirname : FOLDER);
 }
 
 /**
@@ -63,4 +72,15 @@ function requireOurs(name) {
   return (preload ? preload.exports : require(`${FOLDER}/primary.js`)).requireOurs(name);
 }
 
-module.exports = { FOLDER, ROOT, SOURCES, folder, requireOurs, whyNot };
+/**
+ * A module of the command's, which asks the process manager.
+ *
+ * @param {string} name Its path below manager/.
+ * @returns {any}
+ */
+function requireOfCommand(name) {
+  if (whyNot(COMMAND) !== undefined) return require(`../manager/${name}`);
+  return require(`${FOLDER}/command.js`).requireOurs(name);
+}
+
+module.exports = { CLUSTER, COMMAND, FOLDER, ROOT, folder, requireOfCommand, requireOurs, whyNot };

@@ -3,7 +3,6 @@
 // Where the manager keeps everything, and where its executable is.
 
 const path = require('node:path');
-const { managerPath } = require('../lib/binary-name.js');
 
 /** @param {NodeJS.ProcessEnv} [env] */
 function home(env = process.env) {
@@ -11,6 +10,6 @@ function home(env = process.env) {
 }
 
 /** The executable, as it is packed, or as `npm run build:manager` places it. */
-const executable = () => managerPath();
+const executable = () => require('../lib/binary-name.js').managerPath();
 
 module.exports = { executable, home };

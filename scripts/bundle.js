@@ -4,13 +4,16 @@
 //   node scripts/bundle.js
 //
 // `preload.js` has what every worker needs to start, `primary.js` what every primary does. `later.js` and `primary_later.js` have what
-// each of them loads when it first needs it, if ever; `supervisor.js` what supervision and the command take. V8 parses a function
+// each of them loads when it first needs it, if ever; `supervisor.js` what supervision and the command take; `command.js` and `command_later.js`
+// are for the verbs of the process manager (lib/command_bundle.js). V8 parses a function
 // in parentheses once, at once, and any other one twice: that is why our own few lines link the modules, and not a bundler.
 
 const fs = require('node:fs');
 const path = require('node:path');
-const { FOLDER, ROOT, SOURCES, whyNot } = require('../lib/bundle.js');
+const { CLUSTER, COMMAND, FOLDER, ROOT, whyNot } = require('../lib/bundle.js');
 const { say } = require('./build-native.js');
+const { linker, withoutComments, write: writeBundle } = require('./lib/bundling.js');
+const { link: linkCommand } = require('./lib/command_bundle.js');
 
 const LIB = path.join(ROOT, 'lib');
 /** What a process needs later it holds from the start. */
@@ -67,28 +70,22 @@ function read(name, { outside }) {
     if (!atOnce.has(other)) later.add(other);
     return `requireOurs('${other}')`;
   });
-  return { name, code: withoutComments(linked), atOnce: [...atOnce], later: [...later] };
+  return { name, code: shortened(linked), atOnce: [...atOnce], later: [...later] };
 }
 
 /**
- * One statement a line is left, so that what Node shows of an error can be read. With what is not ASCII, V8 would keep two bytes
- * for every character.
+ * In the memory of every process. With what is not ASCII, V8 would keep two bytes for every character.
  *
  * @param {string} text
  */
-function withoutComments(text) {
-  const { ModuleKind, ScriptTarget, transpileModule } = require('typescript');
-  const { outputText } = transpileModule(text, {
-    fileName: 'module.js',
-    compilerOptions: { allowJs: true, module: ModuleKind.Preserve, removeComments: true, target: ScriptTarget.ESNext },
-  });
-  const code = outputText.trim();
+function shortened(text) {
+  const code = withoutComments(text);
   // eslint-disable-next-line no-control-regex -- the last of ASCII's
   const [odd] = /[^\x00-\x7f]/.exec(code) ?? [];
   if (odd) throw new Error(`write ${odd} as an escape: it would double the memory that the bundle takes in each worker`);
   const torn = code.split('\n').find((line) => line.split('`').length % 2 === 0);
   if (torn) throw new Error(`write a text of several lines in another way, as each line is moved to the left: ${torn}`);
-  // A sixth of the text would be indentation, in the memory of every process.
+  // A sixth of the text would be indentation.
   return code.replaceAll(/^(?: {4})+/gm, (indentation) => ' '.repeat(indentation.length / 4));
 }
 
@@ -114,24 +111,6 @@ const HEAD = `'use strict';
 
 // Made of lib/ by scripts/bundle.js: edit there.
 
-`;
-/**
- * What has made a module is let go: its code takes as much memory as all of the text.
- *
- * @param {string} others An expression: what adds the makers of a module that is not here.
- */
-const linker = (others) => `const makers = { __proto__: null };
-const loaded = { __proto__: null };
-function requireOurs(name) {
-  const known = loaded[name];
-  if (known) return known.exports;
-  if (!makers[name]) (${others})(makers, requireOurs);
-  const module = (loaded[name] = { exports: {} });
-  const make = makers[name];
-  makers[name] = undefined;
-  make(module, module.exports);
-  return module.exports;
-}
 `;
 /** @param {Module} module */
 const atOnce = ({ name, code }) => `\n// lib/${name}\nmakers['${name}'] = (function (module, exports) {\n${code}\n});\n`;
@@ -167,40 +146,19 @@ module.exports = { makers, requireOurs };
       'primary_later.js': later(without(all, primary, supervisor)),
       'supervisor.js': later(supervisor),
     },
-    sources: [...new Set([worker, alone, all].flatMap((modules) => [...modules.keys()]))].sort(),
+    sources: [...new Set([worker, alone, all].flatMap((modules) => [...modules.keys()]))].sort().map((name) => `lib/${name}`),
   };
 }
 
 /**
- * Makes sure that the bundle is there and made of the sources as they are.
+ * Makes sure that the bundles are there and made of the sources as they are.
  *
- * @returns {string} Its folder.
+ * @returns {string} Their folder.
  */
 function makeBundle() {
-  if (whyNot() === undefined) return FOLDER;
-  const started = new Date();
-  const { files, sources } = link();
-  // First and last, so that half a bundle is none. Its time is the start's: a source saved meanwhile is newer.
-  fs.rmSync(SOURCES, { force: true });
-  for (const [name, contents] of Object.entries(files)) put(path.join(FOLDER, name), contents, started);
-  const sizes = sources.map((name) => [`lib/${name}`, fs.statSync(path.join(LIB, name)).size]);
-  put(SOURCES, `${JSON.stringify(Object.fromEntries(sizes), null, 2)}\n`, started);
+  if (whyNot(CLUSTER) !== undefined) writeBundle(CLUSTER, link);
+  if (whyNot(COMMAND) !== undefined) writeBundle(COMMAND, linkCommand);
   return FOLDER;
-}
-
-/**
- * No worker that starts meanwhile gets half a file.
- *
- * @param {string} file
- * @param {string} contents
- * @param {Date} time
- */
-function put(file, contents, time) {
-  fs.mkdirSync(FOLDER, { recursive: true });
-  const temporary = `${file}.${process.pid}`;
-  fs.writeFileSync(temporary, contents);
-  fs.utimesSync(temporary, time, time);
-  fs.renameSync(temporary, file);
 }
 
 module.exports = { makeBundle };

@@ -2,6 +2,8 @@
 
 // A daemon or a keeper that is there and does nothing (SIGSTOP, or it hangs): whoever asks is told, and does not wait for ever.
 
+const { isAlive } = require('../helpers/proc');
+const { waitFor, waitForDeath } = require('../helpers/run');
 const { Manager } = require('../../manager/client.js');
 const { Home } = require('./home');
 
@@ -52,3 +54,47 @@ test('a keeper that is stopped is named, and its app stays listed', async () => 
     process.kill(keeper, 'SIGCONT');
   }
 }, 90_000);
+
+test.each([['fork', []], ['cluster', ['-i', '1']]])('a program that is stopped ends all the same when it is asked to, and starts anew when it is killed: %s', async (_mode, words) => {
+  const home = new Home();
+  home.write('a.js', "require('http').createServer().listen(0, '127.0.0.1')");
+  await home.run('start', 'a.js', '--kill-timeout', '200', '--min-uptime', '1', ...words);
+  const [{ processes: [{ pid: first }] }] = await home.json('list');
+  process.kill(first, 'SIGSTOP');
+  process.kill(first, 'SIGKILL');
+  const { pid, restarts } = await waitFor(async () => {
+    const [{ processes: [one] }] = await home.json('list');
+    return one.pid !== first && one.state === 'online' && one;
+  }, { message: 'another one' });
+  expect(restarts).toBe(1);
+  process.kill(pid, 'SIGSTOP');
+  expect(await home.run('stop', 'a')).toMatchObject({ code: 0 });
+  expect(isAlive(pid)).toBe(false);
+  expect((await home.json('list'))[0].processes[0]).toMatchObject({ state: 'stopped', pid: null });
+}, 60_000);
+
+test('a daemon that is stopped and then killed: the next one finds the same processes', async () => {
+  const home = new Home();
+  home.write('a.js', SLEEP);
+  await home.run('start', 'a.js');
+  const [{ keeper, processes: [{ pid }] }] = await home.json('list');
+  const daemon = home.daemonPid();
+  process.kill(daemon, 'SIGSTOP');
+  process.kill(daemon, 'SIGKILL');
+  await waitForDeath([daemon]);
+  expect(await home.json('list')).toMatchObject([{ keeper, processes: [{ pid, state: 'online', restarts: 0 }] }]);
+});
+
+test('a keeper that is stopped and then killed: another one ends what it had, and starts it once', async () => {
+  const home = new Home();
+  home.write('a.js', SLEEP);
+  await home.run('start', 'a.js', '--min-uptime', '1');
+  const [{ keeper, processes: [{ pid }] }] = await home.json('list');
+  process.kill(keeper, 'SIGSTOP');
+  process.kill(keeper, 'SIGKILL');
+  await waitFor(async () => {
+    const [one] = await home.json('list');
+    return one.keeper !== keeper && one.processes[0].pid !== pid && one.processes[0].state === 'online';
+  }, { message: 'another keeper' });
+  expect(isAlive(pid)).toBe(false);
+}, 60_000);

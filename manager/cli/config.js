@@ -10,8 +10,6 @@ const { evaluate, parseText } = require('./evaluate.js');
 const { readApp } = require('./keys.js');
 const { notice } = require('./say.js');
 
-/** What a configuration file may be called. */
-const NAMED = /(?:^|[/.])(?:config|ecosystem)\.[cm]?[jt]s$|\.(?:json|ya?ml)$/;
 /** What is looked for where none is named, and with which endings. */
 const LOOKED_FOR = ['rcluster.config', 'ecosystem.config', 'ecosystem'];
 const ENDINGS = ['js', 'cjs', 'mjs', 'ts', 'mts', 'json', 'yaml', 'yml'];
@@ -22,18 +20,6 @@ const ENDINGS = ['js', 'cjs', 'mjs', 'ts', 'mts', 'json', 'yaml', 'yml'];
  * @property {string} [only] Names of apps, parted by commas.
  * @property {any} [keys] Keys that every app has besides, as options say them.
  */
-
-/**
- * The file that a word names, if it is a configuration: `-` is standard input.
- *
- * @param {string} word
- */
-function configFile(word) {
-  if (word === '-') return word;
-  if (!NAMED.test(word)) return undefined;
-  if (!fs.existsSync(word)) return undefined;
-  return path.resolve(word);
-}
 
 /** The configuration file of this folder. */
 function defaultFile() {
@@ -88,4 +74,4 @@ async function readInput() {
   return text;
 }
 
-module.exports = { NAMED, configFile, defaultFile, readConfig };
+module.exports = { defaultFile, readConfig };

@@ -6,7 +6,8 @@ const fs = require('node:fs');
 
 const { show } = require('./act.js');
 const { appFromArguments, keysFromOptions } = require('./app.js');
-const { NAMED, configFile, defaultFile, readConfig } = require('./config.js');
+const { defaultFile, readConfig } = require('./config.js');
+const { NAMED, configFile } = require('./config_name.js');
 const { withEnvironment } = require('./env.js');
 const { print, printJson } = require('./say.js');
 const { usage } = require('./words.js');

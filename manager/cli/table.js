@@ -50,11 +50,14 @@ const SHORTEST = 8;
 /** What takes two columns of a terminal: East Asian characters and pictures. */
 const WIDE = /\p{Extended_Pictographic}(?=\ufe0f)|\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|[\u{20000}-\u{3fffd}]/u;
 
+/** Whether each character takes one column: nearly all texts, and cold code is slow. @param {string} text */
+const isPlain = (text) => /^[ -~…↺]*$/.test(text);
+
 /** The characters of a text, as they are seen. @param {string} text */
-const charactersOf = (text) => (/^[ -~…↺]*$/.test(text) ? [...text] : Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment));
+const charactersOf = (text) => Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment);
 
 /** @param {string} text */
-const widthOf = (text) => charactersOf(text).reduce((sum, one) => sum + (WIDE.test(one) ? 2 : 1), 0);
+const widthOf = (text) => (isPlain(text) ? text.length : charactersOf(text).reduce((sum, one) => sum + (WIDE.test(one) ? 2 : 1), 0));
 
 /**
  * A text that takes so many columns, and ends with … where it does not fit.
@@ -65,6 +68,7 @@ const widthOf = (text) => charactersOf(text).reduce((sum, one) => sum + (WIDE.te
 function fitted(text, width) {
   const whole = widthOf(text);
   if (whole <= width) return text + ' '.repeat(width - whole);
+  if (isPlain(text)) return `${text.slice(0, width - 1)}…`;
   let [start, used] = ['', 0];
   for (const one of charactersOf(text)) {
     const wide = WIDE.test(one) ? 2 : 1;

@@ -5,7 +5,7 @@
 
 const path = require('node:path');
 
-const { configFile, readConfig } = require('./config.js');
+const { configFile } = require('./config_name.js');
 const { fail } = require('./say.js');
 const { usage } = require('./words.js');
 
@@ -43,7 +43,7 @@ async function expand(words, options) {
   for (const word of words) {
     const file = configFile(word);
     if (!file) targets.push(word);
-    else for (const { name, namespace = 'default' } of await readConfig(file, options)) targets.push(`${namespace}:${name}`);
+    else for (const { name, namespace = 'default' } of await require('./config.js').readConfig(file, options)) targets.push(`${namespace}:${name}`);
   }
   return targets;
 }

@@ -3,7 +3,7 @@
 const { show } = require('../act.js');
 const { keysFromOptions } = require('../app.js');
 const { appWith } = require('../change.js');
-const { configFile } = require('../config.js');
+const { configFile } = require('../config_name.js');
 const { environment } = require('../env.js');
 const { START_FLAGS } = require('../flags.js');
 const { print, printJson } = require('../say.js');

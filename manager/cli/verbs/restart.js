@@ -2,7 +2,7 @@
 
 const { show } = require('../act.js');
 const { keysFromOptions } = require('../app.js');
-const { configFile } = require('../config.js');
+const { configFile } = require('../config_name.js');
 const { environment } = require('../env.js');
 const { START_FLAGS } = require('../flags.js');
 const { appWith, rename } = require('../change.js');

@@ -3,7 +3,7 @@
 const { show } = require('../act.js');
 const { appFromArguments, keysFromOptions } = require('../app.js');
 const { appWith } = require('../change.js');
-const { configFile } = require('../config.js');
+const { configFile } = require('../config_name.js');
 const { START_FLAGS } = require('../flags.js');
 const { appsFrom, bringAbout } = require('../start_apps.js');
 const { needFiles } = require('../targets.js');

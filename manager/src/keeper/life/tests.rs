@@ -222,3 +222,38 @@ fn one_that_cannot_be_started_is_tried_again_unless_somebody_waits_to_hear_of_it
     let (life, _) = lived(&rules(), &[&crash[..], &again].concat());
     assert_eq!((life.state(), life.trouble), (State::Errored, Some(Trouble::NotStarted)));
 }
+
+/// Ends by itself half a second after each start, and is started again at once, until this time.
+fn ends_again_and_again(life: &mut Life, rules: &Rules, from: u64, until: u64) {
+    for now in (from..until).step_by(500) {
+        life.on(Event::Exited(End::Code(1)), rules, now + 500);
+        life.on(Event::TreeGone, rules, now + 500);
+    }
+}
+
+#[test]
+fn whoever_waits_for_one_that_ends_before_it_is_ready_waits_no_longer_than_it_has_for_that() {
+    let rules = Rules { ready_within: Some(3000), max_restarts: 100, ..rules() };
+    let mut life = Life::default();
+    life.on(Event::Start, &rules, 0);
+    ends_again_and_again(&mut life, &rules, 0, 2500);
+    assert_eq!((life.state(), life.trouble, life.is_settled()), (State::Launching, None, false));
+    ends_again_and_again(&mut life, &rules, 2500, 3000);
+    assert_eq!((life.state(), life.trouble, life.is_settled()), (State::Launching, Some(Trouble::NotReady), true));
+    // Whoever asks again has it all again.
+    life.on(Event::Restart, &rules, 3100);
+    life.on(Event::Exited(End::Signal(2)), &rules, 3200);
+    life.on(Event::TreeGone, &rules, 3200);
+    assert_eq!((life.state(), life.trouble, life.is_settled()), (State::Launching, None, false));
+}
+
+#[test]
+fn one_that_has_been_ready_has_its_whole_time_when_it_starts_again() {
+    let rules = Rules { ready_within: Some(3000), max_restarts: 100, ..rules() };
+    let mut life = Life::default();
+    life.on(Event::Start, &rules, 0);
+    life.on(Event::Ready, &rules, 100);
+    ends_again_and_again(&mut life, &rules, 60_000, 62_000);
+    assert_eq!((life.state(), life.trouble), (State::Launching, None));
+    assert!(!life.is_settled());
+}
