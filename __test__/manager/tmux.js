@@ -14,6 +14,7 @@ const reason = spawnSync('tmux', ['-V']).error ? 'there is no tmux' : undefined;
 
 /** @type {Set<Terminal>} */
 const terminals = new Set();
+let made = 0;
 
 class Terminal {
   /**
@@ -22,7 +23,8 @@ class Terminal {
    * @param {{ width?: number, height?: number, env?: Record<string, string> }} [options]
    */
   constructor(home, command, { width = 80, height = 24, env = {} } = {}) {
-    this.socket = path.join(home.folder, 'tmux');
+    // A server that was told to end accepts clients for some time more, and then leaves them: the next one gets another name.
+    this.socket = path.join(home.folder, `tmux-${++made}`);
     terminals.add(this);
     const words = ['-f', '/dev/null', 'new-session', '-d', '-x', String(width), '-y', String(height), command];
     /** @type {NodeJS.ProcessEnv} */

@@ -1,6 +1,7 @@
 'use strict';
 
-// Listeners that are added, removed and awaited in all the ways there are, while messages come together.
+// Listeners that are added, removed and awaited in all the ways there are, while messages come together. When what is awaited goes on
+// depends on how many of them are read at a time: it is told apart from their order.
 
 const cluster = require('node:cluster');
 const { on, once } = require('node:events');
@@ -15,6 +16,7 @@ if (cluster.isPrimary) {
   worker.on('exit', (code) => console.log(code, seen));
 } else {
   const seen = [];
+  const awaited = [];
   process.prependOnceListener('message', (n) => seen.push(`prepended once ${n}`));
   process.once('message', (n) => seen.push(`once ${n}`));
   const removed = (n) => seen.push(`removed ${n}`);
@@ -27,11 +29,11 @@ if (cluster.isPrimary) {
   process.on('message', removed);
   void (async () => {
     const [first] = await once(cluster.worker, 'message');
-    seen.push(`awaited ${first > 0}`);
+    awaited.push(`awaited ${first}`);
     for await (const [n] of on(process, 'message')) {
-      seen.push(`iterated ${n}`);
       if (n !== 'end') continue;
-      process.send(seen.filter((text) => !text.startsWith('iterated') || text.endsWith('end')).join('; '), () => process.exit());
+      awaited.push(`iterated ${n}`);
+      process.send([...seen, ...awaited].join('; '), () => process.exit());
     }
   })();
   process.on('message', (n) => n === 6 && setTimeout(() => process.emit('message', 'end'), 50));

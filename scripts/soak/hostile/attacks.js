@@ -43,6 +43,7 @@ const TAKES_PART = { lost: 0.6, share: 0.02 };
  * @property {boolean} [supervised] whether the worker has a supervisor
  * @property {boolean} [stays] whether its channel outlives it, and with it its place in the list, as in Node
  * @property {Partial<Limits>} [limits]
+ * @property {boolean} [drops] whether packets to its own socket are dropped, the first ones of connections too
  * @property {boolean} [noticed] whether the primary has to tell of it: by `error` on the worker, or by a warning
  */
 
@@ -89,6 +90,8 @@ const SETTINGS = {
   'control-move': { limits: TAKES_PART },
   'handle-own': { limits: TAKES_PART },
   'own-': { policy: POLICY.reuseport, limits: TAKES_PART },
+  'own-filter': { policy: POLICY.reuseport, limits: TAKES_PART, drops: true },
+  'own-minimum': { policy: POLICY.reuseport, limits: TAKES_PART, drops: true },
   // What it does not accept is accepted for it.
   'own-never': { policy: POLICY.reuseport },
   'own-steers': { policy: POLICY.reuseport },
@@ -98,12 +101,12 @@ const SETTINGS = {
 
 /**
  * @param {string} name
- * @returns {{ name: string, policy: number, limits: Limits, noticed: boolean, supervised: boolean, stays: boolean }}
+ * @returns {{ name: string, policy: number, limits: Limits, noticed: boolean, supervised: boolean, stays: boolean, drops: boolean }}
  */
 function describe(name) {
   const prefix = Object.keys(SETTINGS).filter((known) => name.startsWith(known)).sort((a, b) => b.length - a.length)[0];
   const { policy = POLICY.roundRobin, limits, ...settings } = SETTINGS[prefix];
-  return { noticed: false, supervised: false, stays: false, ...settings, name, policy, limits: { ...LIMITS, ...limits } };
+  return { noticed: false, supervised: false, stays: false, drops: false, ...settings, name, policy, limits: { ...LIMITS, ...limits } };
 }
 
 /**

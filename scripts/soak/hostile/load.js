@@ -56,6 +56,8 @@ class Load {
   #stopped = false;
   /** Whether nobody asks for the time being. */
   #paused = false;
+  /** What is asked and not answered yet. @type {Set<Promise<unknown>>} */
+  #asked = new Set();
   /** @type {Promise<unknown>} */
   #all;
 
@@ -86,15 +88,8 @@ class Load {
 
   /** @param {number} port */
   async #probe(port) {
-    /** @type {Set<Promise<unknown>>} */
-    const asked = new Set();
-    for (; !this.#stopped; await sleep(PROBE)) {
-      if (this.#paused) continue;
-      /** @type {Promise<unknown>} */
-      const one = this.#ask(port).then(() => asked.delete(one));
-      asked.add(one);
-    }
-    await Promise.all(asked);
+    for (; !this.#stopped; await sleep(PROBE)) if (!this.#paused) void this.#ask(port);
+    await this.underWay();
   }
 
   /**
@@ -102,7 +97,18 @@ class Load {
    * @param {string} [address]
    * @returns {Promise<boolean>} whether it was answered
    */
-  async #ask(port, address) {
+  #ask(port, address) {
+    const one = this.#count(port, address).finally(() => this.#asked.delete(one));
+    this.#asked.add(one);
+    return one;
+  }
+
+  /**
+   * @param {number} port
+   * @param {string} [address]
+   * @returns {Promise<boolean>}
+   */
+  async #count(port, address) {
     const began = Date.now();
     if ((await ask(port, address)) === 0) {
       this.#phase.failed++;
@@ -132,6 +138,11 @@ class Load {
     const phase = this.#phase;
     this.#phase = { answered: 0, failed: 0, longest: 0, gap: 0 };
     return phase;
+  }
+
+  /** Waits until all that has been asked by now is answered, or given up. */
+  async underWay() {
+    await Promise.all(this.#asked);
   }
 
   /** @param {boolean} paused */
