@@ -45,6 +45,12 @@ export interface App {
   cronTimezone: string | null;
   /** Whether it is started by the clock though somebody has stopped it. */
   cronWhenStopped: boolean;
+  /** Paths and patterns, from `cwd` on: it starts anew when something changes there. */
+  watch: string[];
+  /** Those whose changes do not count. */
+  ignoreWatch: string[];
+  /** It starts anew when nothing has changed for so long (ms). */
+  watchDelay: number;
   waitReady: boolean;
   listenTimeout: number;
   outFile: string | null;
@@ -190,6 +196,8 @@ export interface AppStatus {
   ids: number[];
   /** The keeper's process. */
   keeper: number | null;
+  /** Of an app that watches files, while it is not stopped. */
+  watching: Watching | null;
   /** When something is done by the clock next (ms since 1970). */
   nextRun: number | null;
   processes: ProcessStatus[];
@@ -199,6 +207,21 @@ export interface AppStatus {
   action?: Action;
 }
 
+/** Watching files. */
+export interface Watching {
+  /** How many folders are watched. */
+  folders: number;
+  /** What the app was started anew for last. */
+  lastChange: string | null;
+  /** Whether it is not watched any more, as the app was started anew again and again for what it changed itself. */
+  suspended: boolean;
+  /** What keeps it from being watched, or a part of it. */
+  problem: string | null;
+}
+
+/** What somebody may have to see to. */
+export type IncidentKind = 'watch-suspended' | 'watch-failed' | 'reload-failed';
+
 /** Something that has happened. `at`: milliseconds since 1970. */
 export type ManagerEvent = { at: number } & (
   /** It is listened from now on. */
@@ -207,6 +230,8 @@ export type ManagerEvent = { at: number } & (
   /** A process is doing something else than before. */
   | ({ event: 'process'; app: string; namespace: string } & ProcessStatus)
   | { event: 'workers'; app: string; namespace: string; workers: WorkerStatus[] }
+  /** Somebody may have to see to it. */
+  | { event: 'incident'; kind: IncidentKind; app: string; namespace: string; instance: number | null; message: string }
   /** A Node program has sent a message. */
   | { event: 'message'; app: string; namespace: string; instance: number; message: unknown }
   /** So many were missed, as they were not read in time. */

@@ -56,8 +56,9 @@ const PROJECTS = {
       'pm2.config.js': `module.exports = { name: 'bot', script: 'index.js', watch: ['src'], ignore_watch: ['node_modules', 'logs'], watch_delay: 1000, max_restarts: 10, min_uptime: '5s',
         exp_backoff_restart_delay: 100, restart_delay: 1000, cron_restart: '0 3 * * *', stop_exit_codes: [0], vizion: false, pmx: false, force: true, treekill: true }`,
     },
-    apps: [{ name: 'bot', cronRestart: '0 3 * * *', maxRestarts: 10, minUptime: 5000, expBackoff: 100, restartDelay: 1000, stopExitCodes: [0] }],
-    notices: /"watch" does nothing yet[^]*"watch_delay" does nothing yet/,
+    apps: [{ name: 'bot', cronRestart: '0 3 * * *', maxRestarts: 10, minUptime: 5000, expBackoff: 100, restartDelay: 1000, stopExitCodes: [0], watch: ['src'], ignoreWatch: ['node_modules', 'logs'], watchDelay: 1000 }],
+    // The folder that it names is not there.
+    notices: /"force" does nothing here\n.*"watch": there is no "[^"]*\/src"/,
   },
   'a scraper in Python': {
     files: {

@@ -3,7 +3,7 @@
 // Verbs that do one thing to whatever they are given and show what has become of it.
 
 const { CONFIG_FLAGS } = require('./flags.js');
-const { fail, print, printJson } = require('./say.js');
+const { fail, notice, print, printJson } = require('./say.js');
 const { processes } = require('./table.js');
 const { TARGETS, forEach, needTargets } = require('./targets.js');
 
@@ -22,7 +22,9 @@ const LATE = Object.freeze({
 function show(apps, { json }) {
   if (json) printJson(apps);
   else print(processes(apps));
-  for (const { name, mode, processes: all } of apps) {
+  for (const { name, mode, watching, processes: all } of apps) {
+    // It runs all the same.
+    if (watching?.problem) notice(`${name}: ${watching.problem}`);
     for (const { state, instance, lastError } of all) {
       if (state === 'errored') fail(`${name} (${instance}): ${lastError}`);
       // It may still come to it.

@@ -5,19 +5,27 @@
 const fs = require('node:fs');
 const path = require('node:path');
 
-const { KEY_FLAGS, LATER_FLAGS, NOTHING_FLAGS } = require('./flags.js');
+const { KEY_FLAGS, MISSING_FLAGS, NOTHING_FLAGS } = require('./flags.js');
 const { readKey, readApp } = require('./keys.js');
 const { notice } = require('./say.js');
 const { parse, usage } = require('./words.js');
 
+/** Options that are written otherwise than their keys. @type {Record<string, (value: any) => any>} */
+const AS_KEY = {
+  watch: (value) => (typeof value === 'string' ? value.split(/\s+/) : value),
+  ignore_watch: (value) => value.split(/\s+/),
+  // As PM2.
+  watch_delay: (value) => (/^[\d.]+$/.test(value) ? `${value}s` : value),
+};
+
 /**
- * What options say of an app, by key. Those that do nothing here are said to, those that are not there yet are refused.
+ * What options say of an app, by key. Those that do nothing here are said to, those that are not there are refused.
  *
  * @param {any} options
  * @returns {any} Keys of a configuration file.
  */
 function keysFromOptions(options) {
-  for (const [name, [spec, about]] of Object.entries(LATER_FLAGS)) {
+  for (const [name, [spec, about]] of Object.entries(MISSING_FLAGS)) {
     if (options[name] !== undefined) throw usage(`${parse([spec, about]).long} is ${about}`);
   }
   for (const flag of NOTHING_FLAGS) {
@@ -29,8 +37,8 @@ function keysFromOptions(options) {
   const given = options.cron === undefined ? {} : { cron_restart: options.cron };
   for (const [key, flag] of Object.entries(KEY_FLAGS)) {
     const { long, name } = parse(flag);
-    const value = options[name];
-    if (value === undefined) continue;
+    if (options[name] === undefined) continue;
+    const value = AS_KEY[key]?.(options[name]) ?? options[name];
     try {
       readKey(key, value, long);
     } catch (error) {

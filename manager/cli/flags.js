@@ -41,6 +41,9 @@ const KEY_FLAGS = {
   stop_delay: ['--stop-delay <time>', 'a cluster that is told to stop serves on for so long'],
   cron_restart: ['--cron-restart <pattern>', "it starts anew when that is due, such as '0 3 * * *'"],
   cron_timezone: ['--cron-timezone <zone>', 'the time zone of that, such as Europe/Berlin'],
+  watch: ['--watch [paths...]', 'it starts anew when a file changes: of its folder, or of these paths'],
+  ignore_watch: ['--ignore-watch <paths...>', 'paths and patterns whose changes do not count'],
+  watch_delay: ['--watch-delay <time>', 'it starts anew when nothing has changed for so long: seconds, or such as 500ms; 200ms by default'],
   max_memory_restart: ['--max-memory-restart <bytes>', 'it is started anew above it, such as 300M'],
   filter_env: ['--filter-env <names...>', 'variables that it does not get: beginnings of their names'],
   source_map_support: ['--source-map-support', 'Node shows where errors are in the sources'],
@@ -48,6 +51,9 @@ const KEY_FLAGS = {
   user: ['-u, --user <user>', 'the same'],
   gid: ['--gid <group>', 'the group that it runs as'],
 };
+
+/** @type {import('./words.js').Flag} */
+const NO_WATCH_FLAG = ['--no-watch', 'files are not watched any more'];
 
 /** PM2's other name of --cron-restart. @type {import('./words.js').Flag} */
 const CRON_FLAG = ['-c, --cron <pattern>', 'the same as --cron-restart'];
@@ -68,23 +74,20 @@ const NOTHING_FLAGS = [
   '--fresh', '--daemon', '--dist', '--dockerdaemon',
 ].map((spec) => [spec, "PM2's: does nothing here"]);
 
-/** PM2's that are not there yet, and what is missing. @type {Record<string, [spec: string, about: string]>} */
-const LATER_FLAGS = {
-  watch: ['--watch [paths]', 'not there yet: files are not watched'],
-  ignoreWatch: ['--ignore-watch <paths>', 'not there yet: files are not watched'],
-  watchDelay: ['--watch-delay <time>', 'not there yet: files are not watched'],
-  ext: ['--ext <extensions>', 'not there yet: files are not watched'],
+/** PM2's that are not there, and what to use instead. @type {Record<string, [spec: string, about: string]>} */
+const MISSING_FLAGS = {
+  ext: ['--ext <extensions>', "not there: --watch '**/*.js' watches files of one kind"],
   container: ['--container', 'not there: rcluster run is the first process of a container'],
 };
 
 /** @type {import('./words.js').Flag[]} */
 const START_FLAGS = [
-  ...Object.values(KEY_FLAGS), CRON_FLAG, ...CONFIG_FLAGS, ...ENV_FLAGS,
+  ...Object.values(KEY_FLAGS), CRON_FLAG, NO_WATCH_FLAG, ...CONFIG_FLAGS, ...ENV_FLAGS,
   ['-f, --force', 'what runs already starts anew'],
   ['--attach', 'follows its output afterwards'],
   ['--no-daemon', 'stays in the foreground: rcluster run'],
   ['--json', 'the result as JSON'],
-  ...Object.values(LATER_FLAGS), ...NOTHING_FLAGS,
+  ...Object.values(MISSING_FLAGS), ...NOTHING_FLAGS,
 ];
 
-module.exports = { CONFIG_FLAGS, ENV_FLAGS, KEY_FLAGS, LATER_FLAGS, NOTHING_FLAGS, START_FLAGS };
+module.exports = { CONFIG_FLAGS, ENV_FLAGS, KEY_FLAGS, MISSING_FLAGS, NOTHING_FLAGS, START_FLAGS };

@@ -120,6 +120,17 @@ const READ = {
     if (typeof value !== 'string') throw bad("a line of cron such as '0 3 * * *'", value);
     return value;
   },
+  /** @param {unknown} value What there is to be watched; the paths are those of the manager's folder of the app. */
+  watched(value) {
+    if (value === true) return ['.'];
+    if (value === false) return [];
+    return READ.paths(value, 'true, or a path, or a list of paths');
+  },
+  /** @param {unknown} value @param {string} [rule] */
+  paths(value, rule = 'a path or a pattern, or a list of them') {
+    const list = Array.isArray(value) ? value : [value];
+    return list.map((one) => (typeof one === 'string' && one !== '' ? one : fail(rule, value)));
+  },
   /** @param {unknown} value */
   anything: (value) => value,
 };
@@ -182,6 +193,9 @@ const KEYS = {
   cron_timezone: { type: 'text', about: "The time zone of these lines, such as 'Europe/Berlin'; the machine's by default." },
   cron_when_stopped: { type: 'flag', about: 'Whether it is started by the clock though somebody has stopped it.' },
   max_memory_restart: { type: 'bytes', to: 'maxMemory', about: 'It is started anew when it uses more, with all that it has started.' },
+  watch: { type: 'watched', about: 'It starts anew when a file changes: true for all of cwd, or paths and patterns. A cluster is reloaded.' },
+  ignore_watch: { type: 'paths', about: "Paths and patterns (from cwd on, with all that is below them) whose changes do not count, besides the app's own logs, node_modules and names that begin with a dot." },
+  watch_delay: { type: 'time', about: 'It starts anew when nothing has changed for so long; 200 ms by default.' },
   out_file: { aliases: ['output', 'out', 'out_log'], type: 'text', about: 'Where its output goes.' },
   error_file: { aliases: ['error', 'err', 'err_file', 'err_log'], type: 'text', about: 'Where its errors go.' },
   log_file: { aliases: ['log'], type: 'file', about: 'Where both go besides; true for logs/<name>.log of the home.' },
@@ -204,11 +218,8 @@ const KEYS = {
 const NOTHING = Object.freeze([
   'vizion', 'pmx', 'automation', 'trace', 'deep_monitoring', 'disable_trace', 'disable_source_map_support', 'post_update',
   'windowsHide', 'force', 'kill_retry_time', 'pid_file', 'pid', 'io', 'instance_id', 'node_version', 'tracing', 'container',
-  'v8', 'event_loop_inspector', 'username', 'write', 'execute_command', 'name_prefix', 'install_url',
+  'v8', 'event_loop_inspector', 'watch_options', 'username', 'write', 'execute_command', 'name_prefix', 'install_url',
 ]);
-
-/** Those that will do something in a later version. */
-const LATER = Object.freeze(['watch', 'ignore_watch', 'watch_delay', 'watch_options']);
 
 /** @param {string} name */
 const camelCase = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
@@ -236,9 +247,8 @@ function readApp(given, { folder, notices }) {
     else if (known) app[known.key.to ?? camelCase(known.name)] = read(name, known.key, value);
     else if (name.startsWith('env_')) app.environments[name.slice('env_'.length)] = read(name, KEYS.env, value);
     // What is not wanted is not missed.
-    else if (value === false && (NOTHING.includes(name) || LATER.includes(name))) continue;
+    else if (value === false && NOTHING.includes(name)) continue;
     else if (NOTHING.includes(name)) notices.add(`"${name}" does nothing here`);
-    else if (LATER.includes(name)) notices.add(`"${name}" does nothing yet`);
     else throw new TypeError(`there is no key "${name}": did you mean "${nearest(name, [...BY_NAME.keys()])}"?`);
   }
   if (app.script === undefined) throw new TypeError('"script" is missing');
@@ -349,4 +359,4 @@ function readKey(name, value, option = name) {
   }
 }
 
-module.exports = { KEYS, LATER, NOTHING, readKey, readApp };
+module.exports = { KEYS, NOTHING, readKey, readApp };

@@ -74,7 +74,7 @@ function shape({ name, namespace, mode, script, cwd, instances }, about, one, ho
       autorestart: about.autorestart,
       kill_timeout: about.killTimeout,
       treekill: about.treekill,
-      watch: false,
+      watch: about.watch.length > 0,
       instance_var: about.instanceVar,
       [about.instanceVar]: one.instance,
       username: about.uid ?? require('node:os').userInfo().username,

@@ -5,7 +5,7 @@
 
 /**
  * An option, as its line in the help has it: `['-n, --name <name>', 'what it is called']`. `<value>` must follow, `[value]` may,
- * `<values...>` are all words up to the next option; `--no-x` sets `x` to false.
+ * `<values...>` and `[values...]` are all words up to the next option; `--no-x` sets `x` to false.
  *
  * @typedef {[spec: string, about: string]} Flag
  */
@@ -58,11 +58,11 @@ function read(argv, flags) {
       options[flag.name] = !flag.isNo;
     } else if (value !== undefined) {
       options[flag.name] = value;
-    } else if (flag.takes.endsWith('...>')) {
+    } else if (/\.\.\.[>\]]$/.test(flag.takes)) {
       const first = i + 1;
       while (i + 1 < argv.length && !isOption(argv[i + 1]) && argv[i + 1] !== '--') i++;
-      if (i < first) throw usage(`${name} needs a value`);
-      options[flag.name] = argv.slice(first, i + 1).join(' ');
+      if (i < first && flag.takes.startsWith('<')) throw usage(`${name} needs a value`);
+      options[flag.name] = i < first || argv.slice(first, i + 1).join(' ');
     } else if (flag.takes.startsWith('<')) {
       if (i + 1 >= argv.length || argv[i + 1] === '--' || known.has(argv[i + 1])) throw usage(`${name} needs a value`);
       options[flag.name] = argv[++i];

@@ -14,8 +14,8 @@ module.exports = {
     const apps = await forEach(manager, words, options, (target) => manager.describe(target));
     const list = await manager.list();
     const described = apps.map((app) => {
-      const { processes = [], workers = [], keeper = null } = list.find(({ name, namespace }) => name === app.name && namespace === app.namespace) ?? {};
-      return { ...app, keeper, processes, workers };
+      const { processes = [], workers = [], keeper = null, watching = null } = list.find(({ name, namespace }) => name === app.name && namespace === app.namespace) ?? {};
+      return { ...app, keeper, watching, processes, workers };
     });
     if (options.json) printJson(described);
     else for (const app of described) print(table(['what', 'value'], rows(app)));

@@ -35,12 +35,13 @@ const keyOf = (namespace, name) => (namespace === 'default' ? name : `${namespac
  * @param {any} event
  * @returns {string | undefined}
  */
-function inWords({ event, app, namespace, instance, state, pid, lastError, change, workers, message, count }) {
+function inWords({ event, app, namespace, instance, state, pid, lastError, change, workers, kind, message, count }) {
   const name = app === undefined ? '' : keyOf(namespace, app);
   switch (event) {
     case 'app': return `${name} ${change}`;
     case 'process': return `${name} ${instance}: ${state}${pid ? ` (${pid})` : ''}${lastError ? `, ${lastError}` : ''}`;
     case 'workers': return `${name} workers: ${workers.map((/** @type {any} */ one) => `${one.seat} ${one.state}${one.pid ? ` (${one.pid})` : ''}`).join(', ') || 'none'}`;
+    case 'incident': return `${name}${typeof instance === 'number' ? ` ${instance}` : ''} ${kind}: ${message}`;
     case 'message': return `${name} ${instance} says ${JSON.stringify(message)}`;
     case 'lost': return `${count} lines were missed, as they were not read in time`;
     default: return undefined;

@@ -1,6 +1,6 @@
 'use strict';
 
-const { manner, output, print, printJson } = require('../say.js');
+const { manner, notice, output, print, printJson } = require('../say.js');
 
 /** @type {import('../main.js').Verb} */
 module.exports = {
@@ -13,7 +13,9 @@ module.exports = {
     setImmediate(() => void [output(), require('../table.js')]);
     const apps = await asked;
     if (json) printJson(apps);
-    else if (!manner.mini) print(require('../table.js').processes(apps));
+    else for (const { name, watching } of apps) if (watching?.problem) notice(`${name}: ${watching.problem}`);
+    if (json) return;
+    if (!manner.mini) print(require('../table.js').processes(apps));
     else for (const { name, processes: all } of apps) for (const { id, state } of all) print(`${id} ${name} ${state}`);
   },
 };

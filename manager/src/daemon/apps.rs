@@ -526,6 +526,7 @@ impl Apps {
                     "name": app.name, "namespace": app.namespace, "mode": app.mode, "script": app.script, "cwd": app.cwd,
                     "instances": app.instances, "ids": app.ids, "keeper": status.as_ref().map(|status| status.keeper), "processes": processes,
                     "nextRun": status.as_ref().and_then(|status| status.next_run),
+                    "watching": status.as_ref().and_then(|status| status.watching.clone()),
                     "workers": status.map(|status| status.workers).unwrap_or_default(),
                 })
             })

@@ -71,6 +71,11 @@ impl Events {
         }
     }
 
+    /// Something that somebody may have to see to has happened to an app: `kind`, `instance` and `message`.
+    pub fn incident(&self, of: &Status, incident: Value) {
+        self.tell(|| about(of, "incident", incident));
+    }
+
     /// A program has sent a message.
     pub fn message(&self, from: &Status, instance: &Value, message: &Value) {
         self.tell(|| about(from, "message", json!({ "instance": instance, "message": message })));

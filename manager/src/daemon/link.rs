@@ -142,6 +142,12 @@ impl Link {
                 told.send_replace(Some(status));
                 return;
             }
+            Some("incident") => {
+                if let Some(status) = told.borrow().as_ref() {
+                    events.incident(status, message["incident"].take());
+                }
+                return;
+            }
             Some("message") => {
                 if let Some(status) = told.borrow().as_ref() {
                     events.message(status, &message["instance"], &message["message"]);

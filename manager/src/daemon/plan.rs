@@ -9,7 +9,7 @@ use super::store::Known;
 use crate::model::{App, Mode};
 
 /// Members that the keeper goes by without anything being started anew.
-const NEEDS_NO_RESTART: [&str; 17] = [
+const NEEDS_NO_RESTART: [&str; 20] = [
     "autostart",
     "autorestart",
     "maxRestarts",
@@ -21,6 +21,9 @@ const NEEDS_NO_RESTART: [&str; 17] = [
     "cronRestart",
     "cronTimezone",
     "cronWhenStopped",
+    "watch",
+    "ignoreWatch",
+    "watchDelay",
     "killSignal",
     "killTimeout",
     "treekill",

@@ -5,6 +5,7 @@
 
 mod ends;
 mod guards;
+mod incidents;
 mod instance;
 mod leftovers;
 pub mod life;
@@ -19,6 +20,7 @@ mod resolve;
 mod schedule;
 mod store;
 mod tree;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -71,6 +73,7 @@ mod token {
     pub const NOTIFY: u64 = 2;
     pub const LOGS: u64 = 3;
     pub const SCHEDULE: u64 = 4;
+    pub const WATCH: u64 = 5;
     pub const CLIENT: u64 = 1 << 32;
     pub const OUTPUT: u64 = 2 << 32;
     pub const IPC: u64 = 4 << 32;
@@ -127,6 +130,8 @@ pub struct Keeper {
     memory_look: Option<u64>,
     /// What is due by the clock; nothing for an app that has no times.
     schedule: Option<schedule::Schedule>,
+    /// Files that are watched; nothing for an app that watches none, or is stopped.
+    watch: Option<watch::Watch>,
     /// Whether something has changed that subscribers have not heard of.
     changed: bool,
     /// The run of the machine.
@@ -197,6 +202,7 @@ impl Keeper {
             last_asked: 0,
             memory_look: None,
             schedule: None,
+            watch: None,
             changed: false,
             boot: procfs::boot(),
             note: Note::default(),
@@ -239,12 +245,14 @@ impl Keeper {
         loop {
             self.plan_memory_look();
             let deadlines = self.instances.iter().flat_map(|one| [one.life.deadline(), one.told.alive_until]).flatten();
-            let timeout = deadlines.chain(self.memory_look).chain(self.logs_deadline()).min();
+            let timeout = deadlines.chain(self.memory_look).chain(self.logs_deadline());
+            let timeout = timeout.chain(self.watch_deadline()).min();
             self.poller.wait(timeout.map(|at| at.saturating_sub(self.now())), &mut ready)?;
             for token in std::mem::take(&mut ready) {
                 self.on_ready(token);
             }
             self.on_deadlines();
+            self.go_on_with_watched();
             self.answer_pending();
             self.tell_guards();
             self.tell_changes();
@@ -277,6 +285,7 @@ impl Keeper {
             token::NOTIFY => self.on_told(),
             token::LOGS => self.on_logs_written(),
             token::SCHEDULE => self.on_schedule(),
+            token::WATCH => self.on_files_changed(),
             other => match token::parts(other) {
                 (token::CLIENT, number) => self.on_request(number),
                 (token::OUTPUT, number) => {
@@ -395,6 +404,9 @@ impl Keeper {
         if self.logs_deadline().is_some_and(|at| at <= now) {
             self.on_logs_time(now);
         }
+        if self.watch_deadline().is_some_and(|at| at <= now) {
+            self.on_watch_due(now);
+        }
     }
 
     /// Something has happened to an instance: does what follows from it.
@@ -510,6 +522,7 @@ impl Keeper {
             namespace: self.app.namespace.clone(),
             mode: self.app.mode,
             next_run: self.schedule.as_ref().and_then(schedule::Schedule::next),
+            watching: self.watch.as_ref().map(watch::Watch::status),
             keeper: i32::try_from(std::process::id()).unwrap_or(0),
             processes: self.instances.iter().map(|instance| instance.status(&self.app)).collect(),
             workers: self.workers.clone(),

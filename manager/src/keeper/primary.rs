@@ -4,7 +4,15 @@ use serde_json::{Value, json};
 
 use super::Keeper;
 
+/// The number of a client that there never is: what is asked in its name nobody waits for.
+pub const NOBODY: u32 = 0;
+
 impl Keeper {
+    /// Whether workers are being replaced without somebody having asked for it.
+    pub(super) fn reloads_by_itself(&self) -> bool {
+        self.asked.values().any(|(client, _)| *client == NOBODY)
+    }
+
     /// The primary has said something. Returns whether it was meant for us.
     pub(super) fn on_primary(&mut self, line: &str) -> bool {
         let Ok(mut message) = serde_json::from_str::<Value>(line) else { return false };
@@ -23,6 +31,9 @@ impl Keeper {
     fn on_answer(&mut self, mut message: Value) {
         let asked = message.get("seq").and_then(Value::as_u64).and_then(|seq| self.asked.remove(&seq));
         let Some((client, id)) = asked else { return };
+        if client == NOBODY {
+            self.on_own_reload(message.get("error").and_then(|error| error["message"].as_str()));
+        }
         let answer = match message.get("error") {
             Some(error) => json!({ "id": id, "error": error }),
             None => json!({ "id": id, "ok": message["result"].take() }),

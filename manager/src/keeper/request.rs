@@ -77,6 +77,15 @@ impl Keeper {
 
     fn perform(&mut self, client: u32, request: &Value) -> Result<Answer, Refusal> {
         let op = request.get("op").and_then(Value::as_str).unwrap_or_default();
+        let answer = self.perform_one(client, op, request);
+        if ["start", "resume", "stop", "restart", "reload", "configure"].contains(&op) {
+            // Whoever starts something anew has seen to what kept it from being watched.
+            self.plan_watch();
+        }
+        answer
+    }
+
+    fn perform_one(&mut self, client: u32, op: &str, request: &Value) -> Result<Answer, Refusal> {
         match op {
             "hello" => Ok(Answer::Now(json!({
                 "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"), "protocol": PROTOCOL

@@ -8,15 +8,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::life::Event;
+use super::primary::NOBODY;
 use super::{Keeper, token};
 use crate::model::{Mode, State, Times};
 use crate::sys::timer::Timer;
 
 /// A clock that is set back by more than that was wrong before: then times count again.
 const SMALL_STEP: SignedDuration = SignedDuration::from_hours(3);
-
-/// The number of a client that there never is.
-const NOBODY: u32 = 0;
 
 /// The times of an app.
 pub struct Schedule {
@@ -100,7 +98,7 @@ impl Keeper {
                 _ if is_run => continue,
                 State::Online if self.app.mode == Mode::Cluster => {
                     // Nobody waits for what comes of it. One that is still under way is let alone.
-                    if !self.asked.values().any(|(client, _)| *client == NOBODY) {
+                    if !self.reloads_by_itself() {
                         self.ask_primary(NOBODY, Value::Null, json!({ "rcluster": "reload" }));
                     }
                     continue;
@@ -110,6 +108,7 @@ impl Keeper {
             self.instances[number].is_stopped = false;
             self.event(number, event);
         }
+        self.plan_watch();
     }
 }
 

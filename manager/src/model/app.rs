@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::times::{Times, time_zone};
+use super::watched::Watched;
 
 /// The longest key, so that the paths of sockets below `run/` fit into a socket's address.
 const LONGEST_KEY: usize = 40;
@@ -140,6 +141,15 @@ pub struct App {
     /// Whether it is started by the clock though somebody has stopped it.
     #[serde(default)]
     pub cron_when_stopped: bool,
+    /// Paths and patterns: it starts anew when something changes there; nothing for no watching.
+    #[serde(default)]
+    pub watch: Vec<String>,
+    /// Paths and patterns whose changes do not count.
+    #[serde(default)]
+    pub ignore_watch: Vec<String>,
+    /// When nothing has changed for so long after a change, it starts anew.
+    #[serde(default = "App::default_watch_delay")]
+    pub watch_delay: u64,
     /// Where its output goes; nothing for `logs/<name>-out.log`.
     #[serde(default)]
     pub out_file: Option<String>,
@@ -229,6 +239,10 @@ impl App {
         3000
     }
 
+    const fn default_watch_delay() -> u64 {
+        200
+    }
+
     const fn default_log_format() -> LogFormat {
         LogFormat::Raw
     }
@@ -277,6 +291,7 @@ impl App {
             return Err(format!("\"env\" must have names without \"=\". Received {bad:?}"));
         }
         self.check_times()?;
+        Watched::of(self, Vec::new())?;
         let texts = self.args.iter().chain(&self.interpreter_args).chain([&self.script, &self.cwd]);
         let names = self.env.iter().flat_map(|(name, value)| [name, value]);
         if let Some(bad) = texts.chain(names).find(|text| text.contains('\0')) {
@@ -298,6 +313,12 @@ impl App {
             if self.mode == Mode::Cluster {
                 return Err(format!(
                     "\"cron\" must be for a program that ends: a cluster has \"cronRestart\". Received {line:?}"
+                ));
+            }
+            if !self.watch.is_empty() {
+                return Err(format!(
+                    "\"watch\" must not be given with \"cron\", whose runs begin by the clock. Received {:?}",
+                    self.watch
                 ));
             }
             if let Some(other) = &self.cron_restart {

@@ -4,8 +4,10 @@ mod app;
 mod stats;
 mod status;
 mod times;
+mod watched;
 
 pub use app::{App, LogFormat, Mode, Rotate};
 pub use stats::{Histogram, Stats};
-pub use status::{Process, State, Status, Worker};
+pub use status::{Process, State, Status, Watching, Worker};
 pub use times::Times;
+pub use watched::Watched;

@@ -108,6 +108,20 @@ pub struct Worker {
     pub stats: Option<Stats>,
 }
 
+/// Watching files.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Watching {
+    /// How many folders are watched.
+    pub folders: usize,
+    /// What the app was started anew for last.
+    pub last_change: Option<String>,
+    /// Whether it is not watched any more, as the app was started anew again and again for what it changed itself.
+    pub suspended: bool,
+    /// What keeps it from being watched, or a part of it.
+    pub problem: Option<String>,
+}
+
 /// An app as its keeper sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -120,6 +134,9 @@ pub struct Status {
     /// When (ms since 1970) something is done by the clock next.
     #[serde(default)]
     pub next_run: Option<u64>,
+    /// Of an app that watches files, while it is not stopped.
+    #[serde(default)]
+    pub watching: Option<Watching>,
     /// The process of the keeper.
     pub keeper: i32,
     /// One for each instance; of a cluster the primary alone.

@@ -173,6 +173,11 @@ impl Life {
         self.deadline
     }
 
+    /// When it was started last (ms).
+    pub fn started_at(&self) -> u64 {
+        self.started_at
+    }
+
     /// Whether it has come to where it was told to go, or whoever waits for that has waited long enough.
     pub fn is_settled(&self) -> bool {
         match self.phase {

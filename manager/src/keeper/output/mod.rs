@@ -20,11 +20,15 @@ use crate::logs::margin::Source;
 use crate::logs::place::{self, Stream};
 use crate::logs::sink::Plan;
 use crate::logs::writer::{Order, Writer};
-use crate::model::App;
+use crate::model::{App, Mode};
 use crate::sys::poll::Poller;
 use crate::sys::spawn;
-use plans::{family, plan, plans};
+pub use plans::family;
+use plans::{plan, plans};
 use stream::{Output, Pace};
+
+/// So many lines of ours wait for the disk at most.
+const MOST_SAID: usize = 256;
 
 /// All streams of a keeper's processes, those of processes that have ended and left them to others included.
 pub struct Outputs {
@@ -246,6 +250,29 @@ impl Outputs {
                 self.ended.push(output.feed);
             }
         }
+    }
+
+    /// Writes a line of the keeper's own into the app's log. With a disk that does not answer some are left out.
+    pub fn say(&mut self, app: &App, home: &Path, stream: Stream, text: &str) {
+        let is_one = app.mode == Mode::Program && app.instances == 1;
+        let instance = if is_one { 0 } else { place::NO_INSTANCE };
+        self.ended.retain(|feed| feed.lock().is_waiting());
+        let files = [place::file(app, home, instance, stream), place::common_file(app, instance)];
+        let family = family(app, home);
+        let plans: Vec<_> = files.into_iter().flatten().map(|path| plan(app, home, path, &family)).collect();
+        if plans.is_empty() || self.ended.len() >= MOST_SAID || self.writer.start().is_err() {
+            return;
+        }
+        let source = Source { pid: i32::try_from(std::process::id()).unwrap_or(0), instance, stream };
+        let stamp = Stamp { format: app.log_format, date: app.log_date_format.clone(), app: app.name.clone(), source };
+        let feed = Arc::new(Feed::new(stamp, plans));
+        let mut held = feed.lock();
+        held.bytes.extend_from_slice(format!("[rcluster] {}\n", text.replace('\n', " ")).as_bytes());
+        held.frame(0, stream::now());
+        held.told = true;
+        drop(held);
+        self.writer.tell(&feed);
+        self.ended.push(feed);
     }
 
     /// Empties all log files of the app.

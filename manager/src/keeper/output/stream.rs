@@ -241,7 +241,8 @@ impl Output {
     }
 }
 
-fn now() -> i64 {
+/// Milliseconds since 1970.
+pub fn now() -> i64 {
     Timestamp::now().as_millisecond()
 }
 
