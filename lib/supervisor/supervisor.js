@@ -14,6 +14,8 @@ const { ReloadQueue, reloadAll } = require('./reload.js');
 const { GROUP_TIME, Seat } = require('./seat.js');
 const { inheritedSockets, notifyManager, reapOrphans, socketStore, withoutManagerVariables } = require('./service_manager.js');
 const { handleSignals } = require('./signals.js');
+const { NewSide } = require('./upgrade/new_side.js');
+const { origin } = require('./upgrade/origin.js');
 const { Watchdog } = require('./watchdog.js');
 
 /** A worker may take at most so many times `readyTimeout`, even if another one took longer. */
@@ -55,6 +57,15 @@ class Supervisor extends EventEmitter {
   /** @type {import('./seat.js').Service} */
   #service;
   #outputs;
+  /** Our part in the upgrade that has brought us. */
+  #newSide;
+  /** The upgrade to another primary. @type {import('./upgrade/upgrade.js').Upgrade | undefined} */
+  #upgrade;
+  #origin = origin();
+  #manager;
+  /** Whether the count of workers is not what the options say. */
+  #isScaled = false;
+  #ignoreSignals = () => {};
 
   /**
    * @param {import('../primary/port.js').Port} port
@@ -62,8 +73,9 @@ class Supervisor extends EventEmitter {
    */
   constructor(port, given) {
     super();
-    this.#port = port;
     this.#options = options.parse(given);
+    this.#newSide = NewSide.begin(process.env);
+    this.#port = this.#newSide?.wrap(port) ?? port;
     this.#crashLoop = new CrashLoop(this.#options.restart);
     this.#service = {
       options: this.#options,
@@ -82,14 +94,19 @@ class Supervisor extends EventEmitter {
     });
     handled(this.#firstReady);
     const manager = withoutManagerVariables(process.env);
+    this.#manager = manager;
     this.#outputs = workerOutputs(manager);
     port.setup(this.#options.settings, this.#options.policy);
-    port.useSockets(inheritedSockets(manager), socketStore(manager));
-    this.once('ready', () => setTimeout(() => port.closeUnclaimed(), UNCLAIMED).unref());
+    const store = socketStore(manager);
+    port.useSockets([...inheritedSockets(manager), ...(this.#newSide?.sockets ?? [])], this.#newSide ? this.#newSide.wrapStore(store) : store);
+    const closeUnclaimed = () => void setTimeout(() => port.closeUnclaimed(), UNCLAIMED).unref();
+    this.once('ready', () => (this.#newSide ? this.#newSide.whenMain(closeUnclaimed) : closeUnclaimed()));
     this.#start();
-    notifyManager(this, manager);
+    if (this.#newSide) this.#newSide.whenMain(() => notifyManager(this, manager, this.#allWereReady));
+    else notifyManager(this, manager, false);
     reapOrphans(port.pids);
-    if (this.#options.signals) this.once('stopped', handleSignals(this));
+    if (this.#options.signals) this.#ignoreSignals = handleSignals(this);
+    this.once('stopped', () => this.#ignoreSignals());
     port.setHooks({
       one: (worker) => this.#onDisconnectAsked(worker),
       all: () => this.stop(),
@@ -100,6 +117,7 @@ class Supervisor extends EventEmitter {
       onHang: (occupant, time) => this.#onHang(occupant, time),
       onMemory: (occupant, bytes) => this.#onMemory(occupant, bytes),
     });
+    this.#newSide?.serve(this);
   }
 
   /** What no worker can be started with is for the caller to hear, before anything else has begun. */
@@ -109,7 +127,9 @@ class Supervisor extends EventEmitter {
       this.#seats[0].abandon();
       throw error;
     }
-    while (this.#seats.length < this.#options.workers) this.#addSeat();
+    const count = this.#newSide?.count ?? this.#options.workers;
+    this.#isScaled = count !== this.#options.workers;
+    while (this.#seats.length < count) this.#addSeat();
   }
 
   /** The options in force, with their defaults. */
@@ -261,7 +281,50 @@ class Supervisor extends EventEmitter {
    */
   reload() {
     if (this.#stopping) return handled(Promise.reject(stopping()));
+    if (this.#upgrade) return handled(Promise.reject(upgrading('an upgrade is under way, and starts all workers anew')));
     return handled(this.#reloads.ask());
+  }
+
+  /**
+   * Replaces this primary by one that is started as it was, from what is there now. A reload that is under way comes first. Resolves when
+   * our workers have finished: this process has nothing left to do by then, and ends. When the new one fails, all is as it was before.
+   */
+  upgrade() {
+    if (this.#stopping) return handled(Promise.reject(stopping()));
+    const why = this.#whyNoUpgrade;
+    if (why !== undefined) return handled(Promise.reject(upgrading(why)));
+    const { Upgrade } = require('./upgrade/upgrade.js');
+    this.#upgrade = new Upgrade({
+      supervisor: this,
+      port: this.#port,
+      manager: this.#manager,
+      origin: this.#origin,
+      newSide: this.#newSide,
+      patience: () => this.#patience,
+      count: () => (this.#isScaled ? this.#seats.length : undefined),
+      reloaded: () => this.#reloads.idle(),
+      finish: () => this.#finishForNext(),
+      onFailed: () => void (this.#upgrade = undefined),
+    });
+    return handled(this.#upgrade.done);
+  }
+
+  get #whyNoUpgrade() {
+    if (this.#upgrade) return 'an upgrade is under way already';
+    if (this.#newSide?.isDependent) return 'this primary has not taken over from the one before it yet';
+    if (process.channel) return 'this primary has a message channel to the process that started it, which a new one would not have';
+    return undefined;
+  }
+
+  /** Another primary serves. Resolves to what became of the connections of each worker. */
+  #finishForNext() {
+    // Nobody stops us any more; the other one is told.
+    this.#stopping ??= this.#upgrade?.finished;
+    this.#state = 'stopping';
+    this.#ignoreSignals();
+    this.#watchdog.stop();
+    for (const seat of this.#seats) seat.abandon();
+    return Promise.all([...this.#alive].map((occupant) => occupant.retire()));
   }
 
   async #reload() {
@@ -289,6 +352,8 @@ class Supervisor extends EventEmitter {
   async #scale(count) {
     const wanted = options.workers(count);
     if (this.#stopping) throw stopping();
+    if (this.#upgrade) throw upgrading('an upgrade is under way');
+    this.#isScaled = true;
     const added = [];
     while (this.#seats.length < wanted) added.push(this.#addSeat().usable);
     const surplus = this.#seats.splice(wanted);
@@ -298,6 +363,8 @@ class Supervisor extends EventEmitter {
 
   /** Lets all workers finish what they have, and ends. A reload that is under way is given up. */
   stop() {
+    // Once it has been told to take over, it is the new primary that stops; we are about to end anyway.
+    if (this.#upgrade?.stop()) return this.#upgrade.finished;
     return (this.#stopping ??= this.#stop());
   }
 
@@ -368,6 +435,11 @@ class Supervisor extends EventEmitter {
 function handled(promise) {
   promise.catch(() => {});
   return promise;
+}
+
+/** @param {string} why */
+function upgrading(why) {
+  return ours('ERR_RCLUSTER_UPGRADING', `That cannot be now: ${why}`);
 }
 
 function stopping() {
