@@ -394,6 +394,32 @@ declare namespace cluster {
     time: number;
   }
 
+  /** The error of an upgrade that has failed; see {@link Supervisor.upgrade}. */
+  interface UpgradeError extends Error {
+    code: 'ERR_RCLUSTER_UPGRADE_FAILED' | 'ERR_RCLUSTER_UPGRADING' | 'ERR_RCLUSTER_STOPPED';
+  }
+
+  /** What {@link Supervisor.upgrade} did. */
+  interface UpgradeReport {
+    oldPid: number;
+    newPid: number | undefined;
+    /** Of rcluster, and of Node, in the new primary; absent if it has never said anything. */
+    version?: string;
+    node?: string;
+    /** Connections that went on in workers of the new primary. */
+    moved: number;
+    /** Connections that ended by themselves. */
+    finished: number;
+    /** Connections that were open at the deadline. */
+    cut: number;
+    /** ms that the slowest worker took to finish. */
+    drainTime: number;
+    /** ms that each step took, in their order: see docs/upgrade.md. */
+    steps: Partial<Record<'starting' | 'giving' | 'waiting' | 'committing' | 'probation', number>>;
+    /** ms */
+    time: number;
+  }
+
   /** The error of a reload that has failed; see {@link Supervisor.reload}. */
   interface ReloadError extends Error {
     code: 'ERR_RCLUSTER_RELOAD_FAILED' | 'ERR_RCLUSTER_STOPPED';
@@ -543,6 +569,12 @@ declare namespace cluster {
     reloading: [];
     /** A reload is over; with `error` when it has failed, as {@link Supervisor.reload} rejects. */
     reload: [report: ReloadReport & { error?: ReloadError }];
+    /** An upgrade begins. */
+    upgrading: [];
+    /** An upgrade is over; with `error` when it has failed, as {@link Supervisor.upgrade} rejects. */
+    upgraded: [report: (UpgradeReport & { error?: undefined }) | (Omit<UpgradeReport, 'moved' | 'finished' | 'cut' | 'drainTime'> & { error: UpgradeError })];
+    /** This primary was started for an upgrade, and the service is its own from now on. */
+    'took-over': [];
     /** A signal has come (with `signals: true`), and leads to this. */
     signal: [signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGUSR2', action: 'stop' | 'kill' | 'reload' | 'status'];
     /** The supervisor stops: no worker is started any more. */
@@ -572,6 +604,18 @@ declare namespace cluster {
      * to be started anew); or `ERR_RCLUSTER_STOPPED`. The rejection may be ignored: the `reload` event tells the same.
      */
     reload(): Promise<ReloadReport>;
+
+    /**
+     * Replaces this primary by another one, which is started as this one was: by the name of Node and of the script as they were
+     * written, so that it may be of another version. A reload that is under way comes first. No connection is refused meanwhile, and
+     * idle ones go on in workers of the new primary. Resolves when the workers of this one have finished. This process then ends, or stays as
+     * the parent of the new one where nobody would know that one.
+     *
+     * Rejects with an {@link UpgradeError}, and all is as it was before: `ERR_RCLUSTER_UPGRADE_FAILED` when the new primary
+     * fails, `ERR_RCLUSTER_UPGRADING` when it cannot be now, `ERR_RCLUSTER_STOPPED` when the supervisor stops. The rejection may be
+     * ignored: the `upgraded` event tells the same of one that has begun.
+     */
+    upgrade(): Promise<UpgradeReport>;
 
     /**
      * Changes the count of workers. Resolves when new ones are ready and surplus ones have finished.

@@ -54,6 +54,19 @@ export interface Acceptor {
   nudge(worker: number): void;
   /** The worker cannot use the socket of its own. */
   disown(listener: number, worker: number): void;
+  /** Duplicates of all of a listener's sockets, which the caller must pass to `closeFd`; nothing when there is no room for them. */
+  listenerFds(listener: number): number[];
+  /**
+   * Another primary accepts from all our sockets from now on: what nobody has taken, and what comes back, goes to it over a pair of
+   * `packetPair`. Both ends are taken.
+   */
+  handOver(out: number, back: number): void;
+  /** The other primary has died: we accept again, and have back what it had not received. */
+  handBack(): void;
+  /** How many connections have gone to the other primary, and how many are still to go. */
+  crossing(): number[];
+  /** What comes from another primary over this end of a pair goes to our workers. `theirs` are its listeners' ids, `ours` those here. */
+  addSource(fd: number, theirs: number[], ours: number[]): number;
   /** It gets none any more. Returns how many workers still do. */
   removeMember(listener: number, worker: number): number;
 }
@@ -142,6 +155,31 @@ export interface Link {
   readHistograms(): number[];
   /** Sends the board to a service manager's socket, with this text. To be called before `channel`. Returns 0 or a negative errno. */
   sendBoard(address: string, text: string): number;
+}
+
+/** What has come over a line. */
+export interface Packet {
+  /** What it says; nothing at the line's end. */
+  text?: string;
+  /** The descriptors that came along, close-on-exec; whoever receives them closes them. */
+  fds: number[];
+}
+
+/** One end of a line. */
+export interface PacketLine {
+  /**
+   * Sends a packet with duplicates of these descriptors (at most 16). Returns 0 or a negative errno: EAGAIN when the other side has
+   * too much to read.
+   */
+  send(text: string, fds?: number[]): number;
+  /** The next packet, or nothing when none waits. One without text is the end of the line. */
+  receive(): Packet | null;
+  /** Waits, in this call, until a packet has come, at most so many milliseconds. Only for a process that has nothing else to do. */
+  wait(time: number): void;
+  /** `onReadable()` is called when something waits, until all has been received. */
+  listen(onReadable: (arg: unknown) => unknown): void;
+  /** Doing it again does nothing. */
+  close(): void;
 }
 
 /**
@@ -247,6 +285,12 @@ export interface Native {
   Acceptor: new (onWarning: (text: string) => void, onGivenUp?: (worker: number, reason: string) => void) => Acceptor;
   /** Throws when descriptors have run out. */
   Link: new () => Link;
+  /** Takes an end of a pair; the descriptor that was given is closed. It stays with this process alone. */
+  PacketLine: new (fd: number) => PacketLine;
+  /** The two ends of a new message channel, close-on-exec. Nothing when there is no room for one. */
+  streamPair(): number[] | null;
+  /** A new pair of ends, close-on-exec. Nothing when there is no room for one. */
+  packetPair(): number[] | null;
   /** The version of the native part, which is the package's. */
   version(): string;
   /** Sends one datagram to a service manager's socket, with duplicates of these descriptors. Returns 0 or a negative errno. */

@@ -214,15 +214,16 @@ class Service {
  * @param {() => unknown} given.worker
  * @param {Record<string, unknown>} [given.options] of `supervise`; by default two workers and times that suit tests
  * @param {Record<string, string | undefined>} [given.env]
+ * @param {string} [given.node] which Node runs it; default: this one
  * @param {boolean} [given.ready] whether to wait until it is; default: yes
  */
-async function startService({ worker, options = {}, env = {}, ready = true }) {
+async function startService({ worker, options = {}, env = {}, node, ready = true }) {
   const folder = temporaryFolder();
   const file = writeScript(worker, path.join(folder, 'app.js'));
   const control = path.join(folder, 'control');
   const all = { workers: 2, drainTimeout: 5000, readyTimeout: 10_000, settleTime: 100, exec: file, args: [], ...options };
   const TEST_SERVICE = JSON.stringify({ options: all, control });
-  const script = startScript(path.join(ROOT, '__test__', 'fixtures', 'service.js'), { env: { ...env, TEST_SERVICE } });
+  const script = startScript(path.join(ROOT, '__test__', 'fixtures', 'service.js'), { env: { ...env, TEST_SERVICE }, ...(node && { node }) });
   const service = new Service(script, control, file);
   await service.event('controllable');
   if (ready) await service.event('ready');

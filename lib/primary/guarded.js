@@ -66,6 +66,8 @@ function keyOf(question, distributed) {
 class Guarded {
   /** @type {Given[]} */
   #given = [];
+  /** Whether a primary before us still serves from what we have: it is not ours to end. */
+  isBorrowed = false;
   /** @type {Store | undefined} */
   #store;
   #native;
@@ -124,9 +126,7 @@ class Guarded {
     if (!this.#store) return;
     const fd = copy();
     if (fd < 0) return;
-    const file = fileOf(question);
-    const identity = distributed ? fs.fstatSync(fd).ino : file === undefined ? '' : socketIdentity(file);
-    const name = `${keyOf(question, distributed)},${identity}`;
+    const name = this.nameOf(question, distributed, fd);
     if (guards.some((one) => one.name === name)) {
       this.#native().closeFd(fd);
       return;
@@ -134,6 +134,24 @@ class Guarded {
     // One that does not listen yet would be taken for one that has been shut down, and so would a UDP socket with an error to be read.
     this.#store.keep(name, fd, this.#native().isListening(fd));
     guards.push({ name, fd });
+  }
+
+  /**
+   * The name of a socket, for a primary that comes next.
+   *
+   * @param {Question} question
+   * @param {boolean} distributed
+   * @param {number} fd
+   */
+  nameOf(question, distributed, fd) {
+    const file = fileOf(question);
+    const identity = distributed ? fs.fstatSync(fd).ino : file === undefined ? '' : socketIdentity(file);
+    return `${keyOf(question, distributed)},${identity}`;
+  }
+
+  /** Those that whoever started us has opened and nobody has asked for. */
+  get unclaimed() {
+    return this.#given.filter(({ key }) => key === undefined);
   }
 
   /**
@@ -154,6 +172,10 @@ class Guarded {
    * @param {Guard} guard
    */
   release({ name, fd }) {
+    if (this.isBorrowed) {
+      this.#native().closeFd(fd);
+      return;
+    }
     this.#store?.remove(name);
     this.#native().retireSocket(fd);
   }
@@ -165,6 +187,7 @@ class Guarded {
    */
   clearTheWay(question) {
     const { port } = question;
+    if (this.isBorrowed) return false;
     return this.#releaseAll(({ key, kind, address }) =>
       key !== undefined && port > 0 && address.port === port && (kind === 'udp') === isUdp(question));
   }

@@ -2,6 +2,7 @@
 
 // What the workers listen on: one entry per address, shared by all workers that ask for it.
 
+const { system } = require('../errors.js');
 const { load } = require('../native.js');
 const { POLICIES } = require('./policies.js');
 const { Guarded } = require('./guarded.js');
@@ -44,6 +45,19 @@ const REPLACED_WITHIN = 5000;
 
 /** @typedef {Asked & import('./opener.js').Opened} Entry */
 
+/** @typedef {(key: string, fd: number, left: number) => void} OnMoved Gets a connection, and owns the descriptor. */
+
+/**
+ * @typedef {object} Handed A listener, for another primary; or a socket that nobody has asked for, without a key.
+ * @property {string} name In words.
+ * @property {string} [key]
+ * @property {number} [id] The acceptor's, if it accepts.
+ * @property {unknown} [data] What servers said of themselves.
+ * @property {number} [inherited] The number of the descriptor, where it was asked for by that.
+ * @property {number[]} fds
+ * @property {string[]} names Of each of them, as in LISTEN_FDNAMES.
+ */
+
 /**
  * Who has taken a worker's place, or the place of the one who had.
  *
@@ -65,6 +79,12 @@ class Listeners {
   #guarded;
   #opener;
   #isLeaving = false;
+  /** Whether another primary has all of it. */
+  #isHandedOver = false;
+  /** What the primary before us has said of each of its listeners, by key. @type {Map<string, { id?: number, data: unknown }>} */
+  #before = new Map();
+  /** Gets what moves while another primary has our listeners, if the acceptor has no part in it. @type {OnMoved | undefined} */
+  #onMoved;
   /** Of listeners that are closed as soon as what has come has been accepted. @type {import('./guarded.js').Guard[]} */
   #finishing = [];
 
@@ -102,6 +122,126 @@ class Listeners {
   /** From now on what is closed here goes on elsewhere: the manager keeps the sockets, and their files stay. */
   leaveSockets() {
     this.#isLeaving = true;
+  }
+
+  /**
+   * All that workers listen on, and what nobody has asked for yet, for a primary that starts beside us.
+   *
+   * @returns {Handed[]} Whoever gets them closes the descriptors.
+   */
+  toHandOver() {
+    /** @type {Handed[]} */
+    const all = [];
+    const add = (/** @type {Handed} */ handed) => {
+      all.push(handed);
+      if (handed.inherited === undefined && handed.fds.length === 0) throw system(-errno().EMFILE, 'dup');
+    };
+    try {
+      for (const entry of this.#entries.values()) add(this.#describe(entry));
+      for (const { name, fd } of this.#guarded.unclaimed) add({ name, ...this.#copies([fd], () => name) });
+      return all;
+    } catch (error) {
+      for (const { fds } of all) for (const fd of fds) this.#native().closeFd(fd);
+      throw error;
+    }
+  }
+
+  /**
+   * @param {Entry} entry
+   * @returns {Handed}
+   */
+  #describe({ key, name, accepted, id, data, question, distributed, ours }) {
+    const handed = { key, name, ...(accepted && { id }), data };
+    // It has the same descriptor under the same number.
+    if (question.fd !== null) return { ...handed, inherited: question.fd, fds: [], names: [] };
+    const nameIn = (/** @type {number} */ fd) => (ours ? this.#guarded.nameOf(question, distributed, fd) : '');
+    if (!accepted) return { ...handed, ...this.#copies([id], nameIn) };
+    const fds = this.acceptor.listenerFds(id);
+    return { ...handed, fds, names: fds.map(nameIn) };
+  }
+
+  /**
+   * @param {number[]} fds
+   * @param {(fd: number) => string} nameIn
+   */
+  #copies(fds, nameIn) {
+    const copies = fds.map((fd) => this.#native().duplicateFd(fd)).filter((fd) => fd >= 0);
+    return { fds: copies, names: copies.map(nameIn) };
+  }
+
+  /**
+   * Another primary accepts from all our listeners from now on.
+   *
+   * @param {number} out Where what nobody has taken goes.
+   * @param {number} back The other end of it.
+   * @param {OnMoved} onMoved
+   */
+  handOver(out, back, onMoved) {
+    this.#isHandedOver = true;
+    this.#onMoved = onMoved;
+    this.acceptor.handOver(out, back);
+  }
+
+  /** The other primary has died: all is as it was. */
+  handBack() {
+    this.#isHandedOver = false;
+    this.#onMoved = undefined;
+    this.acceptor.handBack();
+    // What workers have left meanwhile.
+    for (const entry of [...this.#entries.values()]) if (entry.workers.size === 0) this.#awaitReplacement(entry);
+  }
+
+  /** How many connections are still to go to the other primary. */
+  get crossing() {
+    return this.#acceptor?.crossing()[1] ?? 0;
+  }
+
+  /** The primary before us has left, and all is ours. */
+  own() {
+    this.#guarded.isBorrowed = false;
+  }
+
+  /**
+   * What the primary before us has said of its listeners. It still serves from them.
+   *
+   * @param {{ key: string, id?: number, data: unknown }[]} handed
+   */
+  remember(handed) {
+    this.#guarded.isBorrowed = true;
+    for (const { key, id, data } of handed) this.#before.set(key, { id, data });
+  }
+
+  /** The keys of those on which nobody of ours listens. */
+  get missed() {
+    return [...this.#before.keys()].filter((key) => !this.#entries.has(key));
+  }
+
+  /**
+   * What comes back to the primary before us comes over a bridge.
+   *
+   * @param {number} fd Our end.
+   */
+  addSource(fd) {
+    /** @type {[number, number][]} */
+    const pairs = [...this.#before].flatMap(([key, { id }]) => {
+      const entry = this.#entries.get(key);
+      return entry?.accepted && id !== undefined ? [[id, entry.id]] : [];
+    });
+    this.acceptor.addSource(fd, pairs.map(([theirs]) => theirs), pairs.map(([, ours]) => ours));
+  }
+
+  /**
+   * A connection that the primary before us had, and that the acceptor has no part in.
+   *
+   * @param {string} key
+   * @param {number} fd Stays open.
+   * @param {number} left How long it may stay idle.
+   */
+  adopt(key, fd, left) {
+    const workers = [...(this.#entries.get(key)?.workers ?? [])].filter((worker) => !worker.held);
+    const passOn = (/** @type {any} */ worker) => worker.channel?.passOn({ act: 'adopt', key, left }, fd, worker.channel);
+    const to = this.#shares.inOrder(workers, undefined).find(passOn);
+    if (to) this.#shares.give(to);
   }
 
   /** Started when it is first needed. */
@@ -143,7 +283,7 @@ class Listeners {
       if (opened.id < 0) return { errno: opened.id };
       const backlog = question.backlog > 0 ? question.backlog : DEFAULT_BACKLOG;
       const described = { key, name: nameOf(question), fixed: question.port !== 0 };
-      entry = { ...described, accepted, ...opened, question, backlog, data: null, workers: new Set(), accepting: new Set() };
+      entry = { ...described, accepted, ...opened, question, backlog, data: this.#before.get(key)?.data ?? null, workers: new Set(), accepting: new Set() };
       this.#entries.set(key, entry);
     }
     clearTimeout(entry.replacement);
@@ -247,6 +387,11 @@ class Listeners {
    */
   move(from, key, fd, left) {
     const entry = this.#entries.get(key);
+    if (this.#onMoved && entry && this.#native().isConnection(fd)) {
+      const copy = this.#native().duplicateFd(fd);
+      if (copy >= 0) this.#onMoved(key, copy, left);
+      return;
+    }
     const all = entry ? [...entry.workers].filter((worker) => worker !== from) : [];
     const released = all.filter((worker) => !worker.held);
     const others = released.length > 0 ? released : all;
@@ -361,11 +506,13 @@ class Listeners {
    * @param {boolean} [serve] Whether its workers still get what has come by now.
    */
   #close(entry, serve = false) {
+    // It stays for what comes back; the process ends soon.
+    if (this.#isHandedOver) return;
     clearTimeout(entry.replacement);
     this.#entries.delete(entry.key);
     for (const worker of entry.workers) worker.joined--;
     const { guards } = entry;
-    if (guards.length === 0 || !this.#isLeaving) entry.removeFile?.();
+    if (!this.#guarded.isBorrowed && (guards.length === 0 || !this.#isLeaving)) entry.removeFile?.();
     if (entry.accepted && serve) this.acceptor.finishListener(entry.id);
     else if (entry.accepted) this.acceptor.closeListener(entry.id);
     else this.#native().closeFd(entry.id);

@@ -37,6 +37,15 @@
  * @property {import('./listeners.js').Listeners['useSockets']} useSockets
  * @property {() => void} closeUnclaimed Closes what a primary before us had and nobody has asked for.
  * @property {() => void} leaveSockets What is closed from now on stays with the manager, for the primary after us.
+ * @property {import('./listeners.js').Listeners['toHandOver']} toHandOver All that workers listen on, for another primary.
+ * @property {import('./listeners.js').Listeners['handOver']} handOver Another primary accepts from all of it from now on.
+ * @property {() => void} handBack It has died, and we do again.
+ * @property {() => number} crossing How many connections are still to go to it.
+ * @property {import('./listeners.js').Listeners['remember']} remember What the primary before us has said of its listeners.
+ * @property {() => void} own That one has left, and all is ours.
+ * @property {() => string[]} missed Which of those no worker of ours listens on.
+ * @property {import('./listeners.js').Listeners['addSource']} addSource
+ * @property {import('./listeners.js').Listeners['adopt']} adopt
  * @property {(workers: any[]) => Promise<void>} finish All at once out of the rotation, once they have what has come by now.
  * @property {(hooks: SupervisionHooks | undefined) => void} setHooks Who is asked from now on.
  */
@@ -77,6 +86,15 @@ function makePort(cluster, workers) {
     useSockets: (sockets, store) => listeners.useSockets(sockets, store),
     closeUnclaimed: () => listeners.closeUnclaimed(),
     leaveSockets: () => listeners.leaveSockets(),
+    toHandOver: () => listeners.toHandOver(),
+    handOver: (out, back, onMoved) => listeners.handOver(out, back, onMoved),
+    handBack: () => listeners.handBack(),
+    crossing: () => listeners.crossing,
+    remember: (handed) => listeners.remember(handed),
+    own: () => listeners.own(),
+    missed: () => listeners.missed,
+    addSource: (fd) => listeners.addSource(fd),
+    adopt: (key, fd, left) => listeners.adopt(key, fd, left),
     finish(all) {
       for (const worker of all) workers.happen(worker, 'finish');
       return listeners.finish(all.map(tiesOf));

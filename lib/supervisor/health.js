@@ -5,8 +5,11 @@
 
 const fs = require('node:fs');
 const net = require('node:net');
+const { resolve } = require('node:path');
 
 const { ours } = require('../errors.js');
+const { rawOf } = require('../node/net.js');
+const { removeSocket, takeFile } = require('../primary/socket_file.js');
 
 /** Where it is answered. @typedef {{ path: string } | { host?: string, port: number }} Place */
 
@@ -21,14 +24,22 @@ const { ours } = require('../errors.js');
 /** @typedef {{ status: number, type?: string, body: string }} Page */
 
 /**
+ * @typedef {object} Health
+ * @property {() => number | undefined} fd Its socket, while it listens, for the primary after us.
+ * @property {() => void} leave The same, but that one answers from now on.
+ * @property {() => void} close
+ */
+
+/**
  * @param {Readonly<Place>} place
  * @param {object} asked
  * @param {() => Now} asked.now
  * @param {() => string} [asked.metrics] Figures in Prometheus' text format, where there are any.
  * @param {(error: Error | undefined, address: string) => void} told It listens there, or cannot.
- * @returns {{ close(): void }}
+ * @param {number} [given] The socket of the primary before us, which has left it to us.
+ * @returns {Health}
  */
-function serveHealth(place, { now, metrics }, told) {
+function serveHealth(place, { now, metrics }, told, given) {
   const { createServer } = require('node:http');
   /** @type {Record<string, (query: string) => Page>} */
   const pages = {
@@ -44,7 +55,9 @@ function serveHealth(place, { now, metrics }, told) {
   let isClosed = false;
   let mayBeLeft = 'path' in place;
   const listen = () => {
-    if (!isClosed) server.listen('path' in place ? { path: place.path } : { host: place.host, port: place.port });
+    if (isClosed) return;
+    if (given !== undefined) server.listen({ fd: given });
+    else server.listen('path' in place ? { path: place.path } : { host: place.host, port: place.port });
   };
   server.on('error', (/** @type {NodeJS.ErrnoException} */ error) => {
     const fail = () => void (isClosed || told(failure(place, error), ''));
@@ -53,14 +66,31 @@ function serveHealth(place, { now, metrics }, told) {
     mayBeLeft = false;
     return removeIfLeft(place.path, (wasLeft) => (wasLeft ? listen() : fail()));
   });
-  server.on('listening', () => told(undefined, nameOf(server.address())));
+  let removeFile = () => {};
+  server.on('listening', () => {
+    // A handle that has been given its socket knows no file.
+    if ('path' in place && given !== undefined) removeFile = removeSocket(place.path);
+    told(undefined, 'path' in place ? place.path : nameOf(server.address()));
+  });
   listen();
   server.unref();
+  const close = () => {
+    isClosed = true;
+    server.close();
+    server.closeAllConnections();
+  };
   return {
-    close() {
+    fd: () => (server.listening ? rawOf(server).fd : undefined),
+    leave() {
+      // The file belongs to the socket, which goes on.
       isClosed = true;
+      if ('path' in place && given === undefined) takeFile(server, resolve(place.path));
+      // Who has connected is still answered.
       server.close();
-      server.closeAllConnections();
+    },
+    close() {
+      close();
+      removeFile();
     },
   };
 }

@@ -51,6 +51,8 @@ function serveKeeper(supervisor, cluster) {
       if (env) replaceEnvironment(env);
       return supervisor.reload();
     },
+    upgrade: ({ env, file, words: [argv0, ...args], cwd }) =>
+      supervisor.upgradeTo({ origin: { file, argv0, args, cwd }, env: env ?? undefined, hasKeeper: true }),
     scale: ({ count }) => supervisor.scale(count),
     // Another primary starts as soon as this one has ended, with its sockets.
     'make-room': () => supervisor.stopForNext(),

@@ -15,13 +15,14 @@ const TOLERANCE = 2000;
  * says in one line why it could not be written.
  *
  * @param {string} name
+ * @param {{ isHeir?: boolean }} [how] Whether it is taken over from a process that is still there.
  */
-function writePidFile(name) {
+function writePidFile(name, { isHeir = false } = {}) {
   const file = path.resolve(name);
   const own = `${file}.${process.pid}.new`;
   try {
     fs.writeFileSync(own, `${process.pid}\n`);
-    put(own, file);
+    put(own, file, isHeir);
   } catch (error) {
     throw new Error(`the pid file "${name}" cannot be written: ${reasonOf(error)}`, { cause: error });
   } finally {
@@ -33,8 +34,9 @@ function writePidFile(name) {
 /**
  * @param {string} own
  * @param {string} file
+ * @param {boolean} isHeir
  */
-function put(own, file) {
+function put(own, file, isHeir) {
   try {
     // Unlike a rename, this fails when there is one.
     fs.linkSync(own, file);
@@ -43,7 +45,7 @@ function put(own, file) {
     // Some file systems have no links.
     if (code !== 'EEXIST' && code !== 'EPERM' && code !== 'ENOTSUP') throw error;
     const owner = ownerOf(file);
-    if (owner !== undefined) throw new Error(`process ${owner}, which has written it, is running`, { cause: error });
+    if (owner !== undefined && !isHeir) throw new Error(`process ${owner}, which has written it, is running`, { cause: error });
     fs.renameSync(own, file);
   }
 }

@@ -37,11 +37,15 @@ function withoutManagerVariables(env) {
  *
  * @param {import('./supervisor.js').Supervisor} supervisor
  * @param {Manager} manager
+ * @param {boolean} isReady Whether it is ready already.
+ * @returns {() => void} From then on somebody else tells that the service lives.
  */
-function notifyManager(supervisor, { NOTIFY_SOCKET: address, WATCHDOG_USEC: watchdog, WATCHDOG_PID: watchedPid }) {
-  if (!address) return;
+function notifyManager(supervisor, { NOTIFY_SOCKET: address, WATCHDOG_USEC: watchdog, WATCHDOG_PID: watchedPid }, isReady) {
+  if (!address) return () => {};
   const tell = (/** @type {string[]} */ ...lines) => load().notify(address, lines.join('\n'));
-  supervisor.once('ready', () => tell('READY=1', `STATUS=${supervisor.options.workers} workers serve`));
+  const ready = () => tell('READY=1', `STATUS=${supervisor.status().workers.length} workers serve`);
+  if (isReady) ready();
+  else supervisor.once('ready', ready);
   supervisor.once('waiting', () => tell('STATUS=no worker listens yet'));
   supervisor.on('reloading', () => tell('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`));
   supervisor.on('reload', ({ error }) => {
@@ -52,9 +56,12 @@ function notifyManager(supervisor, { NOTIFY_SOCKET: address, WATCHDOG_USEC: watc
   });
   const { drainTimeout, stopDelay } = supervisor.options;
   supervisor.once('stopping', () => tell('STOPPING=1', `EXTEND_TIMEOUT_USEC=${(stopDelay + drainTimeout + TO_END) * 1000}`));
-  if (!(Number(watchdog) > 0) || (watchedPid && Number(watchedPid) !== process.pid)) return;
+  if (!(Number(watchdog) > 0) || (watchedPid && Number(watchedPid) !== process.pid)) return () => {};
+  if (isReady) tell('WATCHDOG=1');
   const timer = setInterval(() => tell('WATCHDOG=1'), Number(watchdog) / 1000 / 2).unref();
-  supervisor.once('stopped', () => clearInterval(timer));
+  const stop = () => clearInterval(timer);
+  supervisor.once('stopped', stop);
+  return stop;
 }
 
 /**

@@ -15,6 +15,8 @@ const { ReloadQueue, reloadAll } = require('./reload.js');
 const { GROUP_TIME, Seat } = require('./seat.js');
 const { inheritedSockets, notifyManager, reapOrphans, socketStore, withoutManagerVariables } = require('./service_manager.js');
 const { handleSignals } = require('./signals.js');
+const { NewSide } = require('./upgrade/new_side.js');
+const { origin } = require('./upgrade/origin.js');
 const { Watchdog } = require('./watchdog.js');
 
 /** A worker may take at most so many times `readyTimeout`, even if another one took longer. */
@@ -51,6 +53,7 @@ class Supervisor extends EventEmitter {
   /** Serves on for a while, though it is to be stopped: calling this ends that. @type {(() => void) | undefined} */
   #endServingOn;
   #mayServeOn = true;
+  #isForNext = false;
   /** @type {Promise<void>} */
   #firstReady;
   #resolveReady = () => {};
@@ -59,6 +62,18 @@ class Supervisor extends EventEmitter {
   /** @type {import('./seat.js').Service} */
   #service;
   #outputs;
+  /** Our part in the upgrade that has brought us. */
+  #newSide;
+  /** The upgrade to another primary. @type {import('./upgrade/upgrade.js').Upgrade | undefined} */
+  #upgrade;
+  #origin = origin();
+  #manager;
+  /** Whether the count of workers is not what the options say. */
+  #isScaled = false;
+  #ignoreSignals = () => {};
+  #stopTelling = () => {};
+  /** @type {import('./health.js').Health | undefined} */
+  #health;
 
   /**
    * @param {import('../primary/port.js').Port} port
@@ -66,8 +81,9 @@ class Supervisor extends EventEmitter {
    */
   constructor(port, given) {
     super();
-    this.#port = port;
     this.#options = options.parse(given);
+    this.#newSide = NewSide.begin(process.env);
+    this.#port = this.#newSide?.wrap(port) ?? port;
     this.#crashLoop = new CrashLoop(this.#options.restart);
     this.#service = {
       options: this.#options,
@@ -87,15 +103,21 @@ class Supervisor extends EventEmitter {
     });
     handled(this.#firstReady);
     const manager = withoutManagerVariables(process.env);
+    this.#manager = manager;
     this.#outputs = workerOutputs(manager);
     port.setup(this.#options.settings, this.#options.policy);
-    port.useSockets(inheritedSockets(manager), socketStore(manager));
-    this.once('ready', () => setTimeout(() => port.closeUnclaimed(), UNCLAIMED).unref());
+    const store = socketStore(manager);
+    port.useSockets([...inheritedSockets(manager), ...(this.#newSide?.sockets ?? [])], this.#newSide ? this.#newSide.wrapStore(store) : store);
+    const closeUnclaimed = () => void setTimeout(() => port.closeUnclaimed(), UNCLAIMED).unref();
+    this.once('ready', () => (this.#newSide ? this.#newSide.whenMain(closeUnclaimed) : closeUnclaimed()));
     this.#start();
+    const tellManager = (/** @type {boolean} */ isReady) => void (this.#stopTelling = notifyManager(this, manager, isReady));
+    if (this.#newSide) this.#newSide.whenMain(() => tellManager(this.#allWereReady));
+    else tellManager(false);
     if (this.#options.health) this.#serveHealth(this.#options.health);
-    notifyManager(this, manager);
     reapOrphans(port.pids);
-    if (this.#options.signals) this.once('stopped', handleSignals(this));
+    if (this.#options.signals) this.#ignoreSignals = handleSignals(this);
+    this.once('stopped', () => this.#ignoreSignals());
     port.setHooks({
       one: (worker) => this.#onDisconnectAsked(worker),
       all: () => this.stop(),
@@ -106,6 +128,7 @@ class Supervisor extends EventEmitter {
       onHang: (occupant, time) => this.#onHang(occupant, time),
       onMemory: (occupant, bytes) => this.#onMemory(occupant, bytes),
     });
+    this.#newSide?.serve(this);
   }
 
   /** What no worker can be started with is for the caller to hear, before anything else has begun. */
@@ -115,11 +138,24 @@ class Supervisor extends EventEmitter {
       this.#seats[0].abandon();
       throw error;
     }
-    while (this.#seats.length < this.#options.workers) this.#addSeat();
+    const count = this.#newSide?.count ?? this.#options.workers;
+    this.#isScaled = count !== this.#options.workers;
+    while (this.#seats.length < count) this.#addSeat();
   }
 
   /** @param {Readonly<import('./health.js').Place>} place */
   #serveHealth(place) {
+    const fd = this.#newSide?.healthAt(place);
+    if (fd === undefined) this.#openHealth(place);
+    // Until then the old primary answers there.
+    else this.#newSide?.whenMain(() => this.#openHealth(place, fd));
+  }
+
+  /**
+   * @param {Readonly<import('./health.js').Place>} place
+   * @param {number} [fd]
+   */
+  #openHealth(place, fd) {
     const { serveHealth } = require('./health.js');
     const now = () => ({
       state: this.#stateInWords,
@@ -127,14 +163,15 @@ class Supervisor extends EventEmitter {
       workers: this.#seats.length,
       minReady: this.#options.minReady,
     });
-    const server = serveHealth(place, { now }, (error, address) => {
+    const told = (/** @type {Error | undefined} */ error, /** @type {string} */ address) => {
       if (error) {
         this.#rejectReady(error);
         void this.kill();
       }
       this.emit('health', { address, error });
-    });
-    this.once('stopped', () => server.close());
+    };
+    this.#health = serveHealth(place, { now }, told, fd);
+    this.once('stopped', () => this.#health?.close());
   }
 
   get #stateInWords() {
@@ -291,7 +328,65 @@ class Supervisor extends EventEmitter {
    */
   reload() {
     if (this.#stopping) return handled(Promise.reject(stopping()));
+    if (this.#upgrade) return handled(Promise.reject(upgrading('an upgrade is under way, and starts all workers anew')));
     return handled(this.#reloads.ask());
+  }
+
+  /**
+   * Replaces this primary by one that is started as it was, from what is there now. A reload that is under way comes first. Resolves when
+   * our workers have finished: this process has nothing left to do by then, and ends. When the new one fails, all is as it was before.
+   */
+  upgrade() {
+    return this.upgradeTo({});
+  }
+
+  /**
+   * The same, to one that a keeper of the process manager wants: started like this, with this environment.
+   *
+   * @param {{ origin?: import('./upgrade/origin.js').Origin, env?: NodeJS.ProcessEnv, hasKeeper?: boolean }} given
+   */
+  upgradeTo({ origin: from = this.#origin, env, hasKeeper = false }) {
+    if (this.#stopping) return handled(Promise.reject(stopping()));
+    const why = this.#whyNoUpgrade(hasKeeper);
+    if (why !== undefined) return handled(Promise.reject(upgrading(why)));
+    const { Upgrade } = require('./upgrade/upgrade.js');
+    this.#upgrade = new Upgrade({
+      supervisor: this,
+      port: this.#port,
+      manager: this.#manager,
+      origin: from,
+      env,
+      hasKeeper,
+      newSide: this.#newSide,
+      patience: () => this.#patience,
+      count: () => (this.#isScaled ? this.#seats.length : undefined),
+      health: () => ({ place: this.#options.health, fd: this.#health?.fd() }),
+      reloaded: () => this.#reloads.idle(),
+      finish: () => this.#finishForNext(),
+      onFailed: () => void (this.#upgrade = undefined),
+    });
+    return handled(this.#upgrade.done);
+  }
+
+  /** @param {boolean} hasKeeper Who has started us gives the new one a message channel, too. */
+  #whyNoUpgrade(hasKeeper) {
+    if (this.#upgrade) return 'an upgrade is under way already';
+    if (this.#newSide?.isDependent) return 'this primary has not taken over from the one before it yet';
+    if (process.channel && !hasKeeper) return 'this primary has a message channel to the process that started it, which a new one would not have';
+    return undefined;
+  }
+
+  /** Another primary serves. Resolves to what became of the connections of each worker. */
+  #finishForNext() {
+    // Nobody stops us any more; the other one is told.
+    this.#stopping ??= this.#upgrade?.finished;
+    this.#state = 'stopping';
+    this.#ignoreSignals();
+    this.#stopTelling();
+    this.#health?.leave();
+    this.#watchdog.stop();
+    for (const seat of this.#seats) seat.abandon();
+    return Promise.all([...this.#alive].map((occupant) => occupant.retire()));
   }
 
   async #reload() {
@@ -319,6 +414,8 @@ class Supervisor extends EventEmitter {
   async #scale(count) {
     const wanted = options.workers(count);
     if (this.#stopping) throw stopping();
+    if (this.#upgrade) throw upgrading('an upgrade is under way');
+    this.#isScaled = true;
     const added = [];
     while (this.#seats.length < wanted) added.push(this.#addSeat().usable);
     const surplus = this.#seats.splice(wanted);
@@ -331,6 +428,8 @@ class Supervisor extends EventEmitter {
    * `stopDelay`: whoever sends us clients is just hearing that we end.
    */
   stop() {
+    // Once it has been told to take over, it is the new primary that stops; we are about to end anyway.
+    if (this.#upgrade?.stop(this.#isForNext)) return this.#upgrade.finished;
     return (this.#stopping ??= this.#stop());
   }
 
@@ -343,6 +442,7 @@ class Supervisor extends EventEmitter {
 
   /** The same, but the listening sockets stay with the manager that started us, for a primary that comes next. */
   stopForNext() {
+    this.#isForNext = true;
     this.#port.leaveSockets();
     return this.#stopSoon();
   }
@@ -422,6 +522,11 @@ class Supervisor extends EventEmitter {
 function handled(promise) {
   promise.catch(() => {});
   return promise;
+}
+
+/** @param {string} why */
+function upgrading(why) {
+  return ours('ERR_RCLUSTER_UPGRADING', `That cannot be now: ${why}`);
 }
 
 function stopping() {

@@ -1,6 +1,7 @@
 //! What the acceptor knows, and what it does in one turn: accept, pick, send; take back from those that are stuck or gone.
 
 mod accepting;
+mod crossing;
 mod notices;
 mod sending;
 
@@ -15,12 +16,16 @@ use crate::policy::Policy;
 use crate::sys::clock;
 use crate::sys::poll::{Interest, Poller, WAKE};
 
+use super::bridge::{Bridge, Source};
 use super::listener::{Listener, listener_of};
 use super::lookout::{Lookout, crowding};
 use super::sockets::Socket;
 use super::times::{RETRY, RETRY_SOON};
 use super::worker::{Worker, WorkerEnds};
 use super::workers::Workers;
+
+/// The poller's token of the bridge from another primary: that of no worker's place and of no listener.
+const OF_BRIDGE: u64 = u32::MAX as u64;
 
 /// Warnings of one kind within this time are one episode. After the same time what waits for one that is gone is given up.
 const EPISODE: Duration = Duration::from_secs(60);
@@ -57,6 +62,11 @@ pub struct Core {
     /// The same of workers that are gone, and until when (ns) it is tried.
     departed: Vec<(Worker, u64)>,
     last_listener: u32,
+    /// To the primary that comes after this one.
+    bridge: Option<Bridge>,
+    /// From the primary that was before this one, and until when (ns) it is not read.
+    source: Option<Source>,
+    source_rests_until: Option<u64>,
     lookout: Lookout,
     shortage_at: Option<u64>,
     deaf_at: Option<u64>,
@@ -79,6 +89,9 @@ impl Core {
             unemptied: Vec::new(),
             departed: Vec::new(),
             last_listener: 0,
+            bridge: None,
+            source: None,
+            source_rests_until: None,
             lookout: Lookout::default(),
             shortage_at: None,
             deaf_at: None,
@@ -244,6 +257,7 @@ impl Core {
         for token in tokens {
             match (*token, listener_of(*token)) {
                 (WAKE, _) => {}
+                (OF_BRIDGE, _) => self.read_source(now),
                 (_, Some((listener, socket))) => self.on_listener(listener, socket, now),
                 (token, None) => {
                     let place = token as usize;
@@ -277,8 +291,10 @@ impl Core {
         if !self.homeless.is_empty() {
             self.place_homeless(now);
         }
+        let crossing = self.cross();
+        let source = self.read_source_again(now).map(|at| until(at, now));
         self.listeners.retain(|_, listener| !listener.is_over());
-        let mut wait = shorter(errands, next_look.map(|at| until(at, now)));
+        let mut wait = shorter(shorter(crossing, source), shorter(errands, next_look.map(|at| until(at, now))));
         for listener in self.listeners.values_mut() {
             let told = listener.sync(&self.poller, now);
             wait = shorter(wait, listener.patience(now));

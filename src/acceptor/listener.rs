@@ -53,6 +53,8 @@ pub struct Listener {
     backlog: i32,
     /// It is closed as soon as what has come has been accepted.
     finished: bool,
+    /// Another primary accepts from its sockets, and serves what waits here.
+    handed_over: bool,
 }
 
 impl Listener {
@@ -70,6 +72,7 @@ impl Listener {
             watch: Watch::Waiting,
             backlog: 0,
             finished: false,
+            handed_over: false,
         };
         listener.add_socket(socket, poller)?;
         Ok(listener)

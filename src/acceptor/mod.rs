@@ -5,6 +5,7 @@
 //! When nothing happens, nobody makes a system call.
 
 mod account;
+mod bridge;
 mod core;
 mod errand;
 mod heirs;
@@ -19,6 +20,7 @@ mod times;
 mod worker;
 mod workers;
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -126,6 +128,35 @@ impl Acceptor {
     /// The worker cannot use the socket that it was given.
     pub fn disown(&self, listener: u32, number: u32) {
         self.core.lock().disown(listener, number);
+    }
+
+    /// Another primary accepts from all our sockets from now on; what nobody has taken and what comes back goes over this bridge.
+    /// `back` is the end that the other one receives from.
+    pub fn hand_over(&self, out: OwnedFd, back: OwnedFd) {
+        self.core.lock().hand_over(out, back);
+    }
+
+    /// The other primary has died: all is as it was before.
+    pub fn hand_back(&self) {
+        self.core.lock().hand_back();
+    }
+
+    /// How many connections have crossed the bridge, and how many are still to.
+    pub fn crossing(&self) -> (u64, usize) {
+        self.core.lock().crossing()
+    }
+
+    /// What comes over a bridge from another primary goes to our workers. `listeners`: its listeners' ids, and ours.
+    pub fn add_source(&self, fd: OwnedFd, listeners: HashMap<u32, u32>) -> io::Result<()> {
+        self.core.lock().add_source(fd, listeners)
+    }
+
+    /// Duplicates of all of a listener's sockets.
+    pub fn sockets(&self, listener: u32) -> io::Result<Vec<OwnedFd>> {
+        let core = self.core.lock();
+        let listener = core.listener(listener).ok_or(io::ErrorKind::NotFound)?;
+        let sockets = listener.sockets.iter().filter(|socket| socket.stays());
+        sockets.filter_map(sockets::Socket::fd).map(descriptors::duplicate).collect()
     }
 
     /// The worker gets no connections of that listener any more. Returns how many members are left.

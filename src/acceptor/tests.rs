@@ -6,6 +6,7 @@ mod hostile;
 mod own_sockets;
 mod slow;
 mod succession;
+mod upgrade;
 
 use std::io::{ErrorKind, IoSlice, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -1,5 +1,6 @@
 //! The acceptor, as the primary's JavaScript drives it.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
@@ -13,7 +14,7 @@ use napi_derive::napi;
 
 use crate::acceptor::Acceptor as Running;
 use crate::policy;
-use crate::sys::{libc, listen};
+use crate::sys::{descriptors, libc, listen};
 
 use super::link::Link;
 use super::sockets::{Address, Binding};
@@ -139,6 +140,42 @@ impl Acceptor {
     #[napi(catch_unwind)]
     pub fn disown(&self, listener: u32, worker: u32) {
         self.acceptor.disown(listener, worker);
+    }
+
+    /// Duplicates of all of a listener's sockets, which the caller must pass to `closeFd`; nothing when there is no room for them.
+    #[napi(catch_unwind)]
+    pub fn listener_fds(&self, listener: u32) -> Vec<i32> {
+        let sockets = self.acceptor.sockets(listener).unwrap_or_default();
+        sockets.into_iter().map(IntoRawFd::into_raw_fd).collect()
+    }
+
+    /// Another primary accepts from all our sockets from now on: what nobody has taken, and what comes back, goes to it over a pair of
+    /// `packetPair`. Both ends are taken.
+    #[napi(catch_unwind)]
+    pub fn hand_over(&self, out: i32, back: i32) {
+        if let (Ok(out), Ok(back)) = (descriptors::adopt_number(out), descriptors::adopt_number(back)) {
+            self.acceptor.hand_over(out, back);
+        }
+    }
+
+    /// The other primary has died: we accept again, and have back what it had not received.
+    #[napi(catch_unwind)]
+    pub fn hand_back(&self) {
+        self.acceptor.hand_back();
+    }
+
+    /// How many connections have gone to the other primary, and how many are still to go.
+    #[napi(catch_unwind)]
+    pub fn crossing(&self) -> Vec<u32> {
+        let (crossed, waiting) = self.acceptor.crossing();
+        vec![u32::try_from(crossed).unwrap_or(u32::MAX), u32::try_from(waiting).unwrap_or(u32::MAX)]
+    }
+
+    /// What comes from another primary over this end of a pair goes to our workers. `theirs` are its listeners' ids, `ours` those here.
+    #[napi(catch_unwind)]
+    pub fn add_source(&self, fd: i32, theirs: Vec<u32>, ours: Vec<u32>) -> i32 {
+        let listeners: HashMap<u32, u32> = theirs.into_iter().zip(ours).collect();
+        number(descriptors::adopt_number(fd).and_then(|fd| self.acceptor.add_source(fd, listeners)).map(|()| 0))
     }
 
     /// It gets none any more. Returns how many workers still do.

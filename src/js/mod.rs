@@ -5,6 +5,7 @@ pub mod acceptor;
 pub mod channel;
 mod linger;
 pub mod link;
+pub mod packet_line;
 pub mod process;
 pub mod queue;
 pub mod sockets;

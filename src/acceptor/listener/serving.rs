@@ -131,7 +131,17 @@ impl Listener {
     /// Whether the next connection may be accepted.
     pub fn may_accept(&self, workers: &Workers, now: u64) -> bool {
         let members = Members::new(&self.members, workers, now, self.quantum, None);
-        self.has_room() && (0..members.len()).any(|member| members.can_take(member))
+        !self.handed_over && self.has_room() && (0..members.len()).any(|member| members.can_take(member))
+    }
+
+    /// Those who wait for anybody, as they are another primary's.
+    pub fn take_parked(&mut self) -> VecDeque<Connection> {
+        mem::take(&mut self.parked)
+    }
+
+    /// How many wait here.
+    pub fn waiting(&self) -> usize {
+        self.parked.len() + self.in_lines
     }
 
     /// Whether connections wait here.

@@ -22,6 +22,16 @@ pub(super) enum Watch {
 }
 
 impl Listener {
+    /// Another primary accepts from its sockets from now on, or does not any more.
+    pub fn set_handed_over(&mut self, handed_over: bool) {
+        self.handed_over = handed_over;
+        self.watch = Watch::Waiting;
+    }
+
+    pub fn is_handed_over(&self) -> bool {
+        self.handed_over
+    }
+
     pub fn accepts(&self) -> bool {
         self.watch == Watch::Accepting
     }
@@ -64,7 +74,8 @@ impl Listener {
 
     /// Whether there is nothing to be done for it until something happens.
     pub fn is_settled(&self) -> bool {
-        !self.holds_any() && (self.watch == Watch::Accepting || !self.sockets.iter().any(Socket::is_ours))
+        !self.holds_any()
+            && (self.handed_over || self.watch == Watch::Accepting || !self.sockets.iter().any(Socket::is_ours))
     }
 
     /// How long nothing needs to be done for it, unless something happens.
