@@ -244,15 +244,16 @@ class Listeners {
    * @param {string} key
    * @param {number} fd
    * @param {number} left How long it may stay idle.
+   * @param {string} [said] What a proxy has said of it.
    */
-  move(from, key, fd, left) {
+  move(from, key, fd, left, said) {
     const entry = this.#entries.get(key);
     const all = entry ? [...entry.workers].filter((worker) => worker !== from) : [];
     const released = all.filter((worker) => !worker.held);
     const others = released.length > 0 ? released : all;
     if (!entry || !this.#native().isConnection(fd) || others.length === 0) return;
     if (this.#native().socketKind(fd) === 'pipe') from.channel?.mayBeAbroad();
-    const passOn = (/** @type {any} */ to) => to.channel?.passOn({ act: 'adopt', key, left }, fd, from.channel);
+    const passOn = (/** @type {any} */ to) => to.channel?.passOn({ act: 'adopt', key, left, said }, fd, from.channel);
     // One that has stopped reading is passed over.
     const to = this.#shares.inOrder(others, heirOf(from)).find(passOn);
     if (to) this.#shares.give(to);

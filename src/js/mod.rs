@@ -6,6 +6,7 @@ pub mod channel;
 mod linger;
 pub mod link;
 pub mod process;
+pub mod proxied;
 pub mod queue;
 pub mod sockets;
 pub mod worker_side;
