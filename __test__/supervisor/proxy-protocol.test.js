@@ -119,7 +119,7 @@ describe('from a trusted sender a header must come', () => {
     const slow = await new RawClient(service.port).connected();
     const start = performance.now();
     let sent = 0;
-    const timer = setInterval(() => slow.socket.write(line().subarray(sent, ++sent)), 300);
+    const timer = setInterval(() => slow.socket.write(line().subarray(sent, ++sent)), 300).unref();
     expect(await new RawClient(service.port).ask(line())).toMatchObject(CLIENT);
     await Promise.all([silent.waitForEnd(), slow.waitForEnd()]);
     clearInterval(timer);

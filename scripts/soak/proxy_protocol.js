@@ -4,8 +4,9 @@
 //   node scripts/soak/proxy_protocol.js [--connections 100000] [--clients 16] [--rounds 10] [--each 4000] [--only seen|cost]
 //
 // First so many connections of clients of many addresses, through HAProxy's send-proxy and send-proxy-v2, to HTTP, HTTPS, HTTP/2 and WebSockets, during
-// reloads: each has to be told its own address and port. Then, from one sender and without a proxy, connections with a header and a request to a service
-// with the option, and with the request alone to one without it, in turns: CPU of primary and worker per connection, and connections per second.
+// reloads: each has to be told its own address and port. Then, in turns from the same sender, connections with a header and a request to a service
+// with the option, and with the request alone to one without it: CPU of primary and worker per connection, and connections per second. The sender is HAProxy,
+// and then a client of ours, whose header comes so late that each connection has to wait for it.
 // Prints rows; exits with 1 when an address was wrong or a connection was lost, or a header costs more than 5 %.
 
 const { spawn, spawnSync } = require('node:child_process');
@@ -70,25 +71,38 @@ async function startService(options, env) {
   };
 }
 
-/** @param {string} folder */
-async function seen(folder) {
-  const [plain, secure, one, oneSecure, two, twoSecure] = await Promise.all(Array.from({ length: 6 }, freePort));
-  const keys = { KEY_FILE: path.join(folder, 'key.pem'), CERT_FILE: path.join(folder, 'cert.pem') };
-  spawnSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-keyout', keys.KEY_FILE, '-out', keys.CERT_FILE]);
-  const service = await startService(['-i', '2', '--proxy-protocol', '127.0.0.1'], { ...keys, PORT: `${plain}`, SECURE_PORT: `${secure}` });
-  const listen = (/** @type {number} */ port, /** @type {number} */ to, /** @type {string} */ how) =>
-    `listen l${port}\n  bind 127.0.0.1:${port}\n  server one 127.0.0.1:${to} ${how}\n`;
-  fs.writeFileSync(path.join(folder, 'haproxy.cfg'), `
+/**
+ * @param {string} folder
+ * @param {{ port: number, to: number, how: string }[]} ways
+ */
+async function startHaproxy(folder, ways) {
+  const file = path.join(folder, `haproxy-${ways[0].port}.cfg`);
+  const listen = ways.map(({ port, to, how }) => `listen l${port}\n  bind 127.0.0.1:${port}\n  server one 127.0.0.1:${to} ${how}\n`);
+  fs.writeFileSync(file, `
 defaults
   mode tcp
   retries 0
   timeout connect 5s
   timeout client 60s
   timeout server 60s
-${listen(one, plain, 'send-proxy')}${listen(oneSecure, secure, 'send-proxy')}${listen(two, plain, 'send-proxy-v2')}${listen(twoSecure, secure, 'send-proxy-v2')}`);
-  const proxy = spawn('haproxy', ['-db', '-q', '-f', path.join(folder, 'haproxy.cfg')], { stdio: ['ignore', 'ignore', 'inherit'] });
+${listen.join('')}`);
+  const proxy = spawn('haproxy', ['-db', '-q', '-f', file], { stdio: ['ignore', 'ignore', 'inherit'] });
   children.add(proxy);
-  await untilListening(twoSecure, proxy);
+  await untilListening(/** @type {{ port: number }} */ (ways.at(-1)).port, proxy);
+}
+
+/** @param {string} folder */
+async function seen(folder) {
+  const [plain, secure, one, oneSecure, two, twoSecure] = await Promise.all(Array.from({ length: 6 }, freePort));
+  const keys = { KEY_FILE: path.join(folder, 'key.pem'), CERT_FILE: path.join(folder, 'cert.pem') };
+  spawnSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-keyout', keys.KEY_FILE, '-out', keys.CERT_FILE]);
+  const service = await startService(['-i', '2', '--proxy-protocol', '127.0.0.1'], { ...keys, PORT: `${plain}`, SECURE_PORT: `${secure}` });
+  await startHaproxy(folder, [
+    { port: one, to: plain, how: 'send-proxy' },
+    { port: oneSecure, to: secure, how: 'send-proxy' },
+    { port: two, to: plain, how: 'send-proxy-v2' },
+    { port: twoSecure, to: secure, how: 'send-proxy-v2' },
+  ]);
 
   const kinds = Object.entries(MIX).flatMap(([kind, count]) => Array.from({ length: count }, () => kind));
   const versions = [{ plain: one, secure: oneSecure }, { plain: two, secure: twoSecure }];
@@ -161,7 +175,11 @@ async function visit(port, bytes) {
   await Promise.all(Array.from({ length: 8 }, client));
 }
 
-async function cost() {
+/**
+ * @param {string} folder
+ * @param {boolean} through Whether HAProxy is the sender.
+ */
+async function cost(folder, through) {
   const request = 'GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n';
   const signature = '\r\n\r\n\0\r\nQUIT\n';
   const sides = await Promise.all([
@@ -169,10 +187,16 @@ async function cost() {
     { name: 'v1', options: ['--proxy-protocol', '127.0.0.1'], bytes: `PROXY TCP4 192.0.2.7 198.51.100.9 4711 443\r\n${request}` },
     { name: 'v2', options: ['--proxy-protocol', '127.0.0.1'], bytes: Buffer.from(`${signature}\x21\x11\0\x0c\xc0\0\x02\x07\xc6\x33\x64\x09\x12\x67\x01\xbb${request}`, 'latin1') },
   ].map(async (side) => {
-    const port = await freePort();
-    const service = await startService(['-i', '1', ...side.options], { PORT: `${port}` });
-    return { ...side, port, service, cpu: /** @type {number[]} */ ([]), rate: /** @type {number[]} */ ([]) };
+    const [behind, front] = [await freePort(), await freePort()];
+    const service = await startService(['-i', '1', ...side.options], { PORT: `${behind}` });
+    return { ...side, behind, port: through ? front : behind, service, cpu: /** @type {number[]} */ ([]), rate: /** @type {number[]} */ ([]) };
   }));
+  if (through) {
+    const how = /** @type {Record<string, string>} */ ({ without: '', v1: 'send-proxy', v2: 'send-proxy-v2' });
+    await startHaproxy(folder, sides.map(({ name, behind, port }) => ({ port, to: behind, how: how[name] })));
+    for (const side of sides) side.bytes = request;
+  }
+  console.log(through ? 'from HAProxy:' : 'from a client whose header is late:');
   for (let round = -1; round < Number(values.rounds); round++) {
     // Each is first as often as last.
     const order = round % 2 ? sides : [...sides].reverse();
@@ -200,7 +224,7 @@ async function main() {
   try {
     const all = [];
     if (values.only !== 'cost') all.push(await seen(folder));
-    if (values.only !== 'seen') all.push(await cost());
+    if (values.only !== 'seen') all.push(await cost(folder, true), await cost(folder, false));
     if (all.includes(false)) process.exitCode = 1;
   } finally {
     for (const child of children) child.kill('SIGKILL');

@@ -10,7 +10,7 @@ use napi::bindgen_prelude::{Buffer, BufferSlice, Function, Unknown};
 use napi::{Env, Result};
 use napi_derive::napi;
 
-use crate::proxy_header::{self, Parsed};
+use crate::proxy_header::{self, Ends, Header, Parsed};
 use crate::sys::js::{Argument, Callback, event_loop};
 use crate::sys::poll::{self, Interest, Poller};
 use crate::sys::uv::{Poll, READABLE};
@@ -59,6 +59,17 @@ pub fn read_proxy_header(bytes: Buffer) -> Option<ProxyHeader> {
         types,
         values,
     })
+}
+
+/// The addresses alone, as one text: family, client, its port, what it has connected to, that port. Empty where they are not known. Nearly
+/// every program asks for them, and making objects takes several times as long as all else.
+#[napi(catch_unwind)]
+pub fn read_proxy_ends(bytes: BufferSlice) -> String {
+    let Parsed::Whole(Header { ends: Some(Ends { source, destination }), .. }, _) = proxy_header::parse(&bytes) else {
+        return String::new();
+    };
+    let family = if source.is_ipv4() { "IPv4" } else { "IPv6" };
+    format!("{family} {} {} {} {}", source.ip(), source.port(), destination.ip(), destination.port())
 }
 
 /// The types and values of extensions, to the last byte; `null` when they are none.
@@ -123,14 +134,27 @@ impl ProxyGate {
         descriptors::look_at(fd, |fd| Ok(self.inner.admit(fd, &mut room))).unwrap_or(ENDED)
     }
 
-    /// From now on it is told when more comes. Returns whether that can be.
+    /// The same of one that has said -1: whom it is from is known.
+    #[napi(catch_unwind)]
+    pub fn look_again(&self, fd: i32, mut room: BufferSlice) -> i32 {
+        descriptors::look_at(fd, |fd| Ok(take_header(fd, &mut room))).unwrap_or(ENDED)
+    }
+
+    /// It is told once when something comes; then it may be forgotten as it is, as most headers come in one piece. Returns whether that can be.
     #[napi(catch_unwind)]
     pub fn watch(&self, fd: i32) -> bool {
         let Ok(token) = u64::try_from(fd) else { return false };
-        descriptors::look_at(fd, |fd| self.inner.poller.add(fd, token, Interest::More)).is_ok()
+        descriptors::look_at(fd, |fd| self.inner.poller.add(fd, token, Interest::Once)).is_ok()
     }
 
-    /// No longer. To be called before it is closed, or given to somebody else.
+    /// The same of one that was told: now, and each time that more comes.
+    #[napi(catch_unwind)]
+    pub fn watch_on(&self, fd: i32) -> bool {
+        let Ok(token) = u64::try_from(fd) else { return false };
+        descriptors::look_at(fd, |fd| self.inner.poller.set_interest(fd, token, Interest::More)).is_ok()
+    }
+
+    /// No longer. To be called before one of which nothing was told yet, or more would be, is closed or given to somebody else.
     #[napi(catch_unwind)]
     pub fn forget(&self, fd: i32) {
         let _ = descriptors::look_at(fd, |fd| self.inner.poller.remove(fd));
@@ -140,28 +164,31 @@ impl ProxyGate {
 impl Inner {
     fn admit(&self, fd: BorrowedFd, room: &mut [u8]) -> i32 {
         match socket::peer(fd) {
-            None => return ENDED,
-            Some(peer) if !self.trusted.includes(peer) => return NOTHING,
-            Some(_) => {}
+            None => ENDED,
+            Some(peer) if !self.trusted.includes(peer) => NOTHING,
+            Some(_) => take_header(fd, room),
         }
-        let count = match socket::peek(fd, room) {
-            Ok(0) => return ENDED,
-            Ok(count) => count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return MORE,
-            Err(_) => return ENDED,
-        };
-        let length = match proxy_header::parse(&room[..count]) {
-            Parsed::Whole(_, length) => length,
-            // Nothing more comes that would make it whole.
-            Parsed::Part if count == room.len() || poll::has_ended(fd) => return ENDED,
-            Parsed::Part => return MORE,
-            Parsed::Malformed => return ENDED,
-        };
-        // It is there, as it was seen.
-        match socket::receive(fd, &mut room[..length]) {
-            Ok(taken) if taken == length => i32::try_from(length).unwrap_or(ENDED),
-            _ => ENDED,
-        }
+    }
+}
+
+fn take_header(fd: BorrowedFd, room: &mut [u8]) -> i32 {
+    let count = match socket::peek(fd, room) {
+        Ok(0) => return ENDED,
+        Ok(count) => count,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => return MORE,
+        Err(_) => return ENDED,
+    };
+    let length = match proxy_header::parse(&room[..count]) {
+        Parsed::Whole(_, length) => length,
+        // Nothing more comes that would make it whole.
+        Parsed::Part if count == room.len() || poll::has_ended(fd) => return ENDED,
+        Parsed::Part => return MORE,
+        Parsed::Malformed => return ENDED,
+    };
+    // It is there, as it was seen.
+    match socket::receive(fd, &mut room[..length]) {
+        Ok(taken) if taken == length => i32::try_from(length).unwrap_or(ENDED),
+        _ => ENDED,
     }
 }
 

@@ -19,7 +19,7 @@ const NOTHING = 0;
 const MORE = -1;
 const GONE = -2;
 
-/** @typedef {{ server: any, listening: any, client: any, handOver: () => void, until: number }} Waiting */
+/** @typedef {{ server: any, listening: any, client: any, handOver: () => void, until: number, slow: boolean }} Waiting `slow`: a part has come. */
 
 class Gate {
   /** By descriptor; those that came first are first. @type {Map<number, Waiting>} */
@@ -84,7 +84,7 @@ class Gate {
     };
   }
 
-  /** @param {Omit<Waiting, 'until'>} one */
+  /** @param {Omit<Waiting, 'until' | 'slow'>} one */
   #admit(one) {
     const { client } = one;
     const length = this.#native.admit(client.fd, this.#room);
@@ -93,20 +93,20 @@ class Gate {
     else this.#pass(one, length);
   }
 
-  /** @param {Omit<Waiting, 'until'>} one @param {number} length Of its header. */
+  /** @param {Omit<Waiting, 'until' | 'slow'>} one @param {number} length Of its header. */
   #pass({ client, handOver }, length) {
     if (length !== NOTHING) keep(client, this.#room.toString('latin1', 0, length));
     handOver();
   }
 
-  /** @param {Omit<Waiting, 'until'>} one */
+  /** @param {Omit<Waiting, 'until' | 'slow'>} one */
   #wait(one) {
     const { client } = one;
     if (!this.#native.watch(client.fd)) {
       client.close();
       return;
     }
-    this.#waiting.set(client.fd, { ...one, until: performance.now() + PATIENCE });
+    this.#waiting.set(client.fd, { ...one, until: performance.now() + PATIENCE, slow: false });
     if (this.#waiting.size > this.#most) this.#endFirst();
     if (!this.#timer) this.#timer = setTimeout(() => this.#onTime(), PATIENCE).unref();
   }
@@ -122,9 +122,10 @@ class Gate {
       this.#servers.giveBack(server, client, true);
       return;
     }
-    const length = isOpen ? this.#native.admit(fd, this.#room) : GONE;
-    if (length === MORE) return;
-    this.#forget(fd);
+    const length = isOpen ? this.#native.lookAgain(fd, this.#room) : GONE;
+    if (length === MORE && (one.slow ||= this.#native.watchOn(fd))) return;
+    if (one.slow) this.#forget(fd);
+    else this.#waiting.delete(fd);
     if (length < 0) client.close();
     else this.#servers.begin(server, () => this.#pass(one, length));
   }

@@ -47,14 +47,14 @@ const saidOf = (raw) => raw?.[SAID];
 /** @param {string} said */
 const read = (said) => load().readProxyHeader(Buffer.from(said, 'latin1'));
 
-/** @this {any} @param {object} out @returns {number} */
+/** @this {any} @param {End} out @returns {number} */
 function getpeername(out) {
-  return tell(this, 'getpeername', read(this[SAID])?.source, out);
+  return tell(this, 'getpeername', 1, out);
 }
 
-/** @this {any} @param {object} out @returns {number} */
+/** @this {any} @param {End} out @returns {number} */
 function getsockname(out) {
-  return tell(this, 'getsockname', read(this[SAID])?.destination, out);
+  return tell(this, 'getsockname', 3, out);
 }
 
 /**
@@ -62,13 +62,15 @@ function getsockname(out) {
  *
  * @param {any} raw
  * @param {'getpeername' | 'getsockname'} name
- * @param {End | undefined | null} end
- * @param {object} out
+ * @param {1 | 3} place In what the native part says.
+ * @param {End} out
  * @returns {number} 0, or a negative errno.
  */
-function tell(raw, name, end, out) {
-  if (!end) return Object.getPrototypeOf(raw)[name]?.call(raw, out) ?? -1;
-  Object.assign(out, end);
+function tell(raw, name, place, out) {
+  const ends = load().readProxyEnds(Buffer.from(raw[SAID], 'latin1'));
+  if (ends === '') return Object.getPrototypeOf(raw)[name]?.call(raw, out) ?? -1;
+  const words = ends.split(' ');
+  [out.family, out.address, out.port] = [words[0], words[place], Number(words[place + 1])];
   return 0;
 }
 
