@@ -252,6 +252,52 @@ declare namespace cluster {
    * What {@link Cluster.supervise} takes: the settings of {@link Cluster.setupPrimary}, and the following. Every member is
    * optional; `undefined` is as good as leaving it out.
    */
+  /** One end of the connection between a client and its proxy. */
+  interface ProxyEnd {
+    address: string;
+    family: 'IPv4' | 'IPv6';
+    port: number;
+  }
+
+  /** What a proxy says of the TLS between the client and itself. */
+  interface ProxyTls {
+    encrypted: boolean;
+    /** Whether the client has shown a certificate, on this connection or on an earlier one of its session. */
+    hasCertificate: boolean;
+    /** Whether the proxy has found it good. */
+    verified: boolean;
+    /** Such as `TLSv1.3`. */
+    version?: string;
+    /** Of the client's certificate. */
+    commonName?: string;
+    cipher?: string;
+    signatureAlgorithm?: string;
+    keyAlgorithm?: string;
+    group?: string;
+    signatureScheme?: string;
+  }
+
+  /** `socket.proxyHeader`: see haproxy.org/download/3.0/doc/proxy-protocol.txt. */
+  interface ProxyHeader {
+    version: 1 | 2;
+    /** `LOCAL` when the proxy speaks for itself, as for a health check. */
+    command: 'PROXY' | 'LOCAL';
+    /** The client. Missing where it is not known. */
+    source?: ProxyEnd;
+    /** What it has connected to. */
+    destination?: ProxyEnd;
+    /** The protocol above TLS, such as `h2`. */
+    alpn?: string;
+    /** The name that the client has asked for (SNI). */
+    authority?: string;
+    uniqueId?: Buffer;
+    /** The proxy's network namespace. */
+    netns?: string;
+    tls?: ProxyTls;
+    /** All extensions, in order. */
+    tlvs: { type: number; value: Buffer }[];
+  }
+
   interface SuperviseOptions extends ClusterSettings {
     /** How many workers, from 1 to 1024; `'max'` is one per available core. Default: `'max'`. */
     workers?: number | 'max' | undefined;
@@ -312,6 +358,13 @@ declare namespace cluster {
      */
     keepAliveTimeout?: number | undefined;
     /**
+     * Proxies that say whom a connection is from, by the PROXY protocol, version 1 or 2: addresses and networks such as `10.0.0.0/8` and
+     * `::1`, and `unix` for whoever connects to a Unix socket; a list, or a text of several parted by commas. Connections from them have to
+     * begin with a header; `socket.remoteAddress` and the like are then the client's, and `socket.proxyHeader` says more.
+     * Connections from others are served as they are. Default: none.
+     */
+    proxyProtocol?: string | readonly string[] | undefined;
+    /**
      * Milliseconds for which the service goes on when it is told to stop: listeners stay open, workers that die are replaced, and each
      * HTTP/1 answer says `Connection: close`, while whoever sends clients here hears that it ends (`/ready` is 503 meanwhile). Then it
      * stops. `kill()`, or a second signal, ends that. A service that was never ready does not wait. Default: `0`.
@@ -357,6 +410,7 @@ declare namespace cluster {
     readonly countRequests: boolean;
     readonly reloadParallel: number;
     readonly keepAliveTimeout: number | undefined;
+    readonly proxyProtocol: readonly string[] | undefined;
     readonly stopDelay: number;
     readonly health: Readonly<{ path: string } | { host?: string; port: number }> | undefined;
     readonly minReady: number;
@@ -747,6 +801,12 @@ declare module 'net' {
      * connection on which the program has put nothing moves.
      */
     unmovable?: boolean | undefined;
+
+    /**
+     * In a worker that is supervised with {@link cluster.SuperviseOptions.proxyProtocol}: what the proxy has said of this connection.
+     * `undefined` where nothing was said, and when it was not asked for before the connection was over.
+     */
+    readonly proxyHeader?: cluster.ProxyHeader | undefined;
   }
 }
 

@@ -11,6 +11,7 @@ const SAMPLES = {
   boolean: { good: [true, false], bad: [0, 'true', null, {}] },
   key: { good: ['', '__proto__', '127.0.0.1:0:4::0'], bad: [5, null, {}, ['a'], 'x'.repeat(2_000_000)] },
   words: { good: ['', 'anything'], bad: [5, null, {}] },
+  said: { good: ['', '\r\n\0\xff', 'x'.repeat(512)], bad: [5, null, {}, 'x'.repeat(513)] },
   simple: { good: ['', 1, true, null], bad: [{}, [], 'x'.repeat(2_000_000)] },
   address: { good: [null, {}, { address: '::', port: 1 }], bad: [[], 1, 'x'] },
   data: { good: [null, 'x', {}, []], bad: [] },

@@ -7,6 +7,8 @@
 const LONGEST_TEXT = 1024 * 1024;
 /** What is kept of a text that only people read. */
 const LONGEST_WORDS = 64 * 1024;
+/** What a proxy has said of a connection that moves (src/connection_queue.rs), characters. */
+const LONGEST_SAID = 512;
 /** Names of listeners, and of servers whose sockets were sent, are made of addresses. */
 const LONGEST_KEY = LONGEST_TEXT + 1024;
 
@@ -20,6 +22,7 @@ const TYPES = {
   number: (value) => typeof value === 'number',
   boolean: (value) => typeof value === 'boolean',
   key: (value) => typeof value === 'string' && value.length <= LONGEST_KEY,
+  said: (value) => typeof value === 'string' && value.length <= LONGEST_SAID,
   words: (value) => typeof value === 'string',
   simple: (value) => (typeof value === 'string' ? value.length <= LONGEST_TEXT : typeof value !== 'object' || value === null),
   address: (value) => value === null || (typeof value === 'object' && !Array.isArray(value)),
@@ -48,7 +51,7 @@ const MESSAGES = Object.freeze({
   listening: { from: 'worker', open: true, late: true },
   close: { from: 'worker', fields: { key: 'key' }, late: true },
   disown: { from: 'worker', fields: { key: 'key' } },
-  move: { from: 'worker', fields: { key: 'key', left: 'number' }, descriptor: 'one', late: true },
+  move: { from: 'worker', fields: { key: 'key', left: 'number', 'said?': 'said' }, descriptor: 'one', late: true },
   reply: {
     from: 'primary',
     fields: {
@@ -62,7 +65,7 @@ const MESSAGES = Object.freeze({
     },
     descriptor: 'maybe',
   },
-  adopt: { from: 'primary', fields: { key: 'key', left: 'number' }, descriptor: 'one' },
+  adopt: { from: 'primary', fields: { key: 'key', left: 'number', 'said?': 'said' }, descriptor: 'one' },
   own: { from: 'primary', fields: { listener: 'number', backlog: 'number' }, descriptor: 'one' },
   // Sockets that were sent (handles/socket_lists.js).
   'count-sockets': { from: 'both', fields: { key: 'key', question: 'number' }, answer: 'socket-answer' },
@@ -121,4 +124,4 @@ function wrongMember({ fields = {}, open = false }, members) {
   });
 }
 
-module.exports = { MESSAGES, TYPES, problemOf };
+module.exports = { LONGEST_SAID, MESSAGES, TYPES, problemOf };

@@ -18,6 +18,7 @@ const FOUND = path.join(TARGET, 'found');
 const FINER = /** @type {[RegExp, string][]} */ ([
   [/\bonEvent: \(arg: unknown\) => unknown/, 'onEvent: OnEvent'],
   [/\bonConnection: \(arg: unknown\) => unknown/, 'onConnection: OnConnection'],
+  [/\bonMore: \(arg: unknown\) => unknown/, 'onMore: (fd: number) => void'],
   [/\bonWarning: \(arg: string\) => void/, 'onWarning: (text: string) => void'],
   [/\(arg0: number, arg1: string\) => void/, '(worker: number, reason: string) => void'],
   [/\bbytes: unknown/, 'bytes: Buffer'],
@@ -35,7 +36,7 @@ const HEAD = `// What the native part exports. Made of the Rust code (src/js/) b
 /** Of a frame or an event: lib/channel/kinds.js. */
 export type Event = number;
 export type OnEvent = (kind: Event, payload: string | Buffer | number, fd: number) => void;
-export type OnConnection = (fd: number, listener: number, left: number) => void;
+export type OnConnection = (fd: number, listener: number, left: number, said?: Buffer) => void;
 export type Kind = 'tcp' | 'pipe' | 'udp';
 `;
 

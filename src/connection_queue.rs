@@ -25,9 +25,14 @@ pub const MAX_BATCH: usize = descriptors::MAX_FDS;
 /// What [`Connection::left`] says of one that may stay idle for ever.
 pub const NO_LIMIT: u32 = u32::MAX;
 
-/// Bytes that a packet has for each of its connections, and bytes of a notice.
-const ENTRY: usize = 16;
+/// The longest [`Connection::said`].
+pub const MAX_SAID: usize = 512;
+
+/// Bytes that a packet has for each of its connections, and bytes of a notice; both without what was said.
+const ENTRY: usize = 20;
 const NOTICE: usize = 12;
+/// The longest packet of connections.
+const MAX_PACKET: usize = MAX_BATCH * (ENTRY + MAX_SAID);
 
 /// An accepted connection, and the listener that it came from.
 pub struct Connection {
@@ -41,12 +46,14 @@ pub struct Connection {
     pub left: u32,
     /// When (ns) it was accepted; 0 where nobody knows.
     pub accepted: u64,
+    /// What a proxy has said of it (src/proxy_header.rs), once a worker has read that: it is not to be read again, and goes with it.
+    pub said: Option<Box<[u8]>>,
 }
 
 impl Connection {
     /// One that nobody has served yet.
     pub fn fresh(fd: OwnedFd, listener: u32) -> Connection {
-        Connection { fd: fd.into(), listener, from: None, left: 0, accepted: 0 }
+        Connection { fd: fd.into(), listener, from: None, left: 0, accepted: 0, said: None }
     }
 
     /// The same, accepted now (ns).
@@ -63,16 +70,21 @@ impl Connection {
 /// Sends up to [`MAX_BATCH`] connections as one packet. The caller still owns them; on success it may close them.
 pub fn send(queue: BorrowedFd, connections: &[Connection]) -> io::Result<()> {
     let mut payload = [0; MAX_BATCH * ENTRY];
+    let mut said = Vec::new();
     let mut fds = [0; MAX_BATCH];
     let count = connections.len().min(MAX_BATCH);
     for (index, connection) in connections.iter().take(count).enumerate() {
         let entry = &mut payload[index * ENTRY..][..ENTRY];
         entry[..4].copy_from_slice(&connection.listener.to_le_bytes());
         entry[4..8].copy_from_slice(&connection.left.to_le_bytes());
-        entry[8..].copy_from_slice(&connection.accepted.to_le_bytes());
+        entry[8..16].copy_from_slice(&connection.accepted.to_le_bytes());
+        if let Some(text) = &connection.said {
+            entry[16..].copy_from_slice(&(text.len() as u32).to_le_bytes());
+            said.extend_from_slice(text);
+        }
         fds[index] = connection.fd.as_fd().as_raw_fd();
     }
-    scm::send(queue, &[IoSlice::new(&payload[..count * ENTRY])], &fds[..count]).map(drop)
+    scm::send(queue, &[IoSlice::new(&payload[..count * ENTRY]), IoSlice::new(&said)], &fds[..count]).map(drop)
 }
 
 /// Sends a packet without a connection, of which the receiver only notices that its loop turns.
@@ -101,10 +113,26 @@ pub enum Batch {
 
 /// Whether there is room for the next packet's descriptors, or nothing to be received.
 fn next_fits(queue: BorrowedFd) -> bool {
-    match scm::peek(queue, &mut [0; MAX_BATCH * ENTRY]) {
-        Ok(next) => !next.descriptors || descriptors::room_for(next.bytes / ENTRY, queue),
+    let mut packet = vec![0; MAX_PACKET];
+    match scm::peek(queue, &mut packet) {
+        Ok(next) => {
+            let count = parts(&packet[..next.bytes.min(MAX_PACKET)]).0.len() / ENTRY;
+            !next.descriptors || descriptors::room_for(count, queue)
+        }
         Err(_) => true,
     }
+}
+
+/// A packet's entries, and what was said of their connections, in that order.
+fn parts(packet: &[u8]) -> (&[u8], &[u8]) {
+    let (mut entries, mut said) = (0, 0);
+    while entries + said < packet.len()
+        && let Some(entry) = packet.get(entries..entries + ENTRY)
+    {
+        said += u32_at(entry, 16) as usize;
+        entries += ENTRY;
+    }
+    packet.split_at(entries)
 }
 
 /// Receives one packet, appending its connections.
@@ -112,16 +140,18 @@ pub fn receive(queue: BorrowedFd, connections: &mut Vec<Connection>) -> io::Resu
     if !descriptors::room_for(MAX_BATCH, queue) && !next_fits(queue) {
         return Ok(Batch::NoRoom);
     }
-    let mut payload = [0; MAX_BATCH * ENTRY];
+    let mut payload = Vec::with_capacity(MAX_PACKET);
     let mut fds = Vec::with_capacity(MAX_BATCH);
-    let received = match receive_after_reset(queue, &mut payload, &mut fds) {
+    let received = receive_after_reset(|| scm::receive_append(queue, &mut payload, MAX_PACKET, &mut fds));
+    let received = match received {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Batch::Empty),
         other => other?,
     };
     if received.bytes == 0 && fds.is_empty() {
         return Ok(Batch::Closed);
     }
-    let entries = payload[..received.bytes].chunks_exact(ENTRY);
+    let (entries, mut said) = parts(&payload);
+    let entries = entries.chunks_exact(ENTRY);
     let (count, lost) = (entries.len(), entries.len().saturating_sub(fds.len()));
     connections.extend(fds.into_iter().zip(entries).map(|(fd, entry)| Connection {
         // Whoever can receive it can keep a copy of it.
@@ -130,14 +160,18 @@ pub fn receive(queue: BorrowedFd, connections: &mut Vec<Connection>) -> io::Resu
         from: None,
         left: u32_at(entry, 4),
         accepted: u64::from(u32_at(entry, 12)) << 32 | u64::from(u32_at(entry, 8)),
+        said: match u32_at(entry, 16) as usize {
+            0 => None,
+            length => said.split_off(..length).map(Box::from),
+        },
     }));
     Ok(Batch::Taken { count, lost })
 }
 
 /// An end that is closed with something unread in it is told once, as ECONNRESET, before what it had sent; then comes that.
-fn receive_after_reset(queue: BorrowedFd, payload: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Result<Received> {
-    match scm::receive(queue, payload, fds) {
-        Err(error) if error.raw_os_error() == Some(libc::ECONNRESET) => scm::receive(queue, payload, fds),
+fn receive_after_reset(mut receive: impl FnMut() -> io::Result<Received>) -> io::Result<Received> {
+    match receive() {
+        Err(error) if error.raw_os_error() == Some(libc::ECONNRESET) => receive(),
         other => other,
     }
 }
@@ -177,15 +211,16 @@ pub fn send_notice(queue: BorrowedFd, notice: &Notice) -> io::Result<()> {
     for (word, value) in payload.chunks_exact_mut(4).zip([kind, listener, left]) {
         word.copy_from_slice(&value.to_le_bytes());
     }
-    scm::send(queue, &[IoSlice::new(&payload)], fd.as_slice()).map(drop)
+    let said = connection.and_then(|connection| connection.said.as_deref()).unwrap_or_default();
+    scm::send(queue, &[IoSlice::new(&payload), IoSlice::new(said)], fd.as_slice()).map(drop)
 }
 
 /// Primary: receives a notice of the worker of this number. `Ok(None)` when there is none; an error of kind `InvalidData` when a
 /// packet makes no sense, in which case its descriptors have been closed, and of kind `UnexpectedEof` at the queue's end.
 pub fn receive_notice(queue: BorrowedFd, from: Option<u32>) -> io::Result<Option<Notice>> {
-    let mut payload = [0; NOTICE];
+    let mut payload = [0; NOTICE + MAX_SAID];
     let mut fds = Vec::new();
-    let received = match receive_after_reset(queue, &mut payload, &mut fds) {
+    let received = match receive_after_reset(|| scm::receive(queue, &mut payload, &mut fds)) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
         other => other?,
     };
@@ -194,9 +229,12 @@ pub fn receive_notice(queue: BorrowedFd, from: Option<u32>) -> io::Result<Option
     if received.bytes == 0 && fds.is_empty() {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    if received.bytes != payload.len() || received.truncated || fds.len() > 1 {
+    // Only of a connection something can be said.
+    let most = if fds.is_empty() { NOTICE } else { payload.len() };
+    if !(NOTICE..=most).contains(&received.bytes) || received.truncated || fds.len() > 1 {
         return Err(malformed());
     }
+    let said = payload.get(NOTICE..received.bytes).filter(|said| !said.is_empty()).map(Box::from);
     let (listener, left) = (u32_at(&payload, 4), u32_at(&payload, 8));
     let fd = fds.pop();
     if let Some(fd) = &fd {
@@ -208,7 +246,7 @@ pub fn receive_notice(queue: BorrowedFd, from: Option<u32>) -> io::Result<Option
     }
     let fd = fd.map(Fd::Foreign);
     // It waits from now on, as far as anybody can be believed.
-    let back = |fd| Connection { fd, listener, from, left, accepted: clock::monotonic_ns() };
+    let back = |fd| Connection { fd, listener, from, left, accepted: clock::monotonic_ns(), said };
     let notice = match (u32_at(&payload, 0), fd) {
         (CLOSED, Some(fd)) => Notice::Closed(back(fd)),
         (MOVED, Some(fd)) => Notice::Moved(back(fd)),
@@ -310,6 +348,49 @@ mod tests {
             receive(worker.as_fd(), &mut taken).unwrap();
             assert_eq!(taken.iter().map(|c| (c.listener, c.left)).collect::<Vec<_>>(), [(7, left), (1, 0)]);
         }
+    }
+
+    #[test]
+    fn what_a_proxy_said_goes_with_its_connection_both_ways() {
+        let (primary, worker) = socket::packet_pair().unwrap();
+        let with = |listener, said: Option<&[u8]>| Connection {
+            said: said.map(Box::from),
+            ..Connection::fresh(socket::stream_pair().unwrap().0, listener)
+        };
+        let long = [7; MAX_SAID];
+        for said in [None, Some(&b"x"[..]), Some(&[0; ENTRY]), Some(&long)] {
+            send_notice(worker.as_fd(), &Notice::Moved(with(7, said))).unwrap();
+            let Some(Notice::Moved(back)) = receive_notice(primary.as_fd(), None).unwrap() else {
+                panic!("another notice")
+            };
+            assert_eq!(back.said.as_deref(), said);
+            // Among others, first and last, and in a full packet.
+            for (before, after) in [(0, 0), (0, 1), (2, 1), (15, 0)] {
+                let mut all: Vec<_> = connections(before);
+                all.push(with(99, said));
+                all.extend((0..after).map(|_| with(100, Some(&long))));
+                send(primary.as_fd(), &all).unwrap();
+                let mut taken = Vec::new();
+                let count = all.len();
+                assert_eq!(receive(worker.as_fd(), &mut taken).unwrap(), Batch::Taken { count, lost: 0 });
+                let of =
+                    |all: &[Connection]| all.iter().map(|one| (one.listener, one.said.clone())).collect::<Vec<_>>();
+                assert_eq!(of(&taken), of(&all));
+            }
+        }
+        send(primary.as_fd(), &(0..16).map(|listener| with(listener, Some(&long))).collect::<Vec<_>>()).unwrap();
+        let mut taken = Vec::new();
+        receive(worker.as_fd(), &mut taken).unwrap();
+        assert!(taken.len() == 16 && taken.iter().all(|one| one.said.as_deref() == Some(&long)));
+        // One byte too many.
+        let bytes = [&FULL.to_le_bytes()[..], &[0; 8], &long, &[0]].concat();
+        let fd = taken[0].fd.as_fd().as_raw_fd();
+        scm::send(worker.as_fd(), &[IoSlice::new(&bytes)], &[fd]).unwrap();
+        assert_eq!(receive_notice(primary.as_fd(), None).err().unwrap().kind(), io::ErrorKind::InvalidData);
+        // And something that is said of nothing.
+        let bytes = [&TURN_OVER.to_le_bytes()[..], &[0; 9]].concat();
+        scm::send(worker.as_fd(), &[IoSlice::new(&bytes)], &[]).unwrap();
+        assert_eq!(receive_notice(primary.as_fd(), None).err().unwrap().kind(), io::ErrorKind::InvalidData);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! | [`connection_queue`] | the packets between the acceptor and a worker |
 //! | [`board`], [`board_layout`] | what a worker tells without sending anything |
 //! | [`channel`] | messages: the format, what is to be written, what was read |
+//! | [`proxy_header`], [`trusted`] | what a proxy says first on a connection, and who is believed |
 //! | [`js`] | the classes that JavaScript sees |
 //! | [`sys`] | the one door to the kernel, to libuv and to raw N-API |
 
@@ -18,4 +19,6 @@ pub mod channel;
 pub mod connection_queue;
 pub mod js;
 pub mod policy;
+pub mod proxy_header;
 pub mod sys;
+pub mod trusted;

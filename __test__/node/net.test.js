@@ -209,3 +209,40 @@ test('zeroIsLimit: what a server with maxConnections = 0 does', async () => {
   const dropped = await Promise.race([once(server, 'drop').then(() => true), once(server, 'connection').then(([socket]) => !socket.destroy())]);
   expect(node.zeroIsLimit()).toBe(dropped);
 });
+
+test('afterListening: servers of every kind, as soon as their handle has somebody to give connections to', async () => {
+  const { prototype } = net.Server;
+  const listen2 = Object.getOwnPropertyDescriptor(prototype, '_listen2');
+  open.push({ close: () => Object.defineProperty(prototype, '_listen2', /** @type {any} */ (listen2)) });
+  const looked = [];
+  node.afterListening((server) => looked.push([server, typeof node.rawOf(server)?.onconnection]));
+  const servers = [net.createServer(), tls.createServer(), require('node:http').createServer(), require('node:http2').createSecureServer()];
+  for (const server of servers) {
+    open.push(server);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+  }
+  expect(looked.map(([server, kind]) => [servers.indexOf(server), kind])).toEqual(servers.map((_, index) => [index, 'function']));
+  // One that cannot listen.
+  const late = net.createServer().listen(servers[0].address().port, '127.0.0.1');
+  await once(late, 'error');
+  expect([looked.at(-1)[0] === late, looked.at(-1)[1]]).toEqual([true, 'undefined']);
+});
+
+test('rawUnder: the handle of TCP that one of TLS has, and asks for addresses', async () => {
+  const { socket } = await connected();
+  const secure = new tls.TLSSocket(socket, { isServer: true });
+  secure.on('error', () => {});
+  const raw = node.rawOf(socket);
+  expect(node.rawUnder(node.rawOf(secure))).toBe(raw);
+  raw.getpeername = (out) => Object.assign(out, { address: '192.0.2.7' }) && 0;
+  expect(secure.remoteAddress).toBe('192.0.2.7');
+  secure.destroy();
+});
+
+test('defineOnSockets: a property of all sockets, also of TLS', async () => {
+  open.push({ close: () => Reflect.deleteProperty(net.Socket.prototype, 'ofThisTest') });
+  node.defineOnSockets('ofThisTest', (socket) => [socket]);
+  const { socket } = await connected();
+  expect([socket.ofThisTest[0] === socket, 'ofThisTest' in tls.TLSSocket.prototype]).toEqual([true, true]);
+});

@@ -1,6 +1,7 @@
 'use strict';
 
 const os = require('node:os');
+const { load } = require('../../lib/native');
 const { parse } = require('../../lib/supervisor/options');
 
 /** What is wrong with options. */
@@ -29,6 +30,7 @@ test('without options, the defaults', () => {
     move: true,
     reloadParallel: 1,
     keepAliveTimeout: undefined,
+    proxyProtocol: undefined,
     stopDelay: 0,
     minReady: 1,
     health: undefined,
@@ -75,6 +77,17 @@ test.each([
   expect(parse({ health }).health).toEqual(place);
 });
 
+test.each([
+  ['10.0.0.0/8,::1', ['10.0.0.0/8', '::1']],
+  ['127.0.0.1, unix', ['127.0.0.1', 'unix']],
+  [['::ffff:10.0.0.0/104', '0.0.0.0/0', '2001:DB8::/32'], ['::ffff:10.0.0.0/104', '0.0.0.0/0', '2001:DB8::/32']],
+])('proxyProtocol: %p is %p', (proxyProtocol, list) => {
+  const parsed = parse({ proxyProtocol }).proxyProtocol;
+  expect(parsed).toEqual(list);
+  // The native part reads them as well.
+  expect(() => new (load().ProxyGate)([...parsed], () => {})).not.toThrow();
+});
+
 test('the settings of setupPrimary are passed on', () => {
   const settings = { exec: 'a.js', args: ['-x'], cwd: '/', execArgv: [], silent: true, serialization: 'advanced' };
   expect(parse({ ...settings, workers: 3 })).toMatchObject({ workers: 3, settings });
@@ -92,6 +105,7 @@ test('what comes out is a copy, and frozen', () => {
 describe('a bad value: the message has the option, the rule and the value', () => {
   const COUNT = 'a whole number from 1 to 1024, or \'max\'';
   const ms = (least) => `a whole number of milliseconds, ${least} or more`;
+  const SENDERS = "a list of trusted senders, addresses or networks such as '10.0.0.0/8' and '::1', or 'unix'";
   const PLACE = "a port, such as 9000 or '127.0.0.1:9000', or the path of a Unix socket, such as './health.sock'";
   const SHORT = 'less than 2 ** 31 milliseconds';
   test.each([
@@ -129,6 +143,13 @@ describe('a bad value: the message has the option, the rule and the value', () =
     [{ health: '::1:9000' }, 'health', PLACE, "type string ('::1:9000')"],
     [{ health: true }, 'health', PLACE, 'type boolean (true)'],
     [{ health: null }, 'health', PLACE, 'null'],
+    [{ proxyProtocol: true }, 'proxyProtocol', SENDERS, 'type boolean (true)'],
+    [{ proxyProtocol: null }, 'proxyProtocol', SENDERS, 'null'],
+    [{ proxyProtocol: [] }, 'proxyProtocol', SENDERS, 'an instance of Array'],
+    [{ proxyProtocol: '' }, 'proxyProtocol', SENDERS, "type string ('')"],
+    ...['10.0.0.0/33', '::1/129', '10.0.0/8', 'localhost', '10.0.0.0/8/8', '10.0.0.0/08', '10.0.0.0/', 'fe80::1%lo', '*', 'Unix', '10.0.0.1,'].map(
+      (text) => [{ proxyProtocol: text }, 'proxyProtocol', SENDERS, `type string ('${text}')`],
+    ),
     [{ crash: 'ignore' }, 'crash', "one of 'exit', 'drain'", "type string ('ignore')"],
     [{ reloadParallel: 0 }, 'reloadParallel', 'a whole number of workers, 1 or more', 'type number (0)'],
     [{ move: 0 }, 'move', 'true or false', 'type number (0)'],

@@ -26,6 +26,7 @@ const options: SuperviseOptions = {
   hangTimeout: 0,
   maxMemory: '300M',
   policy: 'least',
+  proxyProtocol: ['10.0.0.0/8', 'unix'],
   ready: 'message',
   readyTimeout: 10_000,
   reloadParallel: 2,
@@ -147,3 +148,14 @@ cluster.onShutdown?.('close the database');
 cluster.on('draining', () => {});
 
 void [exit, queued, longest, leaving, emitter];
+
+// Whom a connection is from.
+declare const socket: import('node:net').Socket;
+const byText: SuperviseOptions = { proxyProtocol: '10.0.0.0/8,::1' };
+const header = socket.proxyHeader;
+expect<Same<typeof header, import('rcluster').ProxyHeader | undefined>>();
+expect<Same<NonNullable<typeof header>['command'], 'PROXY' | 'LOCAL'>>();
+const said: string | undefined = header?.source?.address ?? header?.tls?.commonName ?? header?.tlvs[0].value.toString();
+// @ts-expect-error it cannot be set
+socket.proxyHeader = header;
+void [byText, said];

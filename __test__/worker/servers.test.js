@@ -219,8 +219,12 @@ test('a connection that leaves goes by the queue of its own listener', () => {
   const { server } = listen(2);
   news();
   expect([servers.canPassOn(server), servers.canPassOn(net.createServer())]).toEqual([true, false]);
-  expect(servers.passOn(server, 5, 9)).toBe(true);
-  expect(news()).toEqual([['passOn', 5, 2, 9]]);
+  expect(servers.passOn(server, { fd: 5 }, 9)).toBe(true);
+  expect(news()).toEqual([['passOn', 5, 2, 9, undefined]]);
+  // With what a proxy has said of it.
+  servers.proxied = { saidOf: ({ said }) => said };
+  expect(servers.passOn(server, { fd: 6, said: Buffer.from('PROXY') }, 0)).toBe(true);
+  expect(news()).toEqual([['passOn', 6, 2, 0, Buffer.from('PROXY')]]);
 });
 
 test('places on an address are taken in order, and from the beginning when all are free again', () => {

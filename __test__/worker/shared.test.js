@@ -95,6 +95,10 @@ test('a connection goes to other workers by the name of its server, if it is one
   news();
   expect(shared.passOn('two', 5, 7)).toBe(true);
   expect(news()).toEqual([['move', 'second', 7, 5]]);
+  // What a proxy has said of it is bounded.
+  expect(shared.passOn('two', 5, 7, 'x'.repeat(512))).toBe(true);
+  expect(shared.passOn('two', 5, 7, 'x'.repeat(513))).toBe(false);
+  expect(news()).toHaveLength(1);
   expect(shared.passOn('three', 5, 7)).toBe(false);
   expect(news()).toEqual([]);
 });
@@ -104,13 +108,15 @@ test('one that another worker had goes to the server of that name, with its time
   open('one', 'first');
   open('two', 'second');
   news();
-  shared.adopt('second', load().newSocket('tcp'), 7);
+  const marked = [];
+  shared.adopt('second', load().newSocket('tcp'), 7, (client) => marked.push(client));
   expect(news()).toEqual([['adopts', 'two', 7]]);
   goOn();
-  // It is counted as any other.
+  // Known to have been read from before the server has it, and counted as any other.
+  expect(marked).toEqual([expect.objectContaining({ fd: expect.any(Number) })]);
   expect(news()).toEqual([['came', 'two']]);
   const fd = load().newSocket('tcp');
-  shared.adopt('third', fd, 7);
+  shared.adopt('third', fd, 7, () => {});
   expect(news()).toEqual([]);
   expect(load().socketKind(fd)).toBeNull();
 });

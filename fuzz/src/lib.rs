@@ -9,16 +9,18 @@ pub mod inbox;
 pub mod input;
 pub mod outbox_inbox;
 pub mod pair;
+pub mod proxy_header;
 pub mod queue;
 
 /// What runs an input.
 pub type Driver = fn(&[u8]);
 
 /// All targets.
-pub const TARGETS: [(&str, Driver); 5] = [
+pub const TARGETS: [(&str, Driver); 6] = [
     ("header", header::run),
     ("inbox", inbox::run),
     ("outbox_inbox", outbox_inbox::run),
     ("queue", queue::run),
     ("acceptor", acceptor::run),
+    ("proxy_header", proxy_header::run),
 ];

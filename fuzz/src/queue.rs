@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rcluster::connection_queue::{self, Batch, Connection, MAX_BATCH, Notice};
+use rcluster::connection_queue::{self, Batch, Connection, MAX_BATCH, MAX_SAID, Notice};
 use rcluster::sys::descriptors::MAX_FDS;
 use rcluster::sys::scm;
 
@@ -16,18 +16,27 @@ use crate::pair::{self, Kept, Sort};
 
 const ORDERS: usize = 24;
 
+/// What a proxy has said of a connection.
+type Said = Option<Box<[u8]>>;
+
 /// A packet on its way.
 enum Packet {
     /// Connections of these listeners, and which descriptors.
-    Connections(Vec<(u32, u32, usize)>),
+    Connections(Vec<(u32, u32, usize, Said)>),
     Nudge,
-    Notice(u32, u32, u32, Option<usize>),
+    Notice(u32, u32, u32, Option<(usize, Said)>),
     /// Anything.
     Raw,
 }
 
-fn connection(listener: u32, left: u32, kind: usize) -> Connection {
-    Connection { left, ..Connection::fresh(descriptors::copy(kind), listener) }
+fn said(input: &mut Input) -> Said {
+    let (seldom, length) = (input.byte(), input.below(MAX_SAID + 1));
+    let bytes = if seldom.is_multiple_of(3) { input.bytes(length) } else { &[] };
+    (!bytes.is_empty()).then(|| bytes.into())
+}
+
+fn connection(listener: u32, left: u32, kind: usize, said: &Said) -> Connection {
+    Connection { left, said: said.clone(), ..Connection::fresh(descriptors::copy(kind), listener) }
 }
 
 fn raw(queue: &OwnedFd, input: &mut Input) -> bool {
@@ -54,9 +63,10 @@ pub fn run(data: &[u8]) {
             0 | 1 => {
                 let count = 1 + input.below(MAX_BATCH);
                 let wanted: Vec<_> = (0..count)
-                    .map(|_| (input.u32(), u32::from(input.byte()), input.below(descriptors::KINDS)))
+                    .map(|_| (input.u32(), u32::from(input.byte()), input.below(descriptors::KINDS), said(&mut input)))
                     .collect();
-                let connections: Vec<_> = wanted.iter().map(|(id, left, kind)| connection(*id, *left, *kind)).collect();
+                let connections: Vec<_> =
+                    wanted.iter().map(|(id, left, kind, said)| connection(*id, *left, *kind, said)).collect();
                 if connection_queue::send(primary.as_fd(), &connections).is_ok() {
                     down.push_back(Packet::Connections(wanted));
                 }
@@ -96,7 +106,7 @@ pub fn run(data: &[u8]) {
 /// The worker says something.
 fn notice(worker: &OwnedFd, input: &mut Input, up: &mut VecDeque<Packet>) {
     let (number, listener, left) = (1 + input.below(5) as u32, input.u32(), u32::from(input.byte()));
-    let kind = input.below(descriptors::KINDS);
+    let (kind, said) = (input.below(descriptors::KINDS), said(input));
     let returned: Option<fn(Connection) -> Notice> = match number {
         1 => Some(Notice::Closed),
         2 => Some(Notice::Full),
@@ -104,7 +114,10 @@ fn notice(worker: &OwnedFd, input: &mut Input, up: &mut VecDeque<Packet>) {
         _ => None,
     };
     let (notice, packet) = match returned {
-        Some(notice) => (notice(connection(listener, left, kind)), Packet::Notice(number, listener, left, Some(kind))),
+        Some(notice) => {
+            let packet = Packet::Notice(number, listener, left, Some((kind, said.clone())));
+            (notice(connection(listener, left, kind, &said)), packet)
+        }
         None if number == 3 => (Notice::Available(listener), Packet::Notice(3, listener, 0, None)),
         None => (Notice::TurnOver, Packet::Notice(4, 0, 0, None)),
     };
@@ -117,8 +130,10 @@ fn notice(worker: &OwnedFd, input: &mut Input, up: &mut VecDeque<Packet>) {
 fn take(worker: &OwnedFd, down: &mut VecDeque<Packet>) {
     let mut connections = Vec::new();
     let batch = connection_queue::receive(worker.as_fd(), &mut connections);
-    let found: Vec<_> =
-        connections.iter().map(|one| (one.listener, one.left, descriptors::kind_of(one.fd.as_fd()))).collect();
+    let found: Vec<_> = connections
+        .iter()
+        .map(|one| (one.listener, one.left, descriptors::kind_of(one.fd.as_fd()), one.said.clone()))
+        .collect();
     match down.pop_front() {
         None => assert_eq!(batch.expect("no error"), Batch::Empty),
         Some(Packet::Connections(wanted)) => {
@@ -133,8 +148,10 @@ fn take(worker: &OwnedFd, down: &mut VecDeque<Packet>) {
 /// The primary reads a notice.
 fn read(primary: &OwnedFd, up: &mut VecDeque<Packet>) {
     let notice = connection_queue::receive_notice(primary.as_fd(), None);
-    let with =
-        |number, one: &Connection| Some((number, one.listener, one.left, Some(descriptors::kind_of(one.fd.as_fd()))));
+    let with = |number, one: &Connection| {
+        let fd = (descriptors::kind_of(one.fd.as_fd()), one.said.clone());
+        Some((number, one.listener, one.left, Some(fd)))
+    };
     let found = match &notice {
         Ok(Some(Notice::Closed(one))) => with(1, one),
         Ok(Some(Notice::Full(one))) => with(2, one),

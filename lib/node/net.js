@@ -129,6 +129,43 @@ function listenOn(server, raw) {
 }
 
 /**
+ * The raw handle that another one has below it: TLS has one of TCP.
+ *
+ * @param {any} raw
+ */
+const rawUnder = (raw) => raw._parent;
+
+/**
+ * Calls a function with each server that begins to listen from now on, whoever accepts its connections. Node calls this method by its name
+ * for those who put their own around it.
+ *
+ * @param {(server: any) => void} look
+ */
+function afterListening(look) {
+  const { prototype } = /** @type {any} */ (net().Server);
+  const { _listen2: listen2 } = prototype;
+  prototype._listen2 = function (/** @type {any[]} */ ...args) {
+    Reflect.apply(listen2, this, args);
+    look(this);
+  };
+}
+
+/**
+ * A property that all sockets have.
+ *
+ * @param {string} name
+ * @param {(socket: any) => unknown} get
+ */
+function defineOnSockets(name, get) {
+  Object.defineProperty(net().Socket.prototype, name, {
+    configurable: true,
+    get() {
+      return get(this);
+    },
+  });
+}
+
+/**
  * A raw handle that is bound to a path, or the error that the kernel has for it (negative).
  *
  * @param {string} path
@@ -257,9 +294,11 @@ function zeroIsLimit() {
 }
 
 module.exports = {
+  afterListening,
   bindPipe,
   connectionsOf,
   countWith,
+  defineOnSockets,
   dgram,
   forgetConnection,
   hasEnd,
@@ -270,6 +309,7 @@ module.exports = {
   openRaw,
   rawHandle,
   rawOf,
+  rawUnder,
   serverData,
   serverOf,
   setServerData,

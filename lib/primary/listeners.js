@@ -384,8 +384,9 @@ class Listeners {
    * @param {string} key
    * @param {number} fd
    * @param {number} left How long it may stay idle.
+   * @param {string} [said] What a proxy has said of it.
    */
-  move(from, key, fd, left) {
+  move(from, key, fd, left, said) {
     const entry = this.#entries.get(key);
     if (this.#onMoved && entry && this.#native().isConnection(fd)) {
       const copy = this.#native().duplicateFd(fd);
@@ -397,7 +398,7 @@ class Listeners {
     const others = released.length > 0 ? released : all;
     if (!entry || !this.#native().isConnection(fd) || others.length === 0) return;
     if (this.#native().socketKind(fd) === 'pipe') from.channel?.mayBeAbroad();
-    const passOn = (/** @type {any} */ to) => to.channel?.passOn({ act: 'adopt', key, left }, fd, from.channel);
+    const passOn = (/** @type {any} */ to) => to.channel?.passOn({ act: 'adopt', key, left, said }, fd, from.channel);
     // One that has stopped reading is passed over.
     const to = this.#shares.inOrder(others, heirOf(from)).find(passOn);
     if (to) this.#shares.give(to);

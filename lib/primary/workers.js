@@ -141,7 +141,7 @@ class Workers {
       part: (_worker, { message }, known) => this.listeners.leave(known, message.key),
       disown: (_worker, { message }, known) => this.listeners.disown(known, message.key),
       move: (worker, { message, fd = -1 }, known) => {
-        if (known.mayMove) this.listeners.move(known, message.key, fd, message.left >>> 0);
+        if (known.mayMove) this.listeners.move(known, message.key, fd, message.left >>> 0, message.said);
         else this.giveUp(worker, '"move" is not for it to say');
       },
       release: (_worker, _details, known) => {

@@ -127,13 +127,13 @@ class Occupant extends EventEmitter {
 
   /** @returns {any} The worker; none when it could not even be tried. */
   #fork() {
-    const { env, ready, drainTimeout, settleTime, crash, signals, move, keepAliveTimeout, countRequests } = this.#options;
+    const { env, ready, drainTimeout, settleTime, crash, signals, move, keepAliveTimeout, countRequests, proxyProtocol } = this.#options;
     const { instance } = this.#prospects;
     const wires = this.#outputs?.(instance);
     /** @type {any} */
     let worker;
     try {
-      const supervised = { ready, drainTimeout, settleTime, crash, signals, move, keepAliveTimeout, countRequests, instance };
+      const supervised = { ready, drainTimeout, settleTime, crash, signals, move, keepAliveTimeout, countRequests, proxyProtocol, instance };
       const extra = { supervised, held: true, stdio: wires?.stdio, showBoard: wires?.showBoard };
       worker = this.#port.fork({ NODE_APP_INSTANCE: `${instance}`, ...env }, extra);
       worker.instance = instance;

@@ -4,6 +4,7 @@
 
 const { invalidArgument, ours, received } = require('../errors.js');
 const { availableCores } = require('./cores.js');
+const { RULE, senders } = require('./trusted.js');
 
 const READY = /** @type {const} */ (['listening', 'message', 'online']);
 const UNITS = Object.freeze({ '': 1, B: 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 });
@@ -34,6 +35,7 @@ const UNITS = Object.freeze({ '': 1, B: 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 })
  * @property {boolean} countRequests Whether workers count the requests of their HTTP servers.
  * @property {number} reloadParallel
  * @property {number | undefined} keepAliveTimeout ms
+ * @property {readonly string[] | undefined} proxyProtocol Who is believed.
  * @property {number} stopDelay ms
  * @property {number} minReady Workers.
  * @property {Readonly<import('./health.js').Place> | undefined} health
@@ -147,6 +149,13 @@ function policy(value) {
   throw badOption('policy', `one of ${Object.keys(POLICY_NAMES).map((name) => `'${name}'`).join(', ')}`, value);
 }
 
+/** @param {unknown} value */
+function trusted(value) {
+  const list = senders(value);
+  if (!list) throw badOption('proxyProtocol', RULE, value);
+  return list;
+}
+
 /**
  * Where to listen.
  *
@@ -210,7 +219,7 @@ function stated(given) {
  */
 function parse(given = {}) {
   if (given === null || typeof given !== 'object' || Array.isArray(given)) throw invalidArgument('options', 'of type object', given);
-  refuseUnknown(given, [...Object.keys(DEFAULTS), 'env', 'health', 'keepAliveTimeout', 'policy', ...SETTINGS]);
+  refuseUnknown(given, [...Object.keys(DEFAULTS), 'env', 'health', 'keepAliveTimeout', 'policy', 'proxyProtocol', ...SETTINGS]);
   const all = /** @type {Record<string, any>} */ ({ ...DEFAULTS, ...stated(given) });
   if (all.env !== undefined && (all.env === null || typeof all.env !== 'object')) throw badOption('env', 'an object', all.env);
   for (const name of ['countRequests', 'move', 'signals']) {
@@ -231,6 +240,7 @@ function parse(given = {}) {
     countRequests: all.countRequests,
     reloadParallel: number('reloadParallel', all.reloadParallel, { least: 1, unit: 'workers' }),
     keepAliveTimeout: all.keepAliveTimeout === undefined ? undefined : milliseconds('keepAliveTimeout', all.keepAliveTimeout),
+    proxyProtocol: all.proxyProtocol === undefined ? undefined : trusted(all.proxyProtocol),
     stopDelay: milliseconds('stopDelay', all.stopDelay),
     minReady: number('minReady', all.minReady, { least: 1, unit: 'workers' }),
     health: all.health === undefined ? undefined : place('health', all.health),

@@ -42,7 +42,7 @@ function takeOver(cluster) {
     (message) => channel.sendControl(message),
     {
       disconnect: () => leave.disconnect(true),
-      adopt: ({ key, left }, fd) => servers.adopt(key, fd, left),
+      adopt: ({ key, left, said }, fd) => servers.adopt(key, fd, left, said),
       own: ({ listener, backlog }, fd) => servers.own(listener, fd, backlog),
     },
     (message) => supervision?.onControl(message),
@@ -61,6 +61,11 @@ function takeOver(cluster) {
       )
     : undefined;
 
+  if (supervised?.proxyProtocol) {
+    const { Gate } = require('./proxied/gate.js');
+    servers.proxied = new Gate(servers, supervised.proxyProtocol);
+    servers.proxied.install();
+  }
   if (supervised?.countRequests) require('./http_counts.js').countRequests(side.http);
 
   process.once('disconnect', () => {

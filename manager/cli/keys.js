@@ -109,6 +109,12 @@ const READ = {
     return value;
   },
   /** @param {unknown} value */
+  senders(value) {
+    /** @type {typeof import('../../lib/supervisor/trusted.js')} */
+    const { RULE, senders } = require('../../lib/bundle.js').requireOurs('supervisor/trusted.js');
+    return senders(value) ?? fail(RULE, value);
+  },
+  /** @param {unknown} value */
   format(value) {
     if (value === 'raw' || value === 'json') return value;
     throw bad("'raw' or 'json'", value);
@@ -185,6 +191,7 @@ const KEYS = {
   health: { type: 'place', option: '--health', about: "Where the primary of a cluster answers probes (/live, /ready): a port, 'host:port' or the path of a Unix socket." },
   min_ready: { type: 'count', option: '--min-ready', about: 'With fewer ready workers /ready says no; 1 by default.' },
   keep_alive_timeout: { type: 'time', option: '--keep-alive-timeout', about: 'HTTP connections of a cluster may stay idle for so long, where the script says nothing of it.' },
+  proxy_protocol: { type: 'senders', option: '--proxy-protocol', about: "Proxies that say by the PROXY protocol whom a connection of a cluster is from: addresses, networks, 'unix'." },
   stop_delay: { type: 'time', option: '--stop-delay', about: 'A cluster that is told to stop serves on for so long, while /ready says that it ends. kill_timeout begins to count after it.' },
   count_requests: { type: 'flag', about: 'It is a cluster whose workers count their HTTP requests and how long those take, for metrics; that costs a little with each request.' },
   watchdog: { type: 'time', about: 'So often it has to say that it lives (WATCHDOG=1 of sd_notify), or it is ended by SIGABRT and started anew; 0 for never.' },

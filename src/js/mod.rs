@@ -7,6 +7,7 @@ mod linger;
 pub mod link;
 pub mod packet_line;
 pub mod process;
+pub mod proxied;
 pub mod queue;
 pub mod sockets;
 pub mod worker_side;

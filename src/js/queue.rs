@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
 use std::rc::{Rc, Weak};
 
-use napi::bindgen_prelude::{Function, Unknown};
+use napi::bindgen_prelude::{Buffer, Function, Unknown};
 use napi::{Env, Result};
 use napi_derive::napi;
 
@@ -46,7 +46,8 @@ struct Inner {
 
 /// Where connections come from.
 ///
-/// `onConnection(fd, listener, left)` is called for each, and owns the descriptor from then on; `left` is as in `passOn`. With
+/// `onConnection(fd, listener, left, said)` is called for each, and owns the descriptor from then on; `left` and `said` are as in
+/// `passOn`. With
 /// `fd` -1 it says that descriptors have run out, with -2 that the kernel has refused for another reason, and that `resume` is to be
 /// called after a while.
 #[napi]
@@ -94,22 +95,28 @@ impl ConnectionQueue {
 #[napi]
 impl ConnectionQueue {
     /// Gives a connection back: its server has closed or, when `full`, has as many as it may have. With `false` as the
-    /// result `resume` is to be called after a while. `left` is what came with it.
+    /// result `resume` is to be called after a while. `left` and `said` are what came with it.
     #[napi(catch_unwind)]
-    pub fn give_back(&self, fd: i32, listener: u32, full: bool, left: Option<u32>) -> bool {
+    pub fn give_back(&self, fd: i32, listener: u32, full: bool, left: Option<u32>, said: Option<Buffer>) -> bool {
         self.inner.board.add_ended(1);
         let Ok(fd) = descriptors::adopt_number(fd) else { return true };
-        let connection = Connection { left: left.unwrap_or(0), ..Connection::fresh(fd, listener) };
+        let said = said.and_then(|said| said_of(&said));
+        let connection = Connection { left: left.unwrap_or(0), said, ..Connection::fresh(fd, listener) };
         self.inner.notify_surely(if full { Notice::Full(connection) } else { Notice::Closed(connection) })
     }
 
     /// Passes a connection that was served here on to other workers, as this one is leaving; the descriptor stays open here.
     /// `left`: 0 for one that is as good as fresh, otherwise 1 more than the milliseconds for which it may stay idle, or
-    /// 0xffffffff without a limit. Returns whether it went.
+    /// 0xffffffff without a limit. `said`: its PROXY header, if one was read; longer than 512 bytes it cannot go along, and the connection
+    /// does not. Returns whether it went.
     #[napi(catch_unwind)]
-    pub fn pass_on(&self, fd: i32, listener: u32, left: u32) -> bool {
+    pub fn pass_on(&self, fd: i32, listener: u32, left: u32, said: Option<Buffer>) -> bool {
+        let text = said.as_deref().and_then(said_of);
+        if said.is_some() && text.is_none() {
+            return false;
+        }
         let Ok(fd) = descriptors::duplicate_number(fd) else { return false };
-        self.inner.notify(&Notice::Moved(Connection { left, ..Connection::fresh(fd, listener) }))
+        self.inner.notify(&Notice::Moved(Connection { left, said: text, ..Connection::fresh(fd, listener) }))
     }
 
     /// The server of this listener has room again. Returns as `giveBack` does.
@@ -169,6 +176,11 @@ impl ConnectionQueue {
     }
 }
 
+/// What goes along, if it is not too long for that.
+fn said_of(bytes: &[u8]) -> Option<Box<[u8]>> {
+    (1..=connection_queue::MAX_SAID).contains(&bytes.len()).then(|| bytes.into())
+}
+
 fn on_ready(weak: &Weak<Inner>) {
     let Some(inner) = weak.upgrade() else { return };
     if !inner.board.in_turn() {
@@ -188,11 +200,14 @@ fn on_ready(weak: &Weak<Inner>) {
                 if let Some(ns) = connection.waited(clock::monotonic_ns()) {
                     inner.board.add_wait(ns);
                 }
+                let said = connection.said.map(|said| Argument::Bytes(said.into_vec()));
                 [
                     Argument::Int(connection.fd.into_owned().into_raw_fd()),
                     Argument::Unsigned(connection.listener),
                     Argument::Unsigned(connection.left),
                 ]
+                .into_iter()
+                .chain(said)
             }));
         }
         Ok(Batch::Empty) => {}

@@ -1,7 +1,7 @@
 //! Waiting for many descriptors at once (epoll), and waking a thread that waits (eventfd).
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -9,7 +9,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::fault::may_fail;
-use super::insist;
+use super::{insist, libc};
 
 /// Waiting for descriptors to become readable. Each is known by a token of the caller's choice.
 pub struct Poller {
@@ -26,6 +26,8 @@ pub enum Interest {
     Each,
     /// That it is readable, once; then [`Interest::None`].
     Once,
+    /// That more has come, each time once.
+    More,
 }
 
 impl Interest {
@@ -35,6 +37,7 @@ impl Interest {
             Interest::None => EpollFlags::EPOLLONESHOT,
             Interest::Each => EpollFlags::EPOLLIN,
             Interest::Once => EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT,
+            Interest::More => EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET,
         }
     }
 }
@@ -109,6 +112,20 @@ impl Poller {
     }
 }
 
+impl AsFd for Poller {
+    /// Readable when something is ready.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.0.as_fd()
+    }
+}
+
+/// Whether the other side of a connection will send nothing more.
+pub fn has_ended(fd: BorrowedFd) -> bool {
+    let mut ends = [PollFd::new(fd, PollFlags::from_bits_retain(libc::POLLRDHUP))];
+    let asked = may_fail("poll").and_then(|()| Ok(poll(&mut ends, PollTimeout::ZERO)?));
+    asked.is_ok_and(|count| count > 0)
+}
+
 /// Whether `fd` can be read right now.
 pub fn readable(fd: BorrowedFd) -> io::Result<bool> {
     may_fail("poll")?;
@@ -139,7 +156,7 @@ fn wait_for(fd: BorrowedFd, flags: PollFlags, time: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::{descriptors, fault, libc, scm, socket};
+    use crate::sys::{descriptors, fault, scm, socket};
     use std::os::fd::AsFd;
 
     #[test]

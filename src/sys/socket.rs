@@ -7,8 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, GetSockOpt, Shutdown, SockFlag, SockType, SockaddrLike, SockaddrStorage, getpeername, getsockname,
-    getsockopt, setsockopt, shutdown, socketpair, sockopt,
+    AddressFamily, GetSockOpt, MsgFlags, Shutdown, SockFlag, SockType, SockaddrLike, SockaddrStorage, getpeername,
+    getsockname, getsockopt, recv, setsockopt, shutdown, socketpair, sockopt,
 };
 
 use super::fault::may_fail;
@@ -245,6 +245,34 @@ pub fn peer_address(fd: BorrowedFd) -> Option<IpAddr> {
     may_fail("getpeername").ok()?;
     let address = getpeername::<SockaddrStorage>(fd.as_raw_fd()).ok()?;
     Some(internet_address(&address)?.ip())
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Of a TCP socket.
+    Internet(IpAddr),
+    /// Somebody on this machine, by a Unix socket.
+    Unix,
+}
+
+/// The peer of a connection; `None` when it has gone already.
+pub fn peer(fd: BorrowedFd) -> Option<Peer> {
+    let ask = || may_fail("getpeername").and_then(|()| Ok(getpeername::<SockaddrStorage>(fd.as_raw_fd())?));
+    let address = insist(ask).ok()?;
+    Some(internet_address(&address).map_or(Peer::Unix, |address| Peer::Internet(address.ip())))
+}
+
+/// Looks at what has come on a connection, and leaves it there. 0 when its peer has ended it. Never blocks.
+pub fn peek(fd: BorrowedFd, into: &mut [u8]) -> io::Result<usize> {
+    may_fail("recv")?;
+    Ok(recv(fd.as_raw_fd(), into, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT)?)
+}
+
+/// Takes as much of it as there is room for. Never blocks.
+pub fn receive(fd: BorrowedFd, into: &mut [u8]) -> io::Result<usize> {
+    may_fail("recv")?;
+    Ok(recv(fd.as_raw_fd(), into, MsgFlags::MSG_DONTWAIT)?)
 }
 
 fn internet_address(address: &SockaddrStorage) -> Option<SocketAddr> {

@@ -104,6 +104,8 @@ class Drain {
     // The last take what has come already; others give it back.
     if (this.#last) this.#ours.stopListening();
     else this.#ours.stopTaking();
+    // Those from which nothing was taken go like them.
+    if (!this.#last) this.#ours.proxied?.giveBack();
     for (const server of this.#servers) this.#prepare(server);
     for (const [session, streams] of this.#ours.sessions) this.#endSession(session, streams);
     // To listen to the servers would change what they do, and there may be some that we do not know.
@@ -129,7 +131,7 @@ class Drain {
   }
 
   #count() {
-    let count = 0;
+    let count = this.#ours.proxied?.size ?? 0;
     for (const server of this.#servers) count += connectionsOf(server) ?? 0;
     return count;
   }
@@ -238,7 +240,7 @@ class Drain {
   #move(socket) {
     const raw = rawOf(socket);
     raw.readStop();
-    if (!this.#ours.passOn(serverOf(socket), raw.fd, timeLeft(socket))) {
+    if (!this.#ours.passOn(serverOf(socket), raw, timeLeft(socket))) {
       raw.readStart();
       return false;
     }

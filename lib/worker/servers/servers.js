@@ -35,6 +35,8 @@ class Servers {
   sessions = new Map();
   /** ms that connections of HTTP servers may stay idle which say nothing of it themselves. @type {number | undefined} */
   keepAliveTimeout;
+  /** Before servers whose connections come from proxies that say whom they are from. @type {import('../proxied/gate.js').Gate | undefined} */
+  proxied;
   #places = new Places();
   /** How many servers want the process to live. */
   #references = 0;
@@ -50,12 +52,12 @@ class Servers {
   #tell;
 
   /**
-   * @param {(onConnection: (fd: number, listener: number, left: number) => void) => import('../../native-types').ConnectionQueue} openQueue
+   * @param {(onConnection: (fd: number, listener: number, left: number, said?: Buffer) => void) => import('../../native-types').ConnectionQueue} openQueue
    * @param {(key: string) => void} onClose Called when a server has closed.
    * @param {(message: object, fd: number) => boolean} tell Sends a message to the primary.
    */
   constructor(openQueue, onClose, tell) {
-    this.#queue = openQueue((fd, listener, left) => this.#onConnection(fd, listener, left));
+    this.#queue = openQueue((fd, listener, left, said) => this.#onConnection(fd, listener, left, said));
     this.#shortage = new Shortage(this.#queue, {
       pause: () => this.#pauseOwn(),
       goOn: () => this.#openAllOwn(),
@@ -113,6 +115,7 @@ class Servers {
       onReference: (change) => this.#countReference(change),
       onClose: () => {
         open = false;
+        this.proxied?.giveBack(server);
         this.#accepting.get(listener)?.own?.close();
         this.#accepting.delete(listener);
         this.#onClose(key);
@@ -214,8 +217,9 @@ class Servers {
    * @param {number} fd
    * @param {number} listener
    * @param {number} left
+   * @param {Buffer} [said]
    */
-  #onConnection(fd, listener, left) {
+  #onConnection(fd, listener, left, said) {
     if (fd < 0) {
       // Why it is tried again later is of interest only where something can be done about it.
       if (fd === -1) this.#shortage.begin();
@@ -224,13 +228,17 @@ class Servers {
     }
     const accepting = this.#accepting.get(listener);
     if (!accepting?.handle.onconnection || !this.#taking) {
-      this.#giveBack(fd, listener, false, left);
+      this.#giveBack(fd, listener, false, left, said);
     } else if (mustGoOn(accepting.server)) {
       this.#setFull(accepting);
-      this.#giveBack(fd, listener, true, left);
+      this.#giveBack(fd, listener, true, left, said);
     } else {
       const { handle, server } = accepting;
-      const handOver = () => handle.onconnection(0, openRaw(handle.getsockname ? 'tcp' : 'pipe', fd));
+      const handOver = () => {
+        const client = openRaw(handle.getsockname ? 'tcp' : 'pipe', fd);
+        if (left !== 0 || said) this.proxied?.moved(client, said);
+        handle.onconnection(0, client);
+      };
       this.#counts.begin(server, TAKEN, left === 0 ? handOver : () => adoptMoved(server, left, handOver));
     }
   }
@@ -242,19 +250,29 @@ class Servers {
    */
   #onOwnConnection(listener, status, client) {
     const accepting = this.#accepting.get(listener);
-    if (accepting && client && mustGoOn(accepting.server)) {
-      const copy = load().duplicateFd(client.fd);
-      if (copy >= 0) {
-        this.#setFull(accepting);
-        this.#counts.passedOn();
-        this.#giveBack(copy, listener, true);
-        client.close();
-        return;
-      }
-    }
+    if (accepting && client && mustGoOn(accepting.server) && this.#giveBackOwn(accepting, listener, client, true)) return;
     if (!accepting) return;
     const fd = this.#shortage.isDue() ? (client?.fd ?? UNKNOWN) : UNKNOWN;
     this.#counts.begin(accepting.server, fd, () => accepting.handle.onconnection(status, client));
+  }
+
+  /**
+   * Gives one back of which there is a raw handle already, and no server has it.
+   *
+   * @param {Accepting} accepting
+   * @param {number} listener
+   * @param {any} client
+   * @param {boolean} full
+   * @returns {boolean} Whether it went.
+   */
+  #giveBackOwn(accepting, listener, client, full) {
+    const copy = load().duplicateFd(client.fd);
+    if (copy < 0) return false;
+    if (full) this.#setFull(accepting);
+    this.#counts.passedOn();
+    this.#giveBack(copy, listener, full);
+    client.close();
+    return true;
   }
 
   /**
@@ -262,9 +280,44 @@ class Servers {
    * @param {number} listener
    * @param {boolean} full
    * @param {number} [left]
+   * @param {Buffer} [said]
    */
-  #giveBack(fd, listener, full, left = 0) {
-    if (!this.#queue.giveBack(fd, listener, full, left)) this.#shortage.retryLater();
+  #giveBack(fd, listener, full, left = 0, said = undefined) {
+    if (!this.#queue.giveBack(fd, listener, full, left, said)) this.#shortage.retryLater();
+  }
+
+  /**
+   * Hands one over of which nobody knew when it came, as it had to wait.
+   *
+   * @param {any} server
+   * @param {() => void} handOver
+   */
+  begin(server, handOver) {
+    this.#counts.begin(server, UNKNOWN, handOver);
+  }
+
+  /**
+   * Whether a connection of a server's that has waited has to go to another worker.
+   *
+   * @param {any} server
+   */
+  isFull(server) {
+    return mustGoOn(server) && [...this.#accepting.values()].some((one) => one.server === server);
+  }
+
+  /**
+   * Gives a connection that has waited to other workers.
+   *
+   * @param {any} server
+   * @param {any} client
+   * @param {boolean} full
+   */
+  giveBack(server, client, full) {
+    for (const [listener, accepting] of this.#accepting) {
+      if (accepting.server === server && this.#giveBackOwn(accepting, listener, client, full)) return;
+    }
+    if (this.#shared.has(server)) this.#shared.passOn(server, client.fd, 0);
+    client.close();
   }
 
   /**
@@ -344,16 +397,17 @@ class Servers {
   }
 
   /**
-   * Gives a connection of a server's to other workers. Its descriptor stays open here until the caller closes it.
+   * Gives a connection of a server's to other workers, with what a proxy has said of it. Its descriptor stays open here until the caller closes it.
    *
    * @param {any} server
-   * @param {number} fd
+   * @param {any} raw The connection's handle.
    * @param {number} left How long it may stay idle, as of moved.js.
    * @returns {boolean} Whether it went.
    */
-  passOn(server, fd, left) {
-    for (const [listener, one] of this.#accepting) if (one.server === server) return this.#queue.passOn(fd, listener, left);
-    return this.#shared.passOn(server, fd, left);
+  passOn(server, raw, left) {
+    const said = this.proxied?.saidOf(raw);
+    for (const [listener, one] of this.#accepting) if (one.server === server) return this.#queue.passOn(raw.fd, listener, left, said);
+    return this.#shared.passOn(server, raw.fd, left, said?.toString('latin1'));
   }
 
   /**
@@ -362,9 +416,12 @@ class Servers {
    * @param {string} key
    * @param {number} fd
    * @param {number} left
+   * @param {string} [said]
    */
-  adopt(key, fd, left) {
-    this.#shared.adopt(key, fd, left);
+  adopt(key, fd, left, said) {
+    this.#shared.adopt(key, fd, left, (client) => {
+      if (left !== 0 || said) this.proxied?.moved(client, said);
+    });
   }
 
   /** No connection comes any more. */

@@ -3,6 +3,7 @@
 // Servers whose listening socket other workers have, too: each accepts for itself.
 
 const { load } = require('../../native.js');
+const { LONGEST_SAID } = require('../../control.js');
 const { openRaw } = require('../../node/net.js');
 
 /** Goes with an error: `net` closes what it gets, unseen, when the server has been closed meanwhile. */
@@ -82,10 +83,12 @@ class SharedServers {
    * @param {any} server
    * @param {number} fd
    * @param {number} left How long it may stay idle, as of moved.js.
+   * @param {string} [said] What a proxy has said of it, one character for each byte. Too long it cannot go along.
    * @returns {boolean} Whether it went.
    */
-  passOn(server, fd, left) {
-    for (const one of this.#open.values()) if (one.server === server) return this.#host.tell({ act: 'move', key: one.key, left }, fd);
+  passOn(server, fd, left, said) {
+    if (said !== undefined && said.length > LONGEST_SAID) return false;
+    for (const one of this.#open.values()) if (one.server === server) return this.#host.tell({ act: 'move', key: one.key, left, said }, fd);
     return false;
   }
 
@@ -95,11 +98,16 @@ class SharedServers {
    * @param {string} key
    * @param {number} fd
    * @param {number} left
+   * @param {(client: any) => void} mark Called with its handle.
    */
-  adopt(key, fd, left) {
+  adopt(key, fd, left, mark) {
     for (const [handle, one] of this.#open) {
       if (one.key !== key || !handle.onconnection) continue;
-      this.#host.adopt(one.server, left, () => handle.onconnection(0, openRaw(load().socketKind(fd) ?? 'tcp', fd)));
+      this.#host.adopt(one.server, left, () => {
+        const client = openRaw(load().socketKind(fd) ?? 'tcp', fd);
+        mark(client);
+        handle.onconnection(0, client);
+      });
       return;
     }
     load().closeFd(fd);
