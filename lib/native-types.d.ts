@@ -3,7 +3,7 @@
 /** Of a frame or an event: lib/channel/kinds.js. */
 export type Event = number;
 export type OnEvent = (kind: Event, payload: string | Buffer | number, fd: number) => void;
-export type OnConnection = (fd: number, listener: number, left: number) => void;
+export type OnConnection = (fd: number, listener: number, left: number, said?: Buffer) => void;
 export type Kind = 'tcp' | 'pipe' | 'udp';
 
 /** The one acceptor of a primary. */
@@ -182,25 +182,73 @@ export interface PacketLine {
   close(): void;
 }
 
+/** What a proxy has said. */
+export interface ProxyHeader {
+  /** 1 or 2. */
+  version: number;
+  /** Whether it speaks for itself, as for a health check. */
+  local: boolean;
+  /** The client; nothing where it is not known. */
+  source?: Address;
+  /** What it has connected to. */
+  destination?: Address;
+  /** The types of the extensions. */
+  types: number[];
+  /** And their values. */
+  values: Array<Buffer>;
+}
+
+/** What a header has besides addresses. */
+export interface ProxyExtensions {
+  /** Their types. */
+  types: number[];
+  /** And their values. */
+  values: Array<Buffer>;
+}
+
+/**
+ * Reads the headers of connections that come from trusted senders.
+ *
+ * `onMore(fd)` is called whenever more has come on a connection that is watched, or its end.
+ */
+export interface ProxyGate {
+  /**
+   * A connection from which nobody has read yet. Takes its header, and not a byte more, into `room`, which has 4096 bytes, and
+   * returns how long it is: 0 where none is to be read, as its sender is not trusted; -1 when it is not whole yet, and nothing was
+   * taken; -2 when there is none, or what is there makes no sense, or its peer has gone.
+   */
+  admit(fd: number, room: Buffer): number;
+  /** The same of one that has said -1: whom it is from is known. */
+  lookAgain(fd: number, room: Buffer): number;
+  /** It is told once when something comes; then it may be forgotten as it is, as most headers come in one piece. Returns whether that can be. */
+  watch(fd: number): boolean;
+  /** The same of one that was told: now, and each time that more comes. */
+  watchOn(fd: number): boolean;
+  /** No longer. To be called before one of which nothing was told yet, or more would be, is closed or given to somebody else. */
+  forget(fd: number): void;
+}
+
 /**
  * Where connections come from.
  *
- * `onConnection(fd, listener, left)` is called for each, and owns the descriptor from then on; `left` is as in `passOn`. With
+ * `onConnection(fd, listener, left, said)` is called for each, and owns the descriptor from then on; `left` and `said` are as in
+ * `passOn`. With
  * `fd` -1 it says that descriptors have run out, with -2 that the kernel has refused for another reason, and that `resume` is to be
  * called after a while.
  */
 export interface ConnectionQueue {
   /**
    * Gives a connection back: its server has closed or, when `full`, has as many as it may have. With `false` as the
-   * result `resume` is to be called after a while. `left` is what came with it.
+   * result `resume` is to be called after a while. `left` and `said` are what came with it.
    */
-  giveBack(fd: number, listener: number, full: boolean, left?: number): boolean;
+  giveBack(fd: number, listener: number, full: boolean, left?: number, said?: Buffer): boolean;
   /**
    * Passes a connection that was served here on to other workers, as this one is leaving; the descriptor stays open here.
    * `left`: 0 for one that is as good as fresh, otherwise 1 more than the milliseconds for which it may stay idle, or
-   * 0xffffffff without a limit. Returns whether it went.
+   * 0xffffffff without a limit. `said`: its PROXY header, if one was read; longer than 512 bytes it cannot go along, and the connection
+   * does not. Returns whether it went.
    */
-  passOn(fd: number, listener: number, left: number): boolean;
+  passOn(fd: number, listener: number, left: number, said?: Buffer): boolean;
   /** The server of this listener has room again. Returns as `giveBack` does. */
   available(listener: number): boolean;
   /**
@@ -302,6 +350,17 @@ export interface Native {
   endAfterParent(seconds: number): number;
   /** Collects ended processes that are none of `children`. Returns how many, or a negative errno. */
   reapOrphans(children: number[]): number;
+  /** Reads a header, as `admit` has found it; `null` when it is none, or has more behind it. */
+  readProxyHeader(bytes: Buffer): ProxyHeader | null;
+  /**
+   * The addresses alone, as one text: family, client, its port, what it has connected to, that port. Empty where they are not known. Nearly
+   * every program asks for them, and making objects takes several times as long as all else.
+   */
+  readProxyEnds(bytes: Buffer): string;
+  /** The types and values of extensions, to the last byte; `null` when they are none. */
+  readProxyExtensions(bytes: Buffer): ProxyExtensions | null;
+  /** Throws for a text in `trusted` that is neither an address nor a network nor `unix`, and when descriptors have run out. */
+  ProxyGate: new (trusted: Array<string>, onMore: (fd: number) => void) => ProxyGate;
   /** Binds without listening. Returns a descriptor that the caller must pass to `closeFd`, or a negative errno. */
   bindShared(binding: Binding): number;
   /** Which handle a descriptor needs: `tcp`, `pipe` or `udp`; `null` when it is none of them. */
