@@ -59,6 +59,8 @@ class Supervisor extends EventEmitter {
   /** @type {import('./seat.js').Service} */
   #service;
   #outputs;
+  /** @type {import('./app_metrics.js').AppMetrics | undefined} */
+  #appMetrics;
 
   /**
    * @param {import('../primary/port.js').Port} port
@@ -92,6 +94,7 @@ class Supervisor extends EventEmitter {
     port.useSockets(inheritedSockets(manager), socketStore(manager));
     this.once('ready', () => setTimeout(() => port.closeUnclaimed(), UNCLAIMED).unref());
     this.#start();
+    if (this.#options.appMetrics) this.#gatherMetrics();
     if (this.#options.health) this.#serveHealth(this.#options.health);
     notifyManager(this, manager);
     reapOrphans(port.pids);
@@ -118,6 +121,16 @@ class Supervisor extends EventEmitter {
     while (this.#seats.length < this.#options.workers) this.#addSeat();
   }
 
+  #gatherMetrics() {
+    const { AppMetrics } = require('./app_metrics.js');
+    this.#appMetrics = new AppMetrics(() => this.#occupants, () => this.#port.script());
+  }
+
+  /** What the workers count with prom-client, all together; nothing where nobody has asked for that (`appMetrics`). */
+  appMetrics() {
+    return this.#appMetrics?.gather();
+  }
+
   /** @param {Readonly<import('./health.js').Place>} place */
   #serveHealth(place) {
     const { serveHealth } = require('./health.js');
@@ -127,7 +140,8 @@ class Supervisor extends EventEmitter {
       workers: this.#seats.length,
       minReady: this.#options.minReady,
     });
-    const server = serveHealth(place, { now }, (error, address) => {
+    const own = this.#appMetrics;
+    const server = serveHealth(place, { now, metrics: own && (() => own.text()) }, (error, address) => {
       if (error) {
         this.#rejectReady(error);
         void this.kill();
