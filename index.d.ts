@@ -349,6 +349,11 @@ declare namespace cluster {
      * little with each request. Default: `false`.
      */
     countRequests?: boolean | undefined;
+    /**
+     * Whether what the app itself counts in prom-client's default registry is gathered from all workers, and served at `/metrics` of the
+     * health endpoint and of the process manager. prom-client is the app's own. Default: `false`.
+     */
+    appMetrics?: boolean | undefined;
     /** How many workers a reload replaces at a time; the first is always replaced alone. Default: `1`. */
     reloadParallel?: number | undefined;
     /**
@@ -408,6 +413,7 @@ declare namespace cluster {
     readonly crash: 'exit' | 'drain';
     readonly move: boolean;
     readonly countRequests: boolean;
+    readonly appMetrics: boolean;
     readonly reloadParallel: number;
     readonly keepAliveTimeout: number | undefined;
     readonly proxyProtocol: readonly string[] | undefined;

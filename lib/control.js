@@ -81,6 +81,9 @@ const MESSAGES = Object.freeze({
   drain: { from: 'primary', fields: { timeout: 'number', last: 'boolean' } },
   'last-call': { from: 'primary' },
   'nothing-comes': { from: 'primary' },
+  // What the app counts itself (worker/app_metrics.js, supervisor/app_metrics.js): a text of JSON, or why there is none.
+  'app-metrics': { from: 'primary', fields: { question: 'number' }, answer: 'app-metrics-answer' },
+  'app-metrics-answer': { from: 'worker', fields: { question: 'number', 'text?': 'data', 'why?': 'words' } },
 });
 
 /**

@@ -162,6 +162,31 @@ export interface WorkerStats {
   http: { requests: number; errors: number; time: Histogram } | null;
 }
 
+/** ms that half, and 99 of 100, took at most, estimated from the buckets. */
+export interface Percentiles {
+  p50: number;
+  p99: number;
+}
+
+/** What a worker, or all workers of an app together, have done since somebody looked before, a second ago at least. */
+export interface Recent {
+  /** How long that was. */
+  seconds: number;
+  /** Connections that came, each second. */
+  connections: number;
+  /** Connections that are open, and that wait in queues, now. */
+  active: number;
+  queued: number;
+  /** How long connections waited from being accepted to their server; nothing where none came. */
+  waiting: Percentiles | null;
+  /** The part (0 to 1) of the time that the event loop was running; of an app the mean of its workers. */
+  utilization: number;
+  /** How long turns of the event loop took. */
+  delay: Percentiles | null;
+  /** Each second, with `--count-requests`; and the times of responses. */
+  http: { requests: number; errors: number; time: Percentiles | null } | null;
+}
+
 /** A worker of a cluster. */
 export interface WorkerStatus {
   /** Its place, from 0. */
@@ -182,6 +207,7 @@ export interface WorkerStatus {
   descriptors: number;
   /** Nothing where its board cannot be read, as with another version of rcluster. */
   stats: WorkerStats | null;
+  recent: Recent | null;
 }
 
 /** An app and its processes. */
@@ -202,6 +228,8 @@ export interface AppStatus {
   nextRun: number | null;
   processes: ProcessStatus[];
   /** Of a cluster. */
+  /** What the workers of a cluster have done of late, together. */
+  recent: Recent | null;
   workers: WorkerStatus[];
   /** What was done, where apps were started. */
   action?: Action;
@@ -276,6 +304,8 @@ export interface WebOptions {
   allowRemote?: boolean;
   /** Names, besides addresses, that the page may be reached by. */
   hosts?: readonly string[];
+  /** `/metrics` is there as well, for everybody who reaches the page: without a session. */
+  metrics?: boolean;
 }
 
 /** A page that is open, and a link to it. */
@@ -289,6 +319,8 @@ export interface WebPage {
   isLocal: boolean;
   /** Seconds that the link is good for. */
   expiresIn: number;
+  /** Where `/metrics` is, if it was asked for. */
+  metrics: string | null;
 }
 
 export interface WebStatus {
@@ -296,6 +328,8 @@ export interface WebStatus {
   address: string | null;
   /** How many browsers look at it now. */
   watchers: number;
+  /** Whether `/metrics` is there as well. */
+  metrics: boolean;
 }
 
 /** What the daemon answers when it refuses (`ERR_RCLUSTER_…`), or is not there (`ERR_RCLUSTER_NO_DAEMON`). */

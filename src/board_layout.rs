@@ -114,6 +114,8 @@ pub struct Figures {
     pub running: f64,
     /// ms spent waiting for events.
     pub idle: f64,
+    /// When the turn that it is in began (ns); 0 where it waits, or nobody knows.
+    pub running_since: u64,
     /// ms of the longest turn.
     pub longest: f64,
     /// From being accepted to its server, of each connection that came out of the queue.
@@ -149,6 +151,7 @@ impl Figures {
             turns: of(Word::Turns),
             running: of(Word::Running) as f64 / 1e6,
             idle: of(Word::Idle) as f64 / 1e6,
+            running_since: of(Word::RunningSince),
             longest: of(Word::Longest) as f64 / 1e6,
             waits: Histogram::read(Word::Waits as usize, &word),
             turned: Histogram::read(Word::Turned as usize, &word),

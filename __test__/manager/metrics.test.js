@@ -6,7 +6,6 @@ const { spawn, spawnSync } = require('node:child_process');
 const { once } = require('node:events');
 const fs = require('node:fs');
 const http = require('node:http');
-const net = require('node:net');
 const path = require('node:path');
 
 const { Home } = require('./home');
@@ -132,10 +131,64 @@ test('the next daemon finds the boards, and a killed primary leaves none', async
   });
 });
 
+/** A cluster that counts with its own prom-client. @param {Home} home @param {string} name */
+async function startCounting(home, name) {
+  home.write('counting.js', `
+    const client = require('prom-client');
+    const asked = new client.Counter({ name: 'asked_total', help: 'Asked', labelNames: ['app'] });
+    // Some of these are not called as promtool wants it.
+    if (process.env.DEFAULTS) client.collectDefaultMetrics();
+    require('node:http').createServer((request, response) => {
+      if (request.url === '/hang') client.register.getMetricsAsJSON = () => new Promise(() => {});
+      asked.inc({ app: 'inner' });
+      response.end();
+    }).listen(Number(process.env.PORT), '127.0.0.1');`);
+  const modules = path.join(home.folder, 'node_modules');
+  fs.mkdirSync(modules, { recursive: true });
+  if (!fs.existsSync(path.join(modules, 'prom-client'))) fs.symlinkSync(path.dirname(require.resolve('prom-client')), path.join(modules, 'prom-client'));
+  const port = await freePort();
+  home.write(`${name}.config.js`, `module.exports = { apps: [{ name: '${name}', script: 'counting.js', exec_mode: 'cluster', instances: 2, app_metrics: true, env: { PORT: ${port}, DEFAULTS: '${name === 'one' ? '1' : ''}' } }] }`);
+  expect(await home.run('start', `${name}.config.js`)).toMatchObject({ code: 0 });
+  return port;
+}
+
+test('what apps count themselves is there with their names, also when one of them hangs', async () => {
+  const home = new Home();
+  const [one, two] = [await startCounting(home, 'one'), await startCounting(home, 'two')];
+  for (const port of [one, one, one, two, two]) await get(port);
+  const plain = (await metrics(home)).text.split('\n');
+  expect(plain.filter((line) => /asked_total/.test(line))).toEqual([
+    '# HELP asked_total Asked', '# TYPE asked_total counter',
+    'asked_total{app="one",exported_app="inner"} 3', 'asked_total{app="two",exported_app="inner"} 2',
+  ]);
+  expect(plain).toContainEqual(expect.stringMatching(/^nodejs_heap_size_used_bytes\{app="one"\} [1-9]\d{6,}$/));
+  expect((await metrics(home, 'application/openmetrics-text')).text).toMatch(/^# TYPE asked counter\n(?:asked_total.*\n){2}[^]*# EOF\n$/m);
+  // A worker that does not answer; and a primary that cannot.
+  await get(one, '/hang');
+  await waitFor('the worker that hangs is counted', async () => (await metrics(home)).text.includes('rcluster_app_metrics_dropped_total{app="one",reason="late"} 1'));
+  const primary = (await home.manager.list()).find(({ name }) => name === 'one').processes[0].pid;
+  process.kill(primary, 'SIGSTOP');
+  try {
+    for (let i = 0; i < 2; i++) {
+      const began = Date.now();
+      const { text, status } = await metrics(home);
+      expect([status, Date.now() - began < 10_000]).toEqual([200, true]);
+      expect(text).toContain('asked_total{app="two",exported_app="inner"} 2\n');
+      expect(text).toContain('rcluster_app_metrics_dropped_total{app="one",reason="no-answer"} 1\n');
+      expect(values(text, 'rcluster_up', 'one')).toEqual({ primary: 1, 0: 1, 1: 1 });
+    }
+  } finally {
+    process.kill(primary, 'SIGCONT');
+  }
+  await waitFor('its own metrics again', async () => (await metrics(home)).text.includes('asked_total{app="one"'));
+});
+
 testWithPromtool(`promtool has nothing against them${noPromtool}`, async () => {
   const home = new Home();
   await get(await startServer(home));
+  await get(await startCounting(home, 'counting'));
   const { text } = await metrics(home);
+  expect(text).toContain('asked_total{');
   const { status, stdout, stderr } = spawnSync('promtool', ['check', 'metrics'], { input: text, encoding: 'utf8' });
   expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '', stderr: '' });
 });
@@ -143,17 +196,11 @@ testWithPromtool(`promtool has nothing against them${noPromtool}`, async () => {
 testWithPrometheus(`a real Prometheus scrapes them${noPrometheus}`, async () => {
   const home = new Home();
   await get(await startServer(home));
-  // It knows no Unix sockets.
-  const between = net.createServer((socket) => {
-    const daemon = net.connect(path.join(home.path, 'daemon.sock'));
-    socket.on('error', () => {}).pipe(daemon).on('error', () => {}).pipe(socket);
-  }).listen(0, '127.0.0.1');
-  await once(between, 'listening');
-  const { port } = /** @type {net.AddressInfo} */ (between.address());
+  const { metrics: address } = await home.manager.openWeb({ listen: '127.0.0.1:0', metrics: true });
   const own = await freePort();
   const file = home.write('prometheus.yml', `
 global: { scrape_interval: 200ms, scrape_timeout: 200ms }
-scrape_configs: [{ job_name: rcluster, static_configs: [{ targets: ['127.0.0.1:${port}'] }] }]
+scrape_configs: [{ job_name: rcluster, static_configs: [{ targets: ['${new URL(`${address}`).host}'] }] }]
 `);
   const prometheus = spawn('prometheus', [`--config.file=${file}`, `--storage.tsdb.path=${path.join(home.folder, 'data')}`, `--web.listen-address=127.0.0.1:${own}`], { stdio: ['ignore', 'ignore', fs.openSync(path.join(home.folder, 'prometheus.log'), 'w')] });
   const ended = once(prometheus, 'exit');
@@ -175,6 +222,5 @@ scrape_configs: [{ job_name: rcluster, static_configs: [{ targets: ['127.0.0.1:$
   } finally {
     prometheus.kill();
     await ended;
-    between.close();
   }
 });

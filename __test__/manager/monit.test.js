@@ -11,6 +11,7 @@ const { waitFor: waitForCondition } = require('../helpers/run');
 // Its terminals are closed before homes are.
 const { Terminal, reason } = require('./tmux');
 const { Home } = require('./home');
+const { keepAsking, startCluster } = require('./traffic');
 
 const testInTerminal = reason === undefined ? test : test.skip;
 const because = reason === undefined ? '' : ` (skipped: ${reason})`;
@@ -67,6 +68,32 @@ testInTerminal(`apps, their figures and the logs of the selected one, live${beca
   await see(terminal, /^ rcluster +3 apps[^]*new +1\/1 +online/);
   expect((await home.run('stop', 'new')).code).toBe(0);
   await see(terminal, /1 stopped[^]*new +0\/1 +stopped/);
+});
+
+testInTerminal(`what boards of workers say is in the eighty columns, and sorted by${because}`, async () => {
+  const home = new Home();
+  await startTwo(home);
+  expect((await home.run('scale', 'quiet', '1')).code).toBe(0);
+  const port = await startCluster(home);
+  const terminal = new Terminal(home, MONIT);
+  let isOver = false;
+  const asking = keepAsking(port, () => isOver);
+  try {
+    // Of all and of each worker: requests, errors, how long connections waited, how busy the loop was.
+    const figures = String.raw`[1-9][\d.]*k? +\d[\d.]*k? +[\d.]+m?s +[1-9]\d* +`;
+    const screen = await see(terminal, new RegExp(`^. web +2/2 +online +[\\d.]+ +[\\d.]+M +${figures}\\d+$[^]*^ +0 +ready +[\\d.]+ +[\\d.]+M +${figures}\\d+$`, 'm'));
+    expect(screen).toMatch(/NAME +UP +STATE +CPU % +MEMORY +REQ\/S +ERR\/S +WAIT +LOOP % +RESTARTS$/m);
+    // Programs that are no clusters have none.
+    expect(screen).toMatch(/chat +1\/1 +online +[\d.]+ +[\d.]+M +0$/m);
+    for (const order of ['name', 'cpu', 'memory', 'requests']) {
+      await terminal.press('o');
+      await see(terminal, new RegExp(`sorted by ${order}`));
+    }
+    await see(terminal, /web +2\/2[^]*quiet +1/);
+  } finally {
+    isOver = true;
+    await asking;
+  }
 });
 
 testInTerminal(`keys restart, scale, stop and start, each after a question${because}`, async () => {

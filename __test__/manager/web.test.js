@@ -154,6 +154,7 @@ test('rcluster web prints a link, keeps to this machine, and says in one line wh
     [['--listen', './file'], 1, /^rcluster: the page cannot be at \/.*\/file: a file is there that is no socket\n$/],
     [['--listen', '0', '--host', 'http://x'], 1, /^rcluster: "hosts" must be names without ports, such as ops\.example\.org\. Received "http:\/\/x"\n$/],
     [['here'], 2, /^rcluster: web takes options alone\. Received 'here'\n$/],
+    [['--stop', '--metrics'], 2, /^rcluster: web: --stop goes with no other option\n$/],
     [['--stop', '--listen', '1'], 2, /^rcluster: web: --stop goes with no other option\n$/],
   ];
   for (const [words, code, message] of wrong) {
@@ -167,10 +168,34 @@ test('rcluster web prints a link, keeps to this machine, and says in one line wh
   const { code, stdout, stderr } = await home.run('web', '--listen', '0');
   expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+\/#token=[\da-f]{64}\n$/), stderr: expect.stringMatching(/^rcluster: the link is good once, for 10 minutes; .*\n$/) });
   const { origin, host } = new URL(stdout);
-  expect(await home.manager.web()).toEqual({ address: host, watchers: 0 });
+  expect(await home.manager.web()).toEqual({ address: host, watchers: 0, metrics: false });
   expect((await home.run('web', '--listen', '1')).stderr).toBe(`rcluster: the page is at ${host} already: rcluster web --stop closes it\n`);
   expect((await home.run('web', '--stop')).stdout).toBe('the page is closed\n');
   await expect(ask(origin)).rejects.toThrow(/ECONNREFUSED/);
+});
+
+test('Prometheus reads /metrics there when that was asked for, without a session; other sites do not', async () => {
+  const home = new Home();
+  await startOne(home);
+  const { origin, own } = await session(home);
+  const read = (/** @type {Record<string, string>} */ headers = {}) => ask(`${origin}/metrics`, { headers });
+  // Not because there is a page.
+  expect([(await read()).status, (await read(own)).status]).toEqual([404, 404]);
+  const { code, stderr } = await home.run('web', '--metrics');
+  expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining(`Prometheus may scrape ${origin}/metrics: whoever reaches that address may read it\n`) });
+  const { status, text, headers } = await read();
+  expect({ status, type: headers['content-type'], cache: headers['cache-control'] }).toEqual({ status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', cache: 'no-store' });
+  expect(text).toContain('rcluster_up{app="quiet",instance="0"} 1.0\n');
+  expect(text).not.toMatch(/hidden-value|SECRET/);
+  // Nothing else is there without a session, and another link does not take them away.
+  expect((await ask(`${origin}/api/history`)).status).toBe(401);
+  await home.manager.openWeb();
+  expect([(await read()).status, (await home.manager.web()).metrics]).toEqual([200, true]);
+  for (const headers of [{ host: 'evil.example' }, { origin: 'http://evil.example' }, { 'sec-fetch-site': 'cross-site' }]) {
+    expect([headers, (await read(/** @type {any} */ (headers))).status]).toEqual([headers, 403]);
+  }
+  const posted = await ask(`${origin}/metrics`, { method: 'POST', headers: { origin } });
+  expect(posted.status).toBe(404);
 });
 
 test('a Unix socket is for its user alone, and goes with the page', async () => {

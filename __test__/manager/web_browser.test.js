@@ -11,6 +11,7 @@ const { waitFor: waitForCondition } = require('../helpers/run');
 // Its browsers are closed before homes are.
 const { ask, launch, reason } = require('./browser');
 const { Home } = require('./home');
+const { keepAsking, startCluster } = require('./traffic');
 
 const testInBrowser = reason === undefined ? test : test.skip;
 const because = reason === undefined ? '' : ` (skipped: ${reason})`;
@@ -96,6 +97,30 @@ testInBrowser(`looking: apps, figures, logs that are followed and searched; noth
   expect([...hosts]).toEqual([new URL(url).host]);
   // But for the pattern that makes no sense.
   expect(complaints.filter((text) => !/400/.test(text))).toEqual([]);
+});
+
+testInBrowser(`what boards of workers say, in the list, of each worker, and over time${because}`, async () => {
+  const home = new Home();
+  await startTwo(home);
+  const port = await startCluster(home);
+  const { page, complaints } = await openPage(home);
+  let isOver = false;
+  const asking = keepAsking(port, () => isOver);
+  try {
+    // Requests each second, waiting time, loop; nothing of programs that are no clusters.
+    await see(page, /web2\/2\s+online\s+[\d.]+ %\s+[\d.]+ MB\s+[1-9][\d.]*k?\s+[\d.]+ m?s\s+[1-9]\d* %/, '#apps');
+    expect(await page.$eval('#apps tbody tr:nth-child(2)', (row) => [...row.querySelectorAll('.board')].map((cell) => cell.textContent))).toEqual(['', '', '']);
+    await page.goto(`${page.url()}#app=default%3Aweb`);
+    await see(page, /Requests\s+Errors\s+New\s+Open\s+Waiting\s+Loop\s+Delay/, '.instances');
+    await see(page, /^0\s+ready.*?\s[1-9][\d.]*k?\s+[1-9][\d.]*k?\s+[1-9][\d.]*k?\s+\d+\s+[\d.]+ m?s · [\d.]+ m?s\s+\d+ %\s+[\d.]+ m?s · [\d.]+ m?s$/m, '.instances');
+    // Of each there is a chart as soon as the next figure is kept.
+    await see(page, /Requests each second\s*[1-9][^]*Waiting for the server, 99 of 100\s*[\d.]+ m?s[^]*Event loop running\s*[1-9]\d* %/, '.charts');
+    expect(await page.$$eval('.plot canvas', (all) => all.length)).toBe(8);
+  } finally {
+    isOver = true;
+    await asking;
+  }
+  expect(complaints).toEqual([]);
 });
 
 testInBrowser(`acting: each after a question, with the mouse and with keys${because}`, async () => {

@@ -27,6 +27,7 @@ test('without options, the defaults', () => {
     maxMemory: 0,
     crash: 'exit',
     countRequests: false,
+    appMetrics: false,
     move: true,
     reloadParallel: 1,
     keepAliveTimeout: undefined,

@@ -2,6 +2,8 @@
 
 // What a supervisor needs of the primary, and all that it may know of it.
 
+const path = require('node:path');
+
 /**
  * @typedef {import('./listeners.js').ListenedOn} ListenedOn
  * @typedef {import('./guarded.js').Store} Store
@@ -22,6 +24,7 @@
  *
  * @typedef {object} Port
  * @property {(settings: object, policy: number | undefined) => void} setup
+ * @property {() => string} script The file that workers run.
  * @property {(env: NodeJS.ProcessEnv | undefined, extra: import('./workers.js').Extra) => any} fork
  * @property {(worker: any, listener: (message: any) => void) => void} onControl
  * @property {(worker: any, message: object) => void} tell
@@ -63,6 +66,7 @@ function makePort(cluster, workers) {
       if (wantedPolicy !== undefined) cluster.schedulingPolicy = wantedPolicy;
       cluster.setupPrimary(workerSettings);
     },
+    script: () => path.resolve(cluster.settings.cwd ?? '', cluster.settings.exec),
     fork: (env, extra) => workers.fork(env, extra),
     onControl: (worker, listener) => void (tiesOf(worker).onControl = listener),
     tell(worker, message) {

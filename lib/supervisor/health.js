@@ -21,7 +21,7 @@ const { removeSocket, takeFile } = require('../primary/socket_file.js');
  * @property {number} minReady So many have to be; all, where there are fewer.
  */
 
-/** @typedef {{ status: number, type?: string, body: string }} Page */
+/** @typedef {{ status: number, type?: string, body: string | Promise<string> }} Page */
 
 /**
  * @typedef {object} Health
@@ -34,7 +34,7 @@ const { removeSocket, takeFile } = require('../primary/socket_file.js');
  * @param {Readonly<Place>} place
  * @param {object} asked
  * @param {() => Now} asked.now
- * @param {() => string} [asked.metrics] Figures in Prometheus' text format, where there are any.
+ * @param {() => Promise<string>} [asked.metrics] Figures in Prometheus' text format, where there are any.
  * @param {(error: Error | undefined, address: string) => void} told It listens there, or cannot.
  * @param {number} [given] The socket of the primary before us, which has left it to us.
  * @returns {Health}
@@ -45,10 +45,11 @@ function serveHealth(place, { now, metrics }, told, given) {
   const pages = {
     '/live': () => ({ status: 200, body: 'live\n' }),
     '/ready': (query) => readyPage(now(), query),
-    ...(metrics && { '/metrics': () => ({ status: 200, type: 'text/plain; version=0.0.4', body: metrics() }) }),
+    ...(metrics && { '/metrics': () => ({ status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: metrics() }) }),
   };
-  const server = createServer((request, response) => {
-    const { status, type = 'text/plain', body } = pageFor(pages, request);
+  const server = createServer(async (request, response) => {
+    const { status, type = 'text/plain', body: coming } = pageFor(pages, request);
+    const body = await coming;
     response.writeHead(status, { 'Content-Type': type, 'Content-Length': Buffer.byteLength(body), 'Cache-Control': 'no-store' });
     response.end(body);
   });

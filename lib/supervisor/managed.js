@@ -54,6 +54,7 @@ function serveKeeper(supervisor, cluster) {
     upgrade: ({ env, file, words: [argv0, ...args], cwd }) =>
       supervisor.upgradeTo({ origin: { file, argv0, args, cwd }, env: env ?? undefined, hasKeeper: true }),
     scale: ({ count }) => supervisor.scale(count),
+    'app-metrics': async () => (await supervisor.appMetrics())?.forKeeper() ?? null,
     // Another primary starts as soon as this one has ended, with its sockets.
     'make-room': () => supervisor.stopForNext(),
   };
@@ -61,8 +62,8 @@ function serveKeeper(supervisor, cluster) {
     if (request === null || typeof request !== 'object' || !Object.hasOwn(deeds, request.rcluster)) return;
     const { seq } = request;
     const answer = await deeds[request.rcluster](request).then((result) => ({ result: result ?? null }), ({ code, message }) => ({ error: { code, message } }));
-    // Whoever has asked sees what has become of the workers.
-    tell();
+    // Whoever has asked for a change sees what has become of the workers.
+    if (request.rcluster !== 'app-metrics') tell();
     send({ rcluster: 'answer', seq, ...answer });
   });
   // The keeper's channel alone is no reason to live.

@@ -207,6 +207,11 @@ class Occupant extends EventEmitter {
     return this.worker ? this.#port.stats(this.worker) : noStats();
   }
 
+  /** Asks what its app counts itself: `app-metrics` is emitted with the answer. @param {number} question */
+  askForMetrics(question) {
+    if (this.worker) this.#port.tell(this.worker, { act: 'app-metrics', question });
+  }
+
   /** What its board says. */
   get board() {
     return this.worker && this.state !== 'exited' ? this.#port.board(this.worker) : NO_BOARD;
@@ -293,6 +298,9 @@ class Occupant extends EventEmitter {
       case 'drained':
         this.#moved = Number(message.moved) || 0;
         this.#finished = Number(message.finished) || 0;
+        break;
+      case 'app-metrics-answer':
+        this.emit('app-metrics', message);
         break;
       default:
     }

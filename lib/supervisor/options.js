@@ -33,6 +33,7 @@ const UNITS = Object.freeze({ '': 1, B: 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 })
  * @property {'exit' | 'drain'} crash
  * @property {boolean} move Whether idle connections may go on in another worker.
  * @property {boolean} countRequests Whether workers count the requests of their HTTP servers.
+ * @property {boolean} appMetrics Whether what workers count with prom-client is gathered.
  * @property {number} reloadParallel
  * @property {number | undefined} keepAliveTimeout ms
  * @property {readonly string[] | undefined} proxyProtocol Who is believed.
@@ -58,6 +59,7 @@ const DEFAULTS = Object.freeze({
   crash: 'exit',
   move: true,
   countRequests: false,
+  appMetrics: false,
   reloadParallel: 1,
   stopDelay: 0,
   minReady: 1,
@@ -222,7 +224,7 @@ function parse(given = {}) {
   refuseUnknown(given, [...Object.keys(DEFAULTS), 'env', 'health', 'keepAliveTimeout', 'policy', 'proxyProtocol', ...SETTINGS]);
   const all = /** @type {Record<string, any>} */ ({ ...DEFAULTS, ...stated(given) });
   if (all.env !== undefined && (all.env === null || typeof all.env !== 'object')) throw badOption('env', 'an object', all.env);
-  for (const name of ['countRequests', 'move', 'signals']) {
+  for (const name of ['appMetrics', 'countRequests', 'move', 'signals']) {
     if (typeof all[name] !== 'boolean') throw badOption(name, 'true or false', all[name]);
   }
   return Object.freeze({
@@ -238,6 +240,7 @@ function parse(given = {}) {
     crash: oneOf('crash', all.crash, /** @type {const} */ (['exit', 'drain'])),
     move: all.move,
     countRequests: all.countRequests,
+    appMetrics: all.appMetrics,
     reloadParallel: number('reloadParallel', all.reloadParallel, { least: 1, unit: 'workers' }),
     keepAliveTimeout: all.keepAliveTimeout === undefined ? undefined : milliseconds('keepAliveTimeout', all.keepAliveTimeout),
     proxyProtocol: all.proxyProtocol === undefined ? undefined : trusted(all.proxyProtocol),

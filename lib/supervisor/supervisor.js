@@ -74,6 +74,8 @@ class Supervisor extends EventEmitter {
   #stopTelling = () => {};
   /** @type {import('./health.js').Health | undefined} */
   #health;
+  /** @type {import('./app_metrics.js').AppMetrics | undefined} */
+  #appMetrics;
 
   /**
    * @param {import('../primary/port.js').Port} port
@@ -114,6 +116,7 @@ class Supervisor extends EventEmitter {
     const tellManager = (/** @type {boolean} */ isReady) => void (this.#stopTelling = notifyManager(this, manager, isReady));
     if (this.#newSide) this.#newSide.whenMain(() => tellManager(this.#allWereReady));
     else tellManager(false);
+    if (this.#options.appMetrics) this.#gatherMetrics();
     if (this.#options.health) this.#serveHealth(this.#options.health);
     reapOrphans(port.pids);
     if (this.#options.signals) this.#ignoreSignals = handleSignals(this);
@@ -143,6 +146,16 @@ class Supervisor extends EventEmitter {
     while (this.#seats.length < count) this.#addSeat();
   }
 
+  #gatherMetrics() {
+    const { AppMetrics } = require('./app_metrics.js');
+    this.#appMetrics = new AppMetrics(() => this.#occupants, () => this.#port.script());
+  }
+
+  /** What the workers count with prom-client, all together; nothing where nobody has asked for that (`appMetrics`). */
+  appMetrics() {
+    return this.#appMetrics?.gather();
+  }
+
   /** @param {Readonly<import('./health.js').Place>} place */
   #serveHealth(place) {
     const fd = this.#newSide?.healthAt(place);
@@ -163,6 +176,7 @@ class Supervisor extends EventEmitter {
       workers: this.#seats.length,
       minReady: this.#options.minReady,
     });
+    const own = this.#appMetrics;
     const told = (/** @type {Error | undefined} */ error, /** @type {string} */ address) => {
       if (error) {
         this.#rejectReady(error);
@@ -170,7 +184,7 @@ class Supervisor extends EventEmitter {
       }
       this.emit('health', { address, error });
     };
-    this.#health = serveHealth(place, { now }, told, fd);
+    this.#health = serveHealth(place, { now, metrics: own && (() => own.text()) }, told, fd);
     this.once('stopped', () => this.#health?.close());
   }
 

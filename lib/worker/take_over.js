@@ -44,6 +44,10 @@ function takeOver(cluster) {
       disconnect: () => leave.disconnect(true),
       adopt: ({ key, left, said }, fd) => servers.adopt(key, fd, left, said),
       own: ({ listener, backlog }, fd) => servers.own(listener, fd, backlog),
+      'app-metrics': async ({ question }) => {
+        const { appMetrics } = require('./app_metrics.js');
+        control.send({ act: 'app-metrics-answer', question, ...(await appMetrics()) });
+      },
     },
     (message) => supervision?.onControl(message),
   );

@@ -194,6 +194,7 @@ const KEYS = {
   proxy_protocol: { type: 'senders', option: '--proxy-protocol', about: "Proxies that say by the PROXY protocol whom a connection of a cluster is from: addresses, networks, 'unix'." },
   stop_delay: { type: 'time', option: '--stop-delay', about: 'A cluster that is told to stop serves on for so long, while /ready says that it ends. kill_timeout begins to count after it.' },
   count_requests: { type: 'flag', about: 'It is a cluster whose workers count their HTTP requests and how long those take, for metrics; that costs a little with each request.' },
+  app_metrics: { type: 'flag', about: "It is a cluster, and what its own prom-client counts in all workers is at `/metrics` of the manager." },
   watchdog: { type: 'time', about: 'So often it has to say that it lives (WATCHDOG=1 of sd_notify), or it is ended by SIGABRT and started anew; 0 for never.' },
   cron: { type: 'cron', about: "A line of cron, such as '0 3 * * *': when a run of it begins. It ends by itself, and is not started before; a run that takes longer is let alone." },
   cron_restart: { type: 'cron', about: 'A line of cron: when what runs, or has run and ended by itself, is started anew. A cluster is reloaded.' },
@@ -284,6 +285,11 @@ function readApp(given, { folder, notices }) {
     else notices.add('"count_requests" does nothing but for a cluster');
   }
   delete app.countRequests;
+  if (app.appMetrics === true) {
+    if (app.mode === 'cluster') app.clusterArgs = [...(app.clusterArgs ?? []), '--app-metrics'];
+    else notices.add('"app_metrics" does nothing but for a cluster');
+  }
+  delete app.appMetrics;
   if (typeof app.cron === 'string') app.autorestart ??= false;
   if (app.disableLogs === true) Object.assign(app, { outFile: 'NULL', errorFile: 'NULL', logFile: undefined });
   delete app.disableLogs;

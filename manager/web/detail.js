@@ -1,14 +1,40 @@
 // One app: what it is, its last hour, its instances, its logs.
 
 import { $, h, keyed, say } from './dom.js';
-import { age, percent, size } from './figures.js';
+import { age, known, percent, rate, size, time } from './figures.js';
 import { act, scale } from './actions.js';
 import { Chart } from './charts.js';
 import { Logs } from './logs.js';
 
 /** @typedef {import('./figures.js').Summary} Summary */
 
+/** @typedef {import('./figures.js').Recent | null} Recent */
+
 const HEADS = ['#', 'State', 'PID', 'CPU', 'Memory', 'Restarts', 'Uptime'];
+
+/** What boards of workers say, each with what it means. @type {[string, string, (recent: Recent) => string][]} */
+const BOARD = [
+  ['Requests', 'HTTP requests each second', (recent) => known(recent?.http?.requests, rate)],
+  ['Errors', 'Answers with a status of 500 or more, each second', (recent) => known(recent?.http?.errors, rate)],
+  ['New', 'Connections that came, each second', (recent) => known(recent?.connections, rate)],
+  ['Open', 'Connections that are open', (recent) => known(recent?.active, String)],
+  ['Waiting', 'From being accepted to its server: half and 99 of 100 connections at most', (recent) => both(recent?.waiting)],
+  ['Loop', 'The part of the time that the event loop was running', (recent) => known(recent?.utilization, (part) => `${(part * 100).toFixed(0)} %`)],
+  ['Delay', 'How long turns of the event loop took: half and 99 of 100 at most', (recent) => both(recent?.delay)],
+];
+
+/** @param {import('../client').Percentiles | null | undefined} times */
+const both = (times) => known(times, ({ p50, p99 }) => `${time(p50)} · ${time(p99)}`);
+
+/** Charts, by the member of the history: what they show, how, what the axis reaches at least. @type {Record<string, [string, (value: number) => string, number]>} */
+const CHARTS = {
+  rate: ['Requests each second', rate, 1],
+  errors: ['Errors each second', rate, 1],
+  waiting: ['Waiting for the server, 99 of 100', time, 1],
+  utilization: ['Event loop running', (part) => `${(part * 100).toFixed(0)} %`, 1],
+  delay: ['Turns of the event loop, 99 of 100', time, 1],
+  active: ['Open connections', (count) => count.toFixed(0), 4],
+};
 
 /** Bytes are counted in powers of two. */
 const POWERS = Array.from({ length: 45 }, (_, power) => 2 ** power);
@@ -27,8 +53,9 @@ export class Detail {
     this.count = h('output');
     this.why = h('p.trouble', { hidden: true });
     this.about = h('p.about');
-    this.cpu = new Chart('CPU', percent, 1);
-    this.memory = new Chart('Memory', size, 1 << 20, POWERS);
+    /** @type {Map<string, Chart>} */
+    this.charts = new Map([['cpu', new Chart('CPU', percent, 1)], ['memory', new Chart('Memory', size, 1 << 20, POWERS)]]);
+    this.plots = h('div.charts', {}, ...[...this.charts.values()].map(({ element }) => element));
     this.rows = h('tbody');
     this.logs = new Logs(this.target);
     this.element = h('article', {},
@@ -36,8 +63,10 @@ export class Detail {
         h('div.actions', {}, button('start', 'Start', 's'), button('restart', 'Restart', 'r'), button('reload', 'Reload', 'l'), button('stop', 'Stop', 's'),
           h('span.scale', { role: 'group', 'aria-label': 'How many' }, step(-1, '−', 'One less'), this.count, step(1, '+', 'One more')))),
       this.about, this.why,
-      h('div.charts', {}, this.cpu.element, this.memory.element),
-      h('div.instances', {}, h('table', {}, h('thead', {}, h('tr', {}, ...HEADS.map((head, index) => h(index < 2 ? 'th' : 'th.number', { scope: 'col' }, head)))), this.rows)),
+      this.plots,
+      h('div.instances', {}, this.table = h('table', {}, h('thead', {}, h('tr', {},
+        ...HEADS.map((head, index) => h(index < 2 ? 'th' : 'th.number', { scope: 'col' }, head)),
+        ...BOARD.map(([head, title], index) => h(index < 2 ? 'th.number.board.http' : 'th.number.board', { scope: 'col', title }, head)))), this.rows)),
       this.logs.element);
     $('#detail').replaceChildren(this.element);
     $('#detail').hidden = false;
@@ -62,28 +91,47 @@ export class Detail {
     say(this.why, one.why ?? '');
     this.element.classList.toggle('is-off', one.since === null);
     keyed(this.rows, one.parts, (part) => String(part.number), makeRow, (row, part) => {
-      const [number, state, pid, cpu, memory, restarts, since] = row.children;
+      const [number, state, pid, cpu, memory, restarts, since, ...board] = row.children;
       state.className = `state ${part.mood}`;
       for (const [cell, text] of [
         [number, String(part.number)], [state, part.state], [pid, String(part.pid ?? '–')], [cpu, percent(part.cpu)],
         [memory, size(part.memory)], [restarts, String(part.restarts)], [since, age(part.pid === null ? null : part.startedAt, now)],
       ]) say(cell, text);
+      for (const [index, [, , write]] of BOARD.entries()) say(board[index], write(part.recent ?? null));
     });
+    this.table.classList.toggle('has-boards', one.recent !== null);
+    this.table.classList.toggle('has-http', one.recent?.http !== undefined && one.recent?.http !== null);
     const figures = series.apps.get(this.target);
-    if (isNew && figures) {
-      this.cpu.set(series.times, figures.cpu);
-      this.memory.set(series.times, figures.memory);
+    if (!isNew || !figures) return;
+    for (const member of ['cpu', 'memory', ...Object.keys(CHARTS)]) {
+      const values = figures[member];
+      if (values) this.#chart(member)?.set(series.times, values);
     }
+  }
+
+  /** There is a chart of what there are figures of. @param {string} member */
+  #chart(member) {
+    const before = this.charts.get(member);
+    if (before || !Object.hasOwn(CHARTS, member)) return before;
+    const [title, format, least] = CHARTS[member];
+    const chart = new Chart(member === 'rate' && this.one.recent?.http === null ? 'Connections each second' : title, format, least);
+    this.charts.set(member, chart);
+    // Figures of some come later than those of others; each has its place.
+    for (const shown of ['cpu', 'memory', ...Object.keys(CHARTS)]) {
+      const there = this.charts.get(shown);
+      if (there) this.plots.append(there.element);
+    }
+    return chart;
   }
 
   end() {
     this.logs.end();
-    this.cpu.end();
-    this.memory.end();
+    for (const chart of this.charts.values()) chart.end();
     $('#detail').replaceChildren();
     $('#detail').hidden = true;
     document.body.classList.remove('has-detail');
   }
 }
 
-const makeRow = () => h('tr', {}, h('th', { scope: 'row' }), h('td.state'), ...Array.from({ length: 5 }, () => h('td.number')));
+const makeRow = () => h('tr', {}, h('th', { scope: 'row' }), h('td.state'), ...Array.from({ length: 5 }, () => h('td.number')),
+  ...BOARD.map((_, index) => h(index < 2 ? 'td.number.board.http' : 'td.number.board')));

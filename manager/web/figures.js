@@ -29,6 +29,11 @@ function partsOf(app) {
 /** @param {any[]} list @param {string} member */
 const sum = (list, member) => list.reduce((total, one) => total + one[member], 0);
 
+/** @typedef {import('../client').Recent} Recent What workers have done of late. */
+
+/** Requests each second; connections, where requests are not counted. @param {Recent | null} recent */
+export const rateOf = (recent) => (recent === null ? null : (recent.http?.requests ?? recent.connections));
+
 /** An app in one line. @param {any} app */
 export function summaryOf(app) {
   const parts = partsOf(app);
@@ -46,6 +51,7 @@ export function summaryOf(app) {
     cpu: sum(app.processes, 'cpu'),
     memory: sum(app.processes, 'memory'),
     restarts: sum(parts, 'restarts') + (primary?.restarts ?? 0),
+    recent: /** @type {Recent | null} */ (app.recent ?? null),
     since: running.length > 0 ? Math.min(...running.map((/** @type {any} */ one) => one.startedAt)) : null,
     why: app.processes.find((/** @type {any} */ one) => one.lastError)?.lastError ?? null,
   };
@@ -64,6 +70,21 @@ export function size(bytes) {
 /** @param {number} value */
 export const percent = (value) => `${value.toFixed(1)} %`;
 
+/** So many each second. @param {number} value */
+export function rate(value) {
+  if (value >= 9999.5) return `${(value / 1000).toFixed(1)}k`;
+  return value === 0 || value >= 9.95 ? value.toFixed(0) : value.toFixed(1);
+}
+
+/** A time in ms. @param {number} ms */
+export function time(ms) {
+  if (ms >= 999.5) return `${(ms / 1000).toFixed(ms < 9950 ? 1 : 0)} s`;
+  return `${ms.toFixed(ms < 9.95 ? 1 : 0)} ms`;
+}
+
+/** A figure, where there is one. @template T @param {T | null | undefined} value @param {(value: T) => string} write */
+export const known = (value, write) => (value === null || value === undefined ? '–' : write(value));
+
 /** @param {number | null} since @param {number} now Both ms since 1970. */
 export function age(since, now) {
   if (since === null) return '–';
@@ -73,38 +94,36 @@ export function age(since, now) {
   return seconds < 172_800 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86_400)} d`;
 }
 
-/** The last hour of each app, at the daemon's times (seconds since 1970). */
+/** The last hour of each app, as the daemon keeps it (seconds since 1970). */
 export class Series {
   /** @type {number[]} */
   times = [];
   /** @type {Map<string, Record<string, (number | null)[]>>} */
   apps = new Map();
-  #step = 10;
 
-  /** @param {{ step: number, times: number[], apps: Record<string, any> }} history */
-  begin({ step, times, apps }) {
-    this.#step = step;
+  /** @param {{ times: number[], apps: Record<string, any> }} history */
+  begin({ times, apps }) {
     this.times = times;
     this.apps = new Map(Object.entries(apps));
   }
 
-  /** Keeps a figure where the last one is old enough. Returns whether it has. @param {number} at @param {Summary[]} all */
-  add(at, all) {
-    const last = this.times.at(-1);
-    if (last !== undefined && at - last < this.#step - 1) return false;
+  /** Figures of one more moment. @param {{ at: number, apps: Record<string, Record<string, number>> }} kept */
+  add({ at, apps }) {
     this.times.push(at);
-    this.times.splice(0, this.times.length - 3600 / this.#step);
+    const surplus = this.times.findIndex((each) => each > at - 3600);
+    this.times.splice(0, surplus);
     const length = this.times.length;
-    const now = new Map(all.map((one) => [one.target, one]));
-    for (const target of now.keys()) {
-      if (!this.apps.has(target)) this.apps.set(target, { cpu: Array(length - 1).fill(null), memory: Array(length - 1).fill(null) });
+    for (const [target, figures] of Object.entries(apps)) {
+      if (!this.apps.has(target)) this.apps.set(target, {});
+      const series = /** @type {Record<string, (number | null)[]>} */ (this.apps.get(target));
+      for (const member of Object.keys(figures)) series[member] ??= Array(length - 1).fill(null);
     }
     for (const [target, series] of this.apps) {
       for (const [member, values] of Object.entries(series)) {
-        values.push(/** @type {any} */ (now.get(target))?.[member] ?? null);
+        values.push(apps[target]?.[member] ?? null);
         values.splice(0, values.length - length);
       }
+      if (Object.values(series).every((values) => values.every((value) => value === null))) this.apps.delete(target);
     }
-    return true;
   }
 }

@@ -62,14 +62,18 @@ function connection(state, text) {
 /** Watches once, until that ends. @param {AbortSignal} signal */
 async function watch(signal) {
   series.begin(await (await open('history')).json());
-  let isFirst = true;
+  let isNew = true;
   for await (const { event, data } of live(signal)) {
+    if (event === 'kept') {
+      series.add(data);
+      isNew = true;
+    }
     if (event !== 'apps') continue;
     connection('live', 'live');
     all = data.apps.map(summaryOf);
     now = data.at * 1000;
-    draw(series.add(data.at, all) || isFirst);
-    isFirst = false;
+    draw(isNew);
+    isNew = false;
   }
   throw new Error('the daemon has gone');
 }

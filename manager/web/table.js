@@ -1,7 +1,7 @@
 // The list of apps.
 
 import { $, h, keyed, say } from './dom.js';
-import { age, percent, rankOf, size } from './figures.js';
+import { age, percent, rankOf, rate, rateOf, size, time } from './figures.js';
 import { drawSpark, spark } from './charts.js';
 
 /** @typedef {import('./figures.js').Summary} Summary */
@@ -12,6 +12,9 @@ const ORDERS = {
   state: (a, b) => rankOf(a.mood) - rankOf(b.mood),
   cpu: (a, b) => b.cpu - a.cpu,
   memory: (a, b) => b.memory - a.memory,
+  rate: (a, b) => (rateOf(b.recent) ?? -1) - (rateOf(a.recent) ?? -1),
+  waiting: (a, b) => (b.recent?.waiting?.p99 ?? -1) - (a.recent?.waiting?.p99 ?? -1),
+  loop: (a, b) => (b.recent?.utilization ?? -1) - (a.recent?.utilization ?? -1),
   restarts: (a, b) => b.restarts - a.restarts,
   since: (a, b) => (b.since ?? 0) - (a.since ?? 0),
 };
@@ -66,7 +69,7 @@ export function drawTable(all, series, selected, now) {
     shown.sort((a, b) => (order.isReversed ? -compare(a, b) : compare(a, b)));
   }
   keyed($('#apps tbody'), shown, (one) => one.target, makeRow, (row, one) => {
-    const [name, state, cpu, memory, restarts, since, line] = row.children;
+    const [name, state, cpu, memory, each, waiting, loop, restarts, since, line] = row.children;
     say(name.firstElementChild, one.name);
     say(name.lastElementChild, one.parts.length > 1 || one.app.mode === 'cluster' ? `${one.ready}/${one.parts.length}` : '');
     if (one.target === selected) row.setAttribute('aria-current', 'true');
@@ -75,12 +78,18 @@ export function drawTable(all, series, selected, now) {
     say(state, one.state);
     say(cpu, percent(one.cpu));
     say(memory, size(one.memory));
+    const { recent } = one;
+    say(each, recent ? rate(rateOf(recent) ?? 0) : '');
+    each.title = recent && !recent.http ? 'Connections: requests are counted with --count-requests' : '';
+    say(waiting, recent?.waiting ? time(recent.waiting.p99) : '');
+    say(loop, recent ? `${(recent.utilization * 100).toFixed(0)} %` : '');
     say(restarts, String(one.restarts));
     restarts.classList.toggle('zero', one.restarts === 0);
     say(since, age(one.since, now));
     const values = series.apps.get(one.target)?.cpu;
     if (values) drawSpark(line.firstElementChild, series.times, values);
   });
+  $('#apps table').classList.toggle('has-boards', all.some(({ recent }) => recent !== null));
   $('#nothing').hidden = shown.length > 0;
   say($('#nothing'), all.length === 0 ? 'Nothing is there yet: rcluster start app.js' : 'No app has that in its name or state.');
 }
@@ -89,6 +98,6 @@ export function drawTable(all, series, selected, now) {
 function makeRow(one) {
   return h('tr', {},
     h('th', { scope: 'row' }, h('a', { href: `#app=${encodeURIComponent(one.target)}` }), h('small')),
-    h('td.state'), h('td.number'), h('td.number'), h('td.number'), h('td.number'),
+    h('td.state'), h('td.number'), h('td.number'), h('td.number.board'), h('td.number.board'), h('td.number.board'), h('td.number'), h('td.number'),
     h('td.spark', {}, spark()));
 }

@@ -130,7 +130,7 @@ pub async fn answer(service: Rc<Service>, request: Request<Incoming>) -> Respons
         return response;
     }
     if parts[0] == "metrics" {
-        return measured(&service, &request);
+        return measured(&service, request.headers()).await;
     }
     if parts[1] == "events" {
         return streamed(Content::Lines(service.events.listen()));
@@ -304,10 +304,10 @@ pub fn decode(part: &str) -> String {
 }
 
 /// For Prometheus, which says which text it understands; whoever says nothing is a person.
-fn measured(service: &Service, request: &Request<Incoming>) -> Response<Content> {
-    let accepted = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+pub async fn measured(service: &Service, headers: &header::HeaderMap) -> Response<Content> {
+    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let open = accepted.contains("application/openmetrics-text");
-    match service.apps.metrics(open) {
+    match service.apps.metrics(open).await {
         Ok(text) => {
             let mut response = Response::new(Content::whole(Bytes::from(text)));
             let kind = if open { metrics::OPEN_METRICS } else { metrics::PLAIN };

@@ -17,10 +17,14 @@ use super::home::Home;
 use super::link::{Failure, Link, SILENT};
 use super::metrics;
 use super::plan::{self, Action, Options, Plan};
+use super::recent::Looks;
 use super::store::{Known, Remembered, Store};
 use super::targets::{self, Target, unknown};
 use crate::durable::write_whole;
 use crate::model::{App, Mode, Process, State, Status};
+
+/// The primary of a cluster that has this word gathers what its app counts itself.
+const APP_METRICS: &str = "--app-metrics";
 
 /// All apps of a daemon.
 pub struct Apps {
@@ -34,6 +38,7 @@ pub struct Apps {
     starting: RefCell<BTreeMap<String, Rc<Mutex<()>>>>,
     events: Rc<Events>,
     figures: Figures,
+    looks: Looks,
 }
 
 impl Apps {
@@ -53,6 +58,7 @@ impl Apps {
                 starting: RefCell::default(),
                 events,
                 figures: Figures::default(),
+                looks: Looks::default(),
             },
             troubles,
         )
@@ -416,6 +422,7 @@ impl Apps {
         for (Known { app, .. }, _) in &gone {
             let key = &app.key();
             self.copies.forget(key);
+            self.looks.forget(key);
             // Only what a keeper has left there; a log elsewhere stays.
             let _ = fs::remove_dir_all(self.folder(key));
         }
@@ -435,6 +442,7 @@ impl Apps {
         join_all(links.values().map(|link| link.ask("quit", json!({}))).collect()).await;
         for key in links.keys() {
             self.copies.forget(key);
+            self.looks.forget(key);
         }
         Ok(())
     }
@@ -486,13 +494,23 @@ impl Apps {
     }
 
     /// The same for Prometheus.
-    pub fn metrics(&self, open: bool) -> Result<String, Failure> {
+    pub async fn metrics(&self, open: bool) -> Result<String, Failure> {
         let keys: Vec<String> = self.remembered.borrow().apps.iter().map(|known| known.app.key()).collect();
         let statuses = self.statuses_of(&keys);
+        let links = self.links.borrow().clone();
+        let asked = |(app, _): &&(App, Option<Status>)| app.cluster_args.iter().any(|arg| arg == APP_METRICS);
+        let asking = statuses.iter().filter(asked).filter_map(|(app, _)| {
+            let link = Rc::clone(links.get(&app.key())?);
+            Some(async move { (metrics::label(&app.name, &app.namespace), link.app_metrics(metrics::TIME).await) })
+        });
+        let mut own = metrics::OwnMetrics::default();
+        for (app, told) in join_all(asking.collect()).await {
+            own.add(&app, told.as_deref());
+        }
         let known = statuses
             .iter()
             .filter_map(|(app, status)| Some((app.name.as_str(), app.namespace.as_str(), status.as_ref()?)));
-        metrics::text(known, open).map_err(|error| Failure::new("ERR_RCLUSTER_INTERNAL", error.to_string()))
+        metrics::text(known, &own, open).map_err(|error| Failure::new("ERR_RCLUSTER_INTERNAL", error.to_string()))
     }
 
     /// Apps with what their keepers tell, what the kernel says of their processes, and what is on the boards of workers.
@@ -506,11 +524,8 @@ impl Apps {
             })
             .collect();
         for (app, status) in &mut statuses {
-            for (whose, figures) in status.as_ref().map_or_else(Vec::new, |_| self.copies.figures(&app.key())) {
-                let workers = status.iter_mut().flat_map(|status| &mut status.workers);
-                if let Some(worker) = workers.into_iter().find(|worker| worker.pid == Some(whose.pid)) {
-                    worker.stats = Some(figures.into());
-                }
+            if let Some(status) = status {
+                self.looks.fill(&app.key(), status, self.copies.figures(&app.key()));
             }
         }
         self.figures.fill(statuses.iter_mut().filter_map(|(_, status)| status.as_mut()));
@@ -527,6 +542,7 @@ impl Apps {
                     "instances": app.instances, "ids": app.ids, "keeper": status.as_ref().map(|status| status.keeper), "processes": processes,
                     "nextRun": status.as_ref().and_then(|status| status.next_run),
                     "watching": status.as_ref().and_then(|status| status.watching.clone()),
+                    "recent": status.as_ref().and_then(|status| status.recent.as_ref()),
                     "workers": status.map(|status| status.workers).unwrap_or_default(),
                 })
             })

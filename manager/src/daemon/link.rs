@@ -69,6 +69,16 @@ pub struct Link {
     keeper: Option<i32>,
     /// Whether a request is being written: one that is given up in the middle leaves the line unusable.
     writing: Cell<bool>,
+    scrape: Scrape,
+}
+
+/// The last time that a cluster was asked what its app counts itself.
+#[derive(Default)]
+struct Scrape {
+    /// Whether that is not answered yet: a primary that hangs is asked once, however often somebody wants to know.
+    is_open: Cell<bool>,
+    is_over: Notify,
+    answer: RefCell<Option<Rc<Value>>>,
 }
 
 impl Link {
@@ -90,6 +100,7 @@ impl Link {
             gone: Cell::new(false),
             keeper,
             writing: Cell::new(false),
+            scrape: Scrape::default(),
         });
         let (weak, events) = (Rc::downgrade(&link), Rc::clone(events));
         tokio::task::spawn_local(async move {
@@ -190,6 +201,22 @@ impl Link {
             }
             return Err(Failure::new(SILENT, self.silence()));
         }
+    }
+
+    /// What the app of a cluster counts itself; nothing where its primary does not say so in time. Those who ask meanwhile get the same.
+    pub async fn app_metrics(self: &Rc<Link>, time: Duration) -> Option<Rc<Value>> {
+        let over = self.scrape.is_over.notified();
+        if !self.scrape.is_open.replace(true) {
+            let link = Rc::clone(self);
+            tokio::task::spawn_local(async move {
+                let answer = link.ask("app-metrics", json!({})).await.ok();
+                link.scrape.answer.replace(answer.map(Rc::new));
+                link.scrape.is_open.set(false);
+                link.scrape.is_over.notify_waiters();
+            });
+        }
+        tokio::time::timeout(time, over).await.ok()?;
+        self.scrape.answer.borrow().clone()
     }
 
     fn silence(&self) -> String {

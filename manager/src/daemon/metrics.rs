@@ -1,7 +1,9 @@
 //! What the apps are doing, for Prometheus: in OpenMetrics' text, or in the older one.
 //!
 //! There are as many series as processes times what is told of one, whatever these do: nothing that a client of theirs sends
-//! becomes a label.
+//! becomes a label. What apps count themselves comes besides, where that was asked for, and is bounded: see [`own`].
+
+mod own;
 
 use std::fmt::{Error, Write};
 
@@ -13,6 +15,7 @@ use prometheus_client::registry::Registry;
 
 use crate::board_layout::BOUNDS;
 use crate::model::{Histogram, State, Stats, Status};
+pub use own::{OwnMetrics, TIME};
 
 /// The types of what is answered.
 pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -45,7 +48,7 @@ struct All(Vec<Sample>);
 /// The processes of an app. Of a cluster the instances are its workers, and there is `primary` besides.
 fn samples(app: &str, namespace: &str, status: &Status) -> impl Iterator<Item = Sample> {
     // As on the command line.
-    let app = escaped(&if namespace == "default" { app.to_owned() } else { format!("{namespace}:{app}") });
+    let app = escaped(&label(app, namespace));
     let is_cluster = status.mode == crate::model::Mode::Cluster;
     let name = app.clone();
     let processes = status.processes.iter().map(move |one| Sample {
@@ -75,6 +78,11 @@ fn samples(app: &str, namespace: &str, status: &Status) -> impl Iterator<Item = 
         stats: one.stats.clone(),
     });
     processes.chain(workers).collect::<Vec<_>>().into_iter()
+}
+
+/// What an app is called.
+pub fn label(app: &str, namespace: &str) -> String {
+    if namespace == "default" { app.to_owned() } else { format!("{namespace}:{app}") }
 }
 
 /// A label's value as both texts have it. The library writes it as it is.
@@ -251,14 +259,24 @@ impl Collector for All {
     }
 }
 
-/// All that is known of these apps: name, namespace, processes. `open`: as OpenMetrics.
-pub fn text<'a>(apps: impl Iterator<Item = (&'a str, &'a str, &'a Status)>, open: bool) -> Result<String, Error> {
+/// All that is known of these apps: name, namespace, processes; and what they count themselves. `open`: as OpenMetrics.
+pub fn text<'a>(
+    apps: impl Iterator<Item = (&'a str, &'a str, &'a Status)>,
+    own: &OwnMetrics,
+    open: bool,
+) -> Result<String, Error> {
     let all = All(apps.flat_map(|(app, namespace, status)| samples(app, namespace, status)).collect());
     let mut registry = Registry::default();
     registry.register_collector(Box::new(all));
     let mut text = String::new();
     encode(&mut text, &registry)?;
-    if open { Ok(text) } else { older(&text) }
+    let own = own.text(open)?;
+    if !open {
+        return Ok(older(&text)? + &own);
+    }
+    let end = text.rfind("# EOF").unwrap_or(text.len());
+    text.insert_str(end, &own);
+    Ok(text)
 }
 
 /// The same in the older text, in which a counter is called in its description as in its samples.
@@ -306,7 +324,7 @@ mod tests {
     #[test]
     fn a_histogram_is_cumulative_and_its_names_are_prometheus_own() {
         let status = cluster();
-        let open = text([("we\"b", "default", &status)].into_iter(), true).unwrap();
+        let open = text([("we\"b", "default", &status)].into_iter(), &OwnMetrics::default(), true).unwrap();
         for line in [
             "# TYPE rcluster_restarts counter",
             "rcluster_restarts_total{app=\"we\\\"b\",instance=\"0\"} 2.0",
@@ -319,14 +337,14 @@ mod tests {
             assert!(open.lines().any(|one| one == line), "{line} is not in\n{open}");
         }
         assert!(open.ends_with("# EOF\n") && !open.contains("http"));
-        let plain = text([("we\"b", "x", &status)].into_iter(), false).unwrap();
+        let plain = text([("we\"b", "x", &status)].into_iter(), &OwnMetrics::default(), false).unwrap();
         assert!(plain.contains("# TYPE rcluster_restarts_total counter") && !plain.contains("EOF"), "{plain}");
         assert!(plain.contains("# HELP rcluster_restarts_total ") && plain.contains("app=\"x:we\\\"b\""), "{plain}");
     }
 
     #[test]
     fn nothing_is_nothing() {
-        assert_eq!(text(std::iter::empty(), true).unwrap(), "# EOF\n");
-        assert_eq!(text(std::iter::empty(), false).unwrap(), "");
+        assert_eq!(text(std::iter::empty(), &OwnMetrics::default(), true).unwrap(), "# EOF\n");
+        assert_eq!(text(std::iter::empty(), &OwnMetrics::default(), false).unwrap(), "");
     }
 }

@@ -10,6 +10,7 @@ mod link;
 mod logs;
 mod metrics;
 mod plan;
+mod recent;
 mod store;
 mod targets;
 mod update;

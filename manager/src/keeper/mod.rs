@@ -526,6 +526,7 @@ impl Keeper {
             keeper: i32::try_from(std::process::id()).unwrap_or(0),
             processes: self.instances.iter().map(|instance| instance.status(&self.app)).collect(),
             workers: self.workers.clone(),
+            recent: None,
         }
     }
 }

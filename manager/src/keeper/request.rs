@@ -109,6 +109,7 @@ impl Keeper {
             "restart" => self.tell_instances(request, Event::Restart),
             "reload" => self.reload(client, request),
             "scale" => self.scale(client, request),
+            "app-metrics" => self.ask(client, request, json!({ "rcluster": "app-metrics" })),
             "signal" => self.signal(request),
             "send" => self.send_message(request),
             "stdin" => self.write_input(request),

@@ -13,6 +13,11 @@ use crate::sys::socket;
 
 /// The most descriptors that an app may leave.
 pub const MOST: usize = 4096;
+/// The most boards of one place: a worker that leaves, the one that takes its place, and some that have ended and nobody has noticed yet. Whoever
+/// shows more loses the oldest, so that what a program says of its workers takes no room from what it has left.
+const MOST_BOARDS: usize = 8;
+/// The most boards of all places: a cluster may have 1024 workers, and as many that leave.
+const MOST_BOARDS_IN_ALL: usize = 2048;
 /// Characters of a name (FDNAME_MAX of systemd).
 const LONGEST_NAME: usize = 255;
 
@@ -61,8 +66,14 @@ impl Store {
     pub fn keep(&mut self, about: About, fd: OwnedFd, poller: &Poller) -> bool {
         let Ok(identity) = socket::identity(&fd) else { return false };
         let is_it = |kept: &Kept| kept.about.instance == about.instance && kept.identity == identity;
-        if self.kept.values().any(is_it) || self.kept.len() >= MOST {
+        if self.kept.values().any(is_it) {
             return false;
+        }
+        match about.board {
+            Some(whose) => self.make_room_for_board(whose.seat, poller),
+            // Boards have room of their own.
+            None if self.kept.values().filter(|kept| kept.about.board.is_none()).count() >= MOST => return false,
+            None => {}
         }
         self.last += 1;
         if about.watched {
@@ -72,6 +83,25 @@ impl Store {
         self.news.push(self.last);
         self.kept.insert(self.last, Kept { about, fd, identity });
         true
+    }
+
+    /// Makes room for one more board of a place.
+    fn make_room_for_board(&mut self, seat: u32, poller: &Poller) {
+        let boards = |is_meant: &dyn Fn(Whose) -> bool| -> Vec<u32> {
+            let is_one = |kept: &Kept| kept.about.board.is_some_and(is_meant);
+            self.kept.iter().filter(|(_, kept)| is_one(kept)).map(|(number, _)| *number).collect()
+        };
+        let (all, of_place) = (boards(&|_| true), boards(&|whose| whose.seat == seat));
+        let oldest = if of_place.len() >= MOST_BOARDS {
+            of_place.first()
+        } else if all.len() >= MOST_BOARDS_IN_ALL {
+            all.first()
+        } else {
+            None
+        };
+        if let Some(oldest) = oldest {
+            self.on_gone(*oldest, poller);
+        }
     }
 
     /// Forgets all that an instance has left under this name.
@@ -214,6 +244,24 @@ mod tests {
         assert_eq!((store.of(0).count(), store.numbers().len()), (0, 2));
         store.forget_boards(|whose| whose.pid == 7, &poller);
         assert_eq!((store.numbers(), &store.news), (vec![2], &vec![1, 2, 1]));
+    }
+
+    #[test]
+    fn whoever_shows_many_boards_takes_no_room_from_what_is_left_to_be_kept() {
+        let poller = Poller::new().unwrap();
+        let mut store = Store::default();
+        let board = |seat, pid| About { board: Some(Whose { seat, pid }), watched: false, ..left(0, "") };
+        let memory = || nix::sys::memfd::memfd_create(c"x", nix::sys::memfd::MFdFlags::empty()).unwrap();
+        for pid in 0..100 {
+            assert!(store.keep(board(0, pid), memory(), &poller));
+        }
+        assert!(store.keep(board(1, 7), memory(), &poller));
+        // The last ones: of who is there now.
+        let pids: Vec<i32> = store.kept.values().filter_map(|kept| Some(kept.about.board?.pid)).collect();
+        assert_eq!(pids, (92..100).chain([7]).collect::<Vec<_>>());
+        // Whoever listens hears that the others have gone.
+        assert_eq!(store.news.iter().filter(|number| store.get(**number).is_none()).count(), 2 * 92);
+        assert_eq!(store.of(0).count(), 0);
     }
 
     #[test]

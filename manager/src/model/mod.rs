@@ -1,12 +1,14 @@
 //! What the client, the daemon and keepers say to each other: an app, and what its processes are doing.
 
 mod app;
+mod recent;
 mod stats;
 mod status;
 mod times;
 mod watched;
 
 pub use app::{App, LogFormat, Mode, Rotate};
+pub use recent::{Change, Recent};
 pub use stats::{Histogram, Stats};
 pub use status::{Process, State, Status, Watching, Worker};
 pub use times::Times;

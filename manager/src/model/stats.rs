@@ -85,7 +85,7 @@ impl From<board::Histogram> for Histogram {
 }
 
 /// As lib/stats.js has it: evenly spread within a bucket; longer than the last bound cannot be told.
-fn percentile(counts: &[u64; BUCKETS], count: u64, part: f64) -> f64 {
+pub(super) fn percentile(counts: &[u64; BUCKETS], count: u64, part: f64) -> f64 {
     let (mut rank, mut from) = (part * count as f64, 0.0);
     for (bound, count) in BOUNDS.iter().zip(counts) {
         let (bound, count) = (*bound as f64 / 1e6, *count as f64);
@@ -100,7 +100,7 @@ fn percentile(counts: &[u64; BUCKETS], count: u64, part: f64) -> f64 {
 
 impl From<Figures> for Stats {
     fn from(figures: Figures) -> Stats {
-        let Figures { active, queued, total, turns, running, idle, longest, waits, turned, http } = figures;
+        let Figures { active, queued, total, turns, running, idle, longest, waits, turned, http, .. } = figures;
         let time = running + idle;
         Stats {
             connections: Connections { active, queued, total },

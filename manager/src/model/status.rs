@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Mode, Stats};
+use super::{Mode, Recent, Stats};
 
 /// The state of a process, in the words that users see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +106,9 @@ pub struct Worker {
     /// What its board says, if there is one that we can read.
     #[serde(default)]
     pub stats: Option<Stats>,
+    /// What that says of the time since it was looked at before.
+    #[serde(default)]
+    pub recent: Option<Recent>,
 }
 
 /// Watching files.
@@ -144,4 +147,7 @@ pub struct Status {
     /// The workers of a cluster.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub workers: Vec<Worker>,
+    /// What its workers have done together since they were looked at before; a keeper does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recent: Option<Recent>,
 }

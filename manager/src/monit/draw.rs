@@ -6,7 +6,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Clear, Paragraph, Row as TableRow, Table, TableState};
 
-use super::shown::{Mood, Order, Row, age, printable, size};
+use super::shown::{Mood, Order, Row, age, printable, rate, size, time};
 use super::view::{Mode, View};
 
 /// Below that there is room for nothing but to say so.
@@ -40,22 +40,60 @@ impl Colours {
     }
 }
 
-/// A column: its head, how wide it is (0: all that is left), which goes first where it is narrow, and what it says.
-type Column = (&'static str, u16, u8, fn(&Row) -> String);
+/// A column of the table.
+struct Column {
+    head: &'static str,
+    /// 0: all that is left.
+    width: u16,
+    /// Which goes first where it is narrow.
+    rank: u8,
+    text: fn(&Row) -> String,
+    /// Whether it says anything of a row: a column that says nothing of any is not there.
+    says: fn(&Row) -> bool,
+    /// Figures stand to the right.
+    is_figure: bool,
+}
 
-const COLUMNS: [Column; 8] = [
-    ("NAME", 0, 0, named),
-    ("UP", 6, 3, |row| row.ready.map_or_else(String::new, |(ready, all)| format!("{ready}/{all}"))),
-    ("STATE", 15, 1, |row| row.state.clone()),
-    ("PID", 8, 6, process),
-    ("CPU %", 6, 2, |row| format!("{:.1}", row.cpu)),
-    ("MEMORY", 7, 2, |row| size(row.memory)),
-    ("RESTARTS", 8, 5, |row| row.restarts.to_string()),
-    ("UPTIME", 6, 4, |row| age(row.since)),
+const fn column(head: &'static str, width: u16, rank: u8, text: fn(&Row) -> String) -> Column {
+    Column { head, width, rank, text, says: |_| true, is_figure: true }
+}
+
+const COLUMNS: [Column; 15] = [
+    Column { is_figure: false, ..column("NAME", 0, 0, named) },
+    Column {
+        is_figure: false,
+        ..column("UP", 5, 5, |row| row.ready.map_or_else(String::new, |(ready, all)| format!("{ready}/{all}")))
+    },
+    Column { is_figure: false, ..column("STATE", 15, 1, |row| row.state.clone()) },
+    column("PID", 8, 14, process),
+    column("CPU %", 5, 2, |row| format!("{:.1}", row.cpu)),
+    column("MEMORY", 6, 2, |row| size(row.memory)),
+    Column { says: |row| row.errors().is_some(), ..column("REQ/S", 5, 3, |row| said(row.requests(), rate)) },
+    Column { says: |row| row.errors().is_some(), ..column("ERR/S", 5, 6, |row| said(row.errors(), rate)) },
+    Column { says: |row| row.rate().is_some() && row.errors().is_none(), ..column("CONN/S", 6, 9, connections) },
+    Column { says: has_board, ..column("WAIT", 6, 3, |row| said(row.waiting(), time)) },
+    Column {
+        says: has_board,
+        ..column("LOOP %", 6, 4, |row| said(row.utilization(), |percent| format!("{percent:.0}")))
+    },
+    Column { says: has_board, ..column("DELAY", 6, 11, |row| said(row.delay(), time)) },
+    Column { says: has_board, ..column("CONNS", 5, 10, |row| said(row.active(), |count| count.to_string())) },
+    column("RESTARTS", 8, 7, |row| row.restarts.to_string()),
+    column("UPTIME", 6, 8, |row| age(row.since)),
 ];
 
-/// Figures, which stand to the right.
-const RIGHT: [&str; 5] = ["PID", "CPU %", "MEMORY", "RESTARTS", "UPTIME"];
+fn has_board(row: &Row) -> bool {
+    row.recent.is_some()
+}
+
+fn connections(row: &Row) -> String {
+    said(row.recent.as_ref().map(|recent| recent.connections), rate)
+}
+
+/// What there is of a figure.
+fn said<T>(figure: Option<T>, text: impl Fn(T) -> String) -> String {
+    figure.map_or_else(String::new, text)
+}
 
 fn named(row: &Row) -> String {
     match (row.part, row.is_open) {
@@ -125,54 +163,66 @@ fn draw_head(frame: &mut Frame, view: &View, area: Rect, colours: Colours) {
     }
 }
 
-/// The columns that there is room for.
-fn columns(width: u16) -> Vec<&'static Column> {
-    const LEAST_NAME: u16 = 16;
-    let mut columns: Vec<&Column> = COLUMNS.iter().collect();
-    let needs = |columns: &[&Column]| columns.iter().map(|column| column.1 + 1).sum::<u16>() + LEAST_NAME;
+/// The columns that there is room for, and how wide they are. States are as wide as the longest that is there.
+fn columns(width: u16, rows: &[Row]) -> Vec<(&'static Column, u16)> {
+    const LEAST_NAME: u16 = 14;
+    let longest = rows.iter().map(|row| row.state.len()).max().and_then(|most| u16::try_from(most).ok());
+    let wide = |column: &Column| match column.head {
+        "STATE" => longest.unwrap_or(0).clamp(6, column.width),
+        _ => column.width,
+    };
+    let says = |column: &&Column| rows.is_empty() || rows.iter().any(column.says);
+    let mut columns: Vec<_> = COLUMNS.iter().filter(says).map(|column| (column, wide(column))).collect();
+    let needs = |columns: &[(&Column, u16)]| columns.iter().map(|(_, width)| width + 1).sum::<u16>() + LEAST_NAME;
     while needs(&columns) > width && columns.len() > 2 {
-        let last = columns.iter().map(|column| column.2).max();
-        columns.retain(|column| Some(column.2) != last);
+        let last = columns.iter().map(|(column, _)| column.rank).max();
+        columns.retain(|(column, _)| Some(column.rank) != last);
     }
     columns
 }
 
 fn draw_table(frame: &mut Frame, view: &View, area: Rect, table: &mut TableState, colours: Colours) {
-    let columns = columns(area.width);
-    let sorted = match view.order {
-        Order::Listed => "",
-        Order::Name => "NAME",
-        Order::Cpu => "CPU %",
-        Order::Memory => "MEMORY",
-        Order::Restarts => "RESTARTS",
-        Order::Age => "UPTIME",
-        Order::State => "STATE",
+    let columns = columns(area.width, &view.rows);
+    let sorted: &[&str] = match view.order {
+        Order::Listed => &[],
+        Order::Name => &["NAME"],
+        Order::Cpu => &["CPU %"],
+        Order::Memory => &["MEMORY"],
+        Order::Rate => &["REQ/S", "CONN/S"],
+        Order::Waiting => &["WAIT"],
+        Order::Loop => &["LOOP %"],
+        Order::Restarts => &["RESTARTS"],
+        Order::Age => &["UPTIME"],
+        Order::State => &["STATE"],
     };
-    let side = |head: &str| if RIGHT.contains(&head) { Alignment::Right } else { Alignment::Left };
-    let head = columns.iter().map(|column| {
+    let side = |column: &Column| if column.is_figure { Alignment::Right } else { Alignment::Left };
+    let head = columns.iter().map(|(column, width)| {
         let mut style = colours.faint();
-        if column.0 == sorted {
+        if sorted.contains(&column.head) {
             style = style.add_modifier(Modifier::UNDERLINED);
         }
-        let name = if column.1 == 0 { format!("  {}", column.0) } else { column.0.to_owned() };
-        Line::from(Span::styled(name, style)).alignment(side(column.0))
+        let name = if *width == 0 { format!("  {}", column.head) } else { column.head.to_owned() };
+        Line::from(Span::styled(name, style)).alignment(side(column))
     });
     let rows = view.rows.iter().map(|row| {
-        let cells = columns.iter().map(|column| {
-            let style = match column.0 {
+        let cells = columns.iter().map(|(column, _)| {
+            let style = match column.head {
                 "STATE" => colours.mood(row.mood),
                 "UP" if row.ready.is_some_and(|(ready, all)| ready < all) => colours.mood(row.mood),
                 "NAME" if row.part.is_none() => Style::new().add_modifier(Modifier::BOLD),
                 "CPU %" if row.cpu >= 90.0 => colours.of(Color::Red),
+                "LOOP %" if row.utilization().is_some_and(|percent| percent >= 90.0) => colours.of(Color::Red),
+                "ERR/S" if row.errors().is_some_and(|errors| errors > 0.0) => colours.of(Color::Red),
                 "RESTARTS" if row.restarts == 0 => colours.faint(),
                 "PID" => colours.faint(),
                 _ => Style::new(),
             };
-            Line::from(Span::styled((column.3)(row), style)).alignment(side(column.0))
+            Line::from(Span::styled((column.text)(row), style)).alignment(side(column))
         });
         TableRow::new(cells.collect::<Vec<_>>())
     });
-    let width = |column: &&Column| if column.1 == 0 { Constraint::Fill(1) } else { Constraint::Length(column.1) };
+    let width =
+        |(_, width): &(&Column, u16)| if *width == 0 { Constraint::Fill(1) } else { Constraint::Length(*width) };
     let drawn = Table::new(rows, columns.iter().map(width).collect::<Vec<_>>())
         .header(TableRow::new(head.collect::<Vec<_>>()))
         .row_highlight_style(Style::new().fg(Color::Reset).add_modifier(Modifier::REVERSED));
@@ -377,13 +427,18 @@ mod tests {
         let small = screen(&view, 20, 5);
         assert!(small.contains("20 × 5 is too small:"), "{small}");
         let usual = screen(&view, 80, 24);
-        let heads = ["NAME", "STATE", "CPU %", "MEMORY", "RESTARTS", "UPTIME"];
+        let heads = ["NAME", "STATE", "CPU %", "MEMORY", "REQ/S", "WAIT", "LOOP %", "UP"];
+        let figures = ["1234", "41ms", "42"];
         let others = ["rcluster  3 apps  2 in trouble", "▾ web", "2/2", "waiting restart", "logs of web"];
-        for word in heads.iter().chain(&others).chain(&["q quit", "o sort", "Tab logs"]) {
+        for word in heads.iter().chain(&figures).chain(&others).chain(&["q quit", "o sort", "Tab logs"]) {
             assert!(usual.contains(word), "{word}\n{usual}");
         }
         assert!(!screen(&view, 40, 24).contains("RESTARTS") && screen(&view, 40, 24).contains("STATE"));
-        assert!(screen(&view, 100, 24).contains("PID"));
+        let wide = screen(&view, 140, 24);
+        for head in ["PID", "ERR/S", "DELAY", "CONNS", "RESTARTS", "UPTIME"] {
+            assert!(wide.contains(head), "{head}\n{wide}");
+        }
+        assert!(!wide.contains("CONN/S"));
     }
 
     #[test]

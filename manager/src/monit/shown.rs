@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 
-use crate::model::{Mode, Process, State, Worker};
+use crate::model::{Mode, Process, Recent, State, Worker};
 
 /// An app as `GET /v1/apps` tells of it.
 #[derive(Clone, Debug, Deserialize)]
@@ -23,6 +23,9 @@ pub struct AppStatus {
     /// The workers of a cluster.
     #[serde(default)]
     pub workers: Vec<Worker>,
+    /// What these have done of late.
+    #[serde(default)]
+    pub recent: Option<Recent>,
 }
 
 impl AppStatus {
@@ -57,8 +60,47 @@ pub struct Row {
     pub restarts: u64,
     /// When (ms since 1970) it was started.
     pub since: Option<u64>,
+    /// What its board says of the time since it was looked at before, if it has one.
+    pub recent: Option<Recent>,
     /// Whether its parts are shown: `None` for what has none.
     pub is_open: Option<bool>,
+}
+
+impl Row {
+    /// HTTP requests each second, where they are counted.
+    pub fn requests(&self) -> Option<f64> {
+        Some(self.recent.as_ref()?.http.as_ref()?.requests)
+    }
+
+    /// The same, or else connections.
+    pub fn rate(&self) -> Option<f64> {
+        self.requests().or_else(|| Some(self.recent.as_ref()?.connections))
+    }
+
+    /// Errors each second, where they are counted.
+    pub fn errors(&self) -> Option<f64> {
+        Some(self.recent.as_ref()?.http.as_ref()?.errors)
+    }
+
+    /// ms that 99 of 100 connections waited for their server at most.
+    pub fn waiting(&self) -> Option<f64> {
+        Some(self.recent.as_ref()?.waiting?.p99)
+    }
+
+    /// ms that 99 of 100 turns of the event loop took at most.
+    pub fn delay(&self) -> Option<f64> {
+        Some(self.recent.as_ref()?.delay?.p99)
+    }
+
+    /// Percent of the time that the event loop was running.
+    pub fn utilization(&self) -> Option<f64> {
+        Some(self.recent.as_ref()?.utilization * 100.0)
+    }
+
+    /// Connections that are open.
+    pub fn active(&self) -> Option<u64> {
+        Some(self.recent.as_ref()?.active)
+    }
 }
 
 /// How well something is.
@@ -97,6 +139,12 @@ pub enum Order {
     Cpu,
     /// What uses most memory first.
     Memory,
+    /// What has most requests (or connections) each second first.
+    Rate,
+    /// Where connections wait longest first.
+    Waiting,
+    /// What turns its event loop least first.
+    Loop,
     /// What was restarted most first.
     Restarts,
     /// What was started last first.
@@ -108,12 +156,15 @@ pub enum Order {
 impl Order {
     /// The one after it.
     pub fn next(self) -> Order {
-        use Order::{Age, Cpu, Listed, Memory, Name, Restarts, State};
+        use Order::{Age, Cpu, Listed, Loop, Memory, Name, Rate, Restarts, State, Waiting};
         match self {
             Listed => Name,
             Name => Cpu,
             Cpu => Memory,
-            Memory => Restarts,
+            Memory => Rate,
+            Rate => Waiting,
+            Waiting => Loop,
+            Loop => Restarts,
             Restarts => Age,
             Age => State,
             State => Listed,
@@ -127,6 +178,9 @@ impl Order {
             Order::Name => "by name",
             Order::Cpu => "by cpu",
             Order::Memory => "by memory",
+            Order::Rate => "by requests",
+            Order::Waiting => "by waiting time",
+            Order::Loop => "by event loop",
             Order::Restarts => "by restarts",
             Order::Age => "by uptime",
             Order::State => "by state",
@@ -152,11 +206,18 @@ pub fn rows(apps: &[AppStatus], filter: &str, order: Order, is_reversed: bool, c
             (of_app(app, is_open), if is_open == Some(true) { parts } else { Vec::new() })
         })
         .collect();
+    let by = |of: fn(&Row) -> Option<f64>, one: &Row, other: &Row| {
+        // What has no such figure comes last.
+        of(other).unwrap_or(-1.0).total_cmp(&of(one).unwrap_or(-1.0))
+    };
     groups.sort_by(|(one, _), (other, _)| match order {
         Order::Listed => std::cmp::Ordering::Equal,
         Order::Name => one.name.to_lowercase().cmp(&other.name.to_lowercase()),
         Order::Cpu => other.cpu.total_cmp(&one.cpu),
         Order::Memory => other.memory.cmp(&one.memory),
+        Order::Rate => by(Row::rate, one, other),
+        Order::Waiting => by(Row::waiting, one, other),
+        Order::Loop => by(Row::utilization, one, other),
         Order::Restarts => other.restarts.cmp(&one.restarts),
         Order::Age => other.since.cmp(&one.since),
         Order::State => other.mood.cmp(&one.mood),
@@ -191,6 +252,7 @@ fn of_app(app: &AppStatus, is_open: Option<bool>) -> Row {
         memory: app.processes.iter().map(|process| process.memory).sum(),
         restarts: parts.iter().map(|row| row.restarts).sum::<u64>() + of_primary.map_or(0, |process| process.restarts),
         since: running.filter_map(|process| process.started_at).min(),
+        recent: app.recent.clone(),
         is_open,
     }
 }
@@ -209,6 +271,7 @@ fn parts(app: &AppStatus) -> Vec<Row> {
         memory: 0,
         restarts: 0,
         since: None,
+        recent: None,
         is_open: None,
     };
     if app.mode == Mode::Cluster {
@@ -217,6 +280,7 @@ fn parts(app: &AppStatus) -> Vec<Row> {
             memory: worker.memory,
             restarts: worker.restarts,
             since: worker.started_at,
+            recent: worker.recent.clone(),
             ..row(worker.seat, printable(&worker.state), worker.pid)
         });
         return workers.collect();
@@ -284,6 +348,28 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
+/// So many each second, in five letters at most.
+pub fn rate(value: f64) -> String {
+    match value {
+        0.0 => "0".to_owned(),
+        ..9.95 => format!("{value:.1}"),
+        ..9999.5 => format!("{value:.0}"),
+        ..99_950.0 => format!("{:.1}k", value / 1e3),
+        ..999_500.0 => format!("{:.0}k", value / 1e3),
+        _ => format!("{:.1}M", value / 1e6),
+    }
+}
+
+/// A time in ms, in six letters at most.
+pub fn time(ms: f64) -> String {
+    match ms {
+        ..9.95 => format!("{ms:.1}ms"),
+        ..999.5 => format!("{ms:.0}ms"),
+        ..9950.0 => format!("{:.1}s", ms / 1e3),
+        _ => format!("{:.0}s", ms / 1e3),
+    }
+}
+
 /// How long something has been there.
 pub fn age(since: Option<u64>) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis());
@@ -311,7 +397,9 @@ pub mod tests {
         let worker = |seat: u32, state: &str| json!({ "seat": seat, "pid": 50, "state": state, "startedAt": 1, "restarts": 1, "cpu": 1.5 });
         let apps = json!([
             { "name": "web", "namespace": "default", "mode": "cluster", "instances": 2,
-              "processes": [process(0, "online", 3.0, 9 << 20)], "workers": [worker(0, "ready"), worker(1, "ready")] },
+              "processes": [process(0, "online", 3.0, 9 << 20)], "workers": [worker(0, "ready"), worker(1, "ready")],
+              "recent": { "seconds": 2.0, "connections": 5.0, "active": 12, "queued": 0, "waiting": { "p50": 0.3, "p99": 41.0 },
+                          "utilization": 0.42, "delay": null, "http": { "requests": 1234.0, "errors": 0.5, "time": null } } },
             { "name": "bot", "namespace": "shop", "mode": "program", "instances": 1,
               "processes": [process(0, "errored", 0.0, 0)] },
             { "name": "jobs", "namespace": "default", "mode": "program", "instances": 2,
@@ -333,6 +421,10 @@ pub mod tests {
         assert_eq!(of(Order::Cpu, true), "shop:bot web 0 1 jobs 0 1");
         assert_eq!(of(Order::Memory, false), "web 0 1 jobs 0 1 shop:bot");
         assert!(of(Order::State, false).ends_with("web 0 1"));
+        // What has no board is not less than what has nothing to do.
+        for order in [Order::Rate, Order::Waiting, Order::Loop] {
+            assert!(of(order, false).starts_with("web") && of(order, true).ends_with("web 0 1"));
+        }
         let closed = BTreeSet::from(["default:web".to_owned()]);
         assert_eq!(names(&rows(&apps, "", Order::Listed, false, &closed)), "web shop:bot jobs 0 1");
     }
@@ -369,5 +461,9 @@ pub mod tests {
         let shown: Vec<String> = [0, 999, 1024, 10 << 20, 130 << 20, 3 << 30].map(size).into();
         assert_eq!(shown, ["0B", "999B", "1.0K", "10.0M", "130M", "3.0G"]);
         assert_eq!(age(None), "-");
+        let rates: Vec<String> = [0.0, 0.04, 3.26, 9.96, 1234.4, 12_345.0, 123_456.0, 1.25e6].map(rate).into();
+        assert_eq!(rates, ["0", "0.0", "3.3", "10", "1234", "12.3k", "123k", "1.2M"]);
+        let times: Vec<String> = [0.0, 0.49, 9.96, 41.2, 999.6, 9960.0].map(time).into();
+        assert_eq!(times, ["0.0ms", "0.5ms", "10ms", "41ms", "1.0s", "10s"]);
     }
 }

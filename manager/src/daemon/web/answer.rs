@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::gate::Refusal;
 use super::{Page, assets};
-use crate::daemon::api::{Content, Service, decode, failed, in_whole, on_target, reply, streamed};
+use crate::daemon::api::{Content, Service, decode, failed, in_whole, measured, on_target, reply, streamed};
 use crate::daemon::link::Failure;
 use crate::daemon::logs;
 
@@ -64,6 +64,10 @@ async fn find(
         && let Some((kind, bytes)) = assets::find(&path)
     {
         return Ok(of_kind(kind, Content::whole(Bytes::from_static(bytes))));
+    }
+    // Prometheus has no session. Nobody else's page can read them: it is not its origin.
+    if method == Method::GET && path == "/metrics" && page.has_metrics.get() {
+        return Ok(measured(service, &headers).await);
     }
     let parts: Vec<String> = path.split('/').skip(1).map(decode).collect();
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();

@@ -46,6 +46,8 @@ pub struct Asked {
     allow_remote: bool,
     /// Names that it has besides addresses.
     hosts: Vec<String>,
+    /// `/metrics` is there, for whoever asks.
+    metrics: bool,
 }
 
 /// The page of a daemon, if it has one.
@@ -59,6 +61,7 @@ pub struct Web {
 pub struct Page {
     gate: Gate,
     address: Address,
+    has_metrics: Cell<bool>,
     connections: Cell<usize>,
     history: RefCell<History>,
     watchers: Watchers,
@@ -69,7 +72,7 @@ pub struct Page {
 impl Web {
     /// Opens the page, unless it is open, and makes a link to it.
     pub fn open(&self, service: &Rc<Service>, asked: Asked) -> Result<Value, Failure> {
-        let open = self.page.borrow().clone();
+        let (open, wants_metrics) = (self.page.borrow().clone(), asked.metrics);
         let page = match open {
             Some(page) => {
                 if let Some(wanted) = &asked.listen
@@ -82,6 +85,8 @@ impl Web {
             }
             None => self.begin(service, asked)?,
         };
+        // Whoever wants another link does not take them away.
+        page.has_metrics.set(page.has_metrics.get() || wants_metrics);
         let token = page.gate.link(Instant::now()).map_err(|error| failed(error.to_string()))?;
         Ok(json!({
             "url": format!("{}/#token={}", page.address.url(), token.text()),
@@ -89,6 +94,7 @@ impl Web {
             "socket": page.address.path(),
             "isLocal": page.address.is_local(),
             "expiresIn": gate::LINK_TIME.as_secs(),
+            "metrics": page.has_metrics.get().then(|| format!("{}/metrics", page.address.url())),
         }))
     }
 
@@ -108,6 +114,7 @@ impl Web {
         let page = Rc::new(Page {
             gate: Gate::new(asked.hosts, address.is_local(), address.port()),
             address,
+            has_metrics: Cell::default(),
             connections: Cell::default(),
             history: RefCell::default(),
             watchers: Watchers::default(),
@@ -138,6 +145,7 @@ impl Web {
         json!({
             "address": page.as_ref().map(|page| page.address.to_string()),
             "watchers": page.as_ref().map_or(0, |page| page.watchers.count()),
+            "metrics": page.as_ref().is_some_and(|page| page.has_metrics.get()),
         })
     }
 }
