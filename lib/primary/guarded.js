@@ -6,7 +6,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 
-const { socketIdentity, removeSocket } = require('./socket_file.js');
+const { socketIdentity, removeSocket } = require('../socket_file.js');
 const { isPipe, isUdp, sameAddress } = require('./question.js');
 
 /** Names of sockets that a primary has given away begin with it. */

@@ -5,7 +5,7 @@
 const { bindPipe } = require('../node/net.js');
 const { POLICIES } = require('./policies.js');
 const { bindings, isPipe, isUdp, shortest } = require('./question.js');
-const { takeFile } = require('./socket_file.js');
+const { takeFile } = require('../socket_file.js');
 
 /** @typedef {import('./question.js').Question} Question */
 

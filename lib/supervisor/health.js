@@ -9,7 +9,7 @@ const { resolve } = require('node:path');
 
 const { ours } = require('../errors.js');
 const { rawOf } = require('../node/net.js');
-const { removeSocket, takeFile } = require('../primary/socket_file.js');
+const { removeSocket, takeFile } = require('../socket_file.js');
 
 /** Where it is answered. @typedef {{ path: string } | { host?: string, port: number }} Place */
 

@@ -9,7 +9,8 @@ const LONGEST = 1 << 20;
 
 /** The copies of prom-client that the app has loaded: it is its own, whichever version, and nothing is loaded for us. */
 function clients() {
-  const { cache } = createRequire(__filename);
+  // From any place: all have the same modules. Where this was made of a held file, there is no `__filename`.
+  const { cache } = createRequire('/');
   const files = Object.keys(cache).filter((file) => /[\\/]prom-client[\\/]index\.js$/.test(file));
   return files.flatMap((file) => (cache[file]?.exports?.register ? [cache[file].exports] : []));
 }
