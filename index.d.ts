@@ -660,8 +660,8 @@ declare namespace cluster {
      * version; several that wait are one.
      *
      * Rejects with a {@link ReloadError} when a new worker fails: `ERR_RCLUSTER_RELOAD_FAILED`, the old workers that were not
-     * replaced before go on (the message has `ERR_RCLUSTER_VERSION` when rcluster itself was updated meanwhile, and the primary has
-     * to be started anew); or `ERR_RCLUSTER_STOPPED`. The rejection may be ignored: the `reload` event tells the same.
+     * replaced before go on (the message has `ERR_RCLUSTER_VERSION` when rcluster itself was updated meanwhile: then
+     * {@link Supervisor.upgrade} is what helps); or `ERR_RCLUSTER_STOPPED`. The rejection may be ignored: the `reload` event tells the same.
      */
     reload(): Promise<ReloadReport>;
 

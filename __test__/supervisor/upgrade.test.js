@@ -246,3 +246,68 @@ test('several upgrades in a row: the first process starts each, and ends as the 
   expect(await service.script.waitForExit()).toMatchObject({ code: 0 });
   for (const pid of recent) expect(isAlive(pid)).toBe(false);
 });
+
+test.each(['port', 'path'])('probes are answered throughout, on a %s', async (kind) => {
+  const file = path.join(temporaryFolder(), 'health.sock');
+  const health = kind === 'path' ? file : '127.0.0.1:0';
+  let service = await startService({ worker: pidServer, options: { health, signals: true } });
+  const { address } = await service.event('health');
+  const where = kind === 'path' ? { socketPath: file } : { host: '127.0.0.1', port: Number(address.split(':')[1]) };
+  const probes = { failed: [], answered: 0, isOver: false };
+  const probe = async () => {
+    while (!probes.isOver) {
+      await new Promise((resolve) => {
+        http.get({ ...where, path: '/ready', agent: false }, (response) => {
+          if (response.statusCode === 200) probes.answered++;
+          else probes.failed.push(response.statusCode);
+          response.resume().on('end', resolve);
+        }).on('error', ({ code }) => resolve(probes.failed.push(code)));
+      });
+    }
+  };
+  running.add(probes);
+  const probing = probe();
+  for (let round = 2; round <= 3; round++) {
+    ({ next: service } = await upgrade(service));
+    await waitFor(() => service.events('health').length === round);
+    const { answered } = probes;
+    await waitFor(() => probes.answered > answered + 10);
+  }
+  probes.isOver = true;
+  await probing;
+  expect(probes.failed).toEqual([]);
+  expect(service.events('health').map((one) => [one.address, one.error])).toEqual(Array(3).fill([address, undefined]));
+  process.kill(service.pid, 'SIGTERM');
+  expect(await service.script.waitForExit()).toMatchObject({ code: 0 });
+  expect(fs.existsSync(file)).toBe(false);
+});
+
+test('a health endpoint of the new version that cannot listen is a reason to refuse the upgrade', async () => {
+  const taken = http.createServer().listen(0, '127.0.0.1');
+  await waitFor(() => taken.listening);
+  const options = { health: '127.0.0.1:0' };
+  const service = await startService({ worker: pidServer, options });
+  await service.run(({ supervisor }, port) => {
+    const given = JSON.parse(process.env.TEST_SERVICE);
+    given.options.health = `127.0.0.1:${port}`;
+    process.env.TEST_SERVICE = JSON.stringify(given);
+    return supervisor.status().state;
+  }, taken.address().port);
+  await expect(service.call('upgrade')).rejects.toThrow(/says: The health endpoint cannot listen on 127\.0\.0\.1:\d+: it is in use/);
+  expect(await service.pids()).toHaveLength(2);
+  taken.close();
+});
+
+test('a stop after the new primary has been told to take over is that one\'s: it serves on for its stopDelay', async () => {
+  const service = await startService({ worker: pidServer, options: { settleTime: 3000, stopDelay: 700, signals: true } });
+  const before = await service.pids();
+  const outcome = service.call('upgrade').catch(() => {});
+  await waitFor(async () => !before.includes(Number((await service.get()).body)));
+  await service.run(({ supervisor }) => void supervisor.stop());
+  await service.event('stopping');
+  // Still served, by the new one.
+  expect(before).not.toContain(Number((await service.get()).body));
+  await outcome;
+  expect(await service.script.waitForExit()).toMatchObject({ code: 0 });
+  expect(service.events('stopped')).toHaveLength(1);
+});

@@ -123,6 +123,11 @@ supervisor.on('signal', (signal, action) => {
   expect<Same<typeof signal, 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGUSR2'>>();
   expect<Same<typeof action, 'stop' | 'kill' | 'reload' | 'status'>>();
 });
+supervisor.on('upgrading', () => {}).on('took-over', () => {});
+supervisor.on('upgraded', (report) => {
+  if (report.error) expect<Same<typeof report.error.code, 'ERR_RCLUSTER_UPGRADE_FAILED' | 'ERR_RCLUSTER_UPGRADING' | 'ERR_RCLUSTER_STOPPED'>>();
+  else expect<Same<[typeof report.moved, typeof report.cut, typeof report.newPid], [number, number, number | undefined]>>();
+});
 supervisor.on('health', ({ address, error }) => {
   expect<Same<typeof address, string>>();
   expect<Same<typeof error, (Error & { code: 'ERR_RCLUSTER_HEALTH' }) | undefined>>();
@@ -134,7 +139,7 @@ expect<
   Same<
     keyof SupervisorEventMap,
     | 'crash-loop' | 'hang' | 'memory' | 'ready' | 'reload' | 'reloading' | 'restart' | 'replace' | 'restart-failed' | 'signal' | 'stopped' | 'waiting'
-    | 'stopping' | 'health'
+    | 'stopping' | 'health' | 'upgrading' | 'upgraded' | 'took-over'
   >
 >();
 

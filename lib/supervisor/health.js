@@ -41,10 +41,12 @@ const { removeSocket, takeFile } = require('../socket_file.js');
  */
 function serveHealth(place, { now, metrics }, told, given) {
   const { createServer } = require('node:http');
+  /** How it was when we were left alone. @type {Now | undefined} */
+  let last;
   /** @type {Record<string, (query: string) => Page>} */
   const pages = {
     '/live': () => ({ status: 200, body: 'live\n' }),
-    '/ready': (query) => readyPage(now(), query),
+    '/ready': (query) => readyPage(last ?? now(), query),
     ...(metrics && { '/metrics': () => ({ status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: metrics() }) }),
   };
   const server = createServer(async (request, response) => {
@@ -85,6 +87,7 @@ function serveHealth(place, { now, metrics }, told, given) {
     leave() {
       // The file belongs to the socket, which goes on.
       isClosed = true;
+      last = now();
       if ('path' in place && given === undefined) takeFile(server, resolve(place.path));
       // Who has connected is still answered.
       server.close();

@@ -158,6 +158,8 @@ class Supervisor extends EventEmitter {
 
   /** @param {Readonly<import('./health.js').Place>} place */
   #serveHealth(place) {
+    // Before others hear of it, who may end the process.
+    this.once('stopped', () => this.#health?.close());
     const fd = this.#newSide?.healthAt(place);
     if (fd === undefined) this.#openHealth(place);
     // Until then the old primary answers there.
@@ -185,7 +187,6 @@ class Supervisor extends EventEmitter {
       this.emit('health', { address, error });
     };
     this.#health = serveHealth(place, { now, metrics: own && (() => own.text()) }, told, fd);
-    this.once('stopped', () => this.#health?.close());
   }
 
   get #stateInWords() {
@@ -392,12 +393,13 @@ class Supervisor extends EventEmitter {
 
   /** Another primary serves. Resolves to what became of the connections of each worker. */
   #finishForNext() {
+    // First, as it is answered by what holds now.
+    this.#health?.leave();
     // Nobody stops us any more; the other one is told.
     this.#stopping ??= this.#upgrade?.finished;
     this.#state = 'stopping';
     this.#ignoreSignals();
     this.#stopTelling();
-    this.#health?.leave();
     this.#watchdog.stop();
     for (const seat of this.#seats) seat.abandon();
     return Promise.all([...this.#alive].map((occupant) => occupant.retire()));
