@@ -118,10 +118,10 @@ describe('one error says', () => {
     );
   });
 
-  test('nothing where all is there: zig makes files for an older glibc, and this machine needs no more than cargo for itself', () => {
+  test('nothing where all is there: zig makes files for an older glibc, and for itself this machine builds as it always does', () => {
     libraries();
     const programs = { cargo: 'echo 1', rustc: rustc() };
-    expect(said(process.arch, programs)).toMatch(/^cargo build --target \w+-unknown-linux-gnu$/);
+    expect(said(process.arch, programs)).toBe('cargo build');
     expect(said(other, { ...programs, zig: 'echo 1', 'cargo-zigbuild': 'echo 1' })).toMatch(/^cargo zigbuild --target \w+-unknown-linux-gnu\.2\.28$/);
   });
 });

@@ -4,6 +4,9 @@
 // silence under npm looks like a hang.
 
 const { spawn, spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
 const readline = require('node:readline');
 const { thisProcess } = require('../../lib/binary-name.js');
 const { root } = require('./sources.js');
@@ -27,15 +30,29 @@ function hasCargo() {
  * @typedef {{ command: string[], env: NodeJS.ProcessEnv }} How
  */
 
+/** @returns {string} the folder of cargo's own files */
+const cargoHome = () => process.env.CARGO_HOME ?? path.join(os.homedir(), '.cargo');
+
 /**
- * For this machine. What is linked statically with musl, as Rust does it by default, cannot be loaded into anything.
+ * What rustc is told besides: nobody's folders get into what is built. All builds are told the same: what one has built, another need not.
  *
- * @returns {How}
+ * @returns {string} as cargo wants it in `CARGO_ENCODED_RUSTFLAGS`
  */
+function flags() {
+  // The folders of the crates' sources have to be there, to be named.
+  spawnSync('cargo', ['fetch', '--locked'], { cwd: root, stdio: 'ignore' });
+  const sources = path.join(cargoHome(), 'registry', 'src');
+  const crates = fs.existsSync(sources) ? fs.readdirSync(sources).sort().map((name) => path.join(sources, name)) : [];
+  const remap = /** @type {[string, string][]} */ ([[cargoHome(), 'cargo'], ...crates.map((folder) => [folder, 'crates'])]);
+  const given = process.env.CARGO_ENCODED_RUSTFLAGS?.split('\x1f') ?? process.env.RUSTFLAGS?.split(' ') ?? [];
+  // What is linked statically with musl, as Rust does it by default, cannot be loaded into anything.
+  const dynamic = thisProcess().libc === 'musl' ? ['-Ctarget-feature=-crt-static'] : [];
+  return [...given.filter(Boolean), ...dynamic, ...remap.map(([from, to]) => `--remap-path-prefix=${from}=${to}`)].join('\x1f');
+}
+
+/** @returns {How} */
 function forThisMachine() {
-  const { RUSTFLAGS = '' } = process.env;
-  const dynamic = thisProcess().libc === 'musl' ? { RUSTFLAGS: `${RUSTFLAGS} -C target-feature=-crt-static` } : {};
-  return { command: ['cargo', 'build'], env: { ...process.env, ...dynamic } };
+  return { command: ['cargo', 'build'], env: { ...process.env, CARGO_ENCODED_RUSTFLAGS: flags() } };
 }
 
 /** The native part: a shared library. @type {Wanted} */
@@ -95,7 +112,7 @@ function builtBy(line, { name, file }) {
   if (!line.startsWith('{')) return undefined;
   const message = JSON.parse(line);
   if (message.reason !== 'compiler-artifact' || message.target.name !== name) return undefined;
-  return message.filenames.find((/** @type {string} */ path) => file.test(path));
+  return message.filenames.find((/** @type {string} */ one) => file.test(one));
 }
 
 /**
@@ -118,4 +135,4 @@ function stopWith(cargo) {
   return { forget };
 }
 
-module.exports = { cargoBuild, hasCargo };
+module.exports = { cargoBuild, cargoHome, flags, hasCargo };

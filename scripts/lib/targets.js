@@ -4,9 +4,9 @@
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
-const os = require('node:os');
 const path = require('node:path');
 const { binaryPath, managerPath } = require('../../lib/binary-name.js');
+const { cargoHome, flags } = require('./cargo.js');
 const { compareVersions, glibcOf, needs } = require('./elf.js');
 const { root, rustVersion } = require('./sources.js');
 
@@ -100,28 +100,15 @@ function toolchain(arch, { tools = TOOLS } = {}) {
   if (!rustc) {
     throw new Error(`no Rust ${rustVersion()} or newer with the standard library for ${arch} was found: run "rustup target add ${triple}", or set RUSTC to one that has it.`);
   }
-  const env = { ...process.env, PATH: `${tools}${path.delimiter}${process.env.PATH}`, RUSTC: rustc, CARGO_ENCODED_RUSTFLAGS: flags().join('\x1f') };
+  const env = { ...process.env, PATH: `${tools}${path.delimiter}${process.env.PATH}`, RUSTC: rustc, CARGO_ENCODED_RUSTFLAGS: flags() };
   if (hasZig(tools)) return { command: ['cargo', 'zigbuild', '--target', `${triple}.${GLIBC}`], env, anyGlibc: true };
+  // As everything else is built here: nothing is built twice.
+  if (arch === process.arch) return { command: ['cargo', 'build'], env, anyGlibc: false };
   const command = ['cargo', 'build', '--target', triple];
-  if (arch === process.arch) return { command, env, anyGlibc: false };
   // Debian's cross compilers.
   const linker = `${triple.replace('-unknown', '')}-gcc`;
   if (output(linker, '--version') !== undefined) return { command, env: { ...env, [linkerVariable(triple)]: linker }, anyGlibc: false };
   throw new Error(`no linker for ${arch} was found: install zig with cargo-zigbuild (${HOW}), or ${linker}.`);
-}
-
-/** @returns {string} the folder of cargo's own files */
-const cargoHome = () => process.env.CARGO_HOME ?? path.join(os.homedir(), '.cargo');
-
-/** @returns {string[]} what rustc is told besides: nobody's folders get into what is packed */
-function flags() {
-  // The folders of the crates' sources have to be there, to be named.
-  output('cargo', 'fetch', '--locked');
-  const sources = path.join(cargoHome(), 'registry', 'src');
-  const crates = fs.existsSync(sources) ? fs.readdirSync(sources).map((name) => path.join(sources, name)) : [];
-  const remap = /** @type {[string, string][]} */ ([[cargoHome(), 'cargo'], ...crates.map((folder) => [folder, 'crates']), [root, 'rcluster']]);
-  const given = process.env.CARGO_ENCODED_RUSTFLAGS?.split('\x1f') ?? process.env.RUSTFLAGS?.split(' ') ?? [];
-  return [...given.filter(Boolean), ...remap.map(([from, to]) => `--remap-path-prefix=${from}=${to}`)];
 }
 
 /**
