@@ -177,6 +177,15 @@ impl Apps {
         Ok(link)
     }
 
+    /// Resolves when nobody starts an app's keeper any more, who would know it only after it should have been told to quit. Whoever comes
+    /// later finds that the app is forgotten.
+    async fn no_longer_starting(&self, key: &str) {
+        let turn = self.starting.borrow().get(key).cloned();
+        if let Some(turn) = turn {
+            drop(turn.lock().await);
+        }
+    }
+
     fn know(&self, key: &str, link: &Rc<Link>) {
         self.copies.follow(key, self.folder(key), link);
         self.links.borrow_mut().insert(key.to_owned(), Rc::clone(link));
@@ -410,6 +419,7 @@ impl Apps {
         let gone: Vec<Known> = keys.iter().filter_map(|key| self.find(key)).collect();
         self.change(|remembered| remembered.apps.retain(|known| !keys.contains(&known.app.key())))?;
         let one = async |known: &Known| {
+            self.no_longer_starting(&known.app.key()).await;
             let link = self.links.borrow_mut().remove(&known.app.key())?;
             let failure = link.ask("quit", json!({})).await.err().filter(Failure::is_silence)?;
             // What it has still runs, and has to be found again.
@@ -438,6 +448,8 @@ impl Apps {
     /// Stops all apps and forgets them, but for what [`Apps::save`] has kept.
     pub async fn quit_all(&self) -> Result<(), Failure> {
         self.change(|remembered| remembered.apps.clear())?;
+        let starting: Vec<String> = self.starting.borrow().keys().cloned().collect();
+        join_all(starting.iter().map(|key| self.no_longer_starting(key)).collect()).await;
         let links = std::mem::take(&mut *self.links.borrow_mut());
         join_all(links.values().map(|link| link.ask("quit", json!({}))).collect()).await;
         for key in links.keys() {
