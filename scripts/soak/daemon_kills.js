@@ -53,7 +53,8 @@ class Soak {
 
   async #verbs() {
     while (this.#on) {
-      const names = [...this.#made.keys()];
+      // Not one that the other verb is at: who has the last word would be anybody's guess.
+      const names = [...this.#made].filter(([, isThere]) => isThere).map(([name]) => name);
       const name = names[Math.floor(Math.random() * names.length)];
       const dice = Math.random();
       if (dice < 0.4 || !name) {
