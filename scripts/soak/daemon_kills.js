@@ -32,6 +32,10 @@ class Soak {
   figures = { kills: 0, verbs: 0, failed: 0, requests: 0, lost: 0, lines: 0, linesLost: 0, wrong: [], time: 0 };
   /** Apps that verbs have made, and what is known of them: `true` is there, `false` is not, `undefined` nobody knows. @type {Map<string, boolean | undefined>} */
   #made = new Map();
+  /** How many verbs are about each app at the moment. @type {Map<string, number>} */
+  #busy = new Map();
+  /** The apps that two have been about at the same time, until none is. @type {Set<string>} */
+  #shared = new Set();
   #folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rc-'));
   #home = path.join(this.#folder, 'home');
   #manager = new Manager({ home: this.#home });
@@ -51,19 +55,35 @@ class Soak {
     });
   }
 
+  /**
+   * A verb about an app. Where two are about the same one at a time, nobody knows which of them was last.
+   *
+   * @param {string} name
+   * @param {boolean} isThere Whether there is such an app when it is done.
+   * @param {...string} words
+   */
+  async #about(name, isThere, ...words) {
+    const others = this.#busy.get(name) ?? 0;
+    if (others > 0) this.#shared.add(name);
+    this.#busy.set(name, others + 1);
+    this.#made.set(name, undefined);
+    const isDone = await this.#verb(...words);
+    const left = /** @type {number} */ (this.#busy.get(name)) - 1;
+    this.#busy.set(name, left);
+    if (isDone && !this.#shared.has(name)) this.#made.set(name, isThere);
+    if (left === 0) this.#shared.delete(name);
+  }
+
   async #verbs() {
     while (this.#on) {
-      // Not one that the other verb is at: who has the last word would be anybody's guess.
-      const names = [...this.#made].filter(([, isThere]) => isThere).map(([name]) => name);
+      const names = [...this.#made].filter(([, isThere]) => isThere !== false).map(([name]) => name);
       const name = names[Math.floor(Math.random() * names.length)];
       const dice = Math.random();
       if (dice < 0.4 || !name) {
         const fresh = `made-${this.#last++}`;
-        this.#made.set(fresh, undefined);
-        if (await this.#verb('start', 'sleep.js', '-n', fresh)) this.#made.set(fresh, true);
+        await this.#about(fresh, true, 'start', 'sleep.js', '-n', fresh);
       } else if (dice < 0.7) {
-        this.#made.set(name, undefined);
-        if (await this.#verb('delete', name)) this.#made.delete(name);
+        await this.#about(name, false, 'delete', name);
       } else {
         await this.#verb(['list', 'save', 'jlist'][Math.floor(Math.random() * 3)]);
       }
