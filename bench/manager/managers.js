@@ -62,7 +62,7 @@ function rival(name, command, variable, own) {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'bench-'));
   const env = { ...process.env, [variable]: home };
   const run = (/** @type {string[]} */ ...words) => {
-    const { status, stdout, stderr } = spawnSync(process.execPath, [command, ...words], { env, encoding: 'utf8', cwd: home, maxBuffer: 1 << 30 });
+    const { status, stdout, stderr } = spawnSync(command, words, { env, encoding: 'utf8', cwd: home, maxBuffer: 1 << 30 });
     if (status !== 0) throw new Error(`${name} ${words.join(' ')} ended with ${status}: ${stderr}`);
     return stdout;
   };

@@ -1,8 +1,9 @@
-//! `rclusterd`: the process manager of rcluster, in three roles.
+//! `rclusterd`: the process manager of rcluster, in four roles.
 //!
 //! - `rclusterd daemon --home DIR` knows what should run, and answers the command;
 //! - `rclusterd keeper --dir DIR` owns the processes of one app. Keepers outlive daemons;
-//! - `rclusterd monit --home DIR` shows on a terminal what runs.
+//! - `rclusterd monit --home DIR` shows on a terminal what runs;
+//! - `rclusterd list --home DIR` prints it.
 
 #![deny(unsafe_code)]
 
@@ -13,6 +14,7 @@ mod board_layout;
 mod daemon;
 mod durable;
 mod keeper;
+mod list;
 mod logs;
 mod model;
 mod monit;
@@ -44,9 +46,10 @@ fn main() -> ExitCode {
                 return ExitCode::from(FAILED);
             }
         },
+        ["list", "--home", home] => list::run(Path::new(home)),
         _ => {
             eprintln!(
-                "usage: rclusterd daemon --home DIR [--foreground [--resurrect]] | keeper --dir DIR [--foreground] | monit --home DIR | --version"
+                "usage: rclusterd daemon --home DIR [--foreground [--resurrect]] | keeper --dir DIR [--foreground] | monit --home DIR | list --home DIR | --version"
             );
             return ExitCode::from(USAGE);
         }

@@ -332,14 +332,15 @@ pub fn failed(failure: &Failure) -> Response<Content> {
     reply(status, &json!({ "error": { "code": failure.code, "message": failure.message } }))
 }
 
+/// By this a client knows a daemon of another version.
+pub const SERVER: &str = concat!("rclusterd/", env!("CARGO_PKG_VERSION"));
+
 /// An answer in JSON.
 pub fn reply(status: StatusCode, value: &Value) -> Response<Content> {
     let mut response = Response::new(Content::whole(Bytes::from(value.to_string())));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
-    // By this a client knows a daemon of another version.
-    let server = concat!("rclusterd/", env!("CARGO_PKG_VERSION"));
-    response.headers_mut().insert(header::SERVER, header::HeaderValue::from_static(server));
+    response.headers_mut().insert(header::SERVER, header::HeaderValue::from_static(SERVER));
     response
 }
 

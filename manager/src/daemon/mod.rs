@@ -36,6 +36,7 @@ use tokio::task::LocalSet;
 
 use crate::durable::write_durably;
 use crate::sys::{process, service_manager, socket};
+pub use api::SERVER;
 #[cfg(test)]
 pub use api::decode;
 use api::{End, Service};

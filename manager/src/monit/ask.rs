@@ -49,6 +49,17 @@ impl Daemon {
         Err(answer["error"]["message"].as_str().unwrap_or("the daemon has refused it").to_owned())
     }
 
+    /// An answer to GET, of a daemon that is of our version.
+    pub async fn ask_alike<T: DeserializeOwned>(&self, path: &str) -> Result<T, String> {
+        let response = self.open("GET", path, None).await?;
+        let is_alike = response.headers().get(header::SERVER).is_some_and(|server| server == crate::daemon::SERVER);
+        if !is_alike || !response.status().is_success() {
+            return Err("the daemon is another one's, or has refused it".to_owned());
+        }
+        let bytes = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
+        serde_json::from_slice(&bytes).map_err(|error| format!("the daemon's answer makes no sense: {error}"))
+    }
+
     /// Lines, as they come.
     pub async fn lines(&self, path: &str) -> Result<Lines, String> {
         let response = self.open("GET", path, None).await?;

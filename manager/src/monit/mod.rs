@@ -1,7 +1,7 @@
 //! `rclusterd monit`: a terminal's view of what runs. It asks the daemon as every other client does: a look at the figures every two seconds, and at once
 //! when something happens; the logs of what is selected as they come. Nothing of it runs while nobody looks.
 
-mod ask;
+pub mod ask;
 mod draw;
 mod shown;
 mod view;
