@@ -51,6 +51,10 @@ export interface App {
   ignoreWatch: string[];
   /** It starts anew when nothing has changed for so long (ms). */
   watchDelay: number;
+  /** What `/bin/sh` runs for an incident. */
+  onEvent: string | null;
+  /** Where incidents are sent. The secret is told as `(hidden)`, which, told back, means the one that is known. */
+  webhook: { url: string; secret?: string | null } | null;
   waitReady: boolean;
   listenTimeout: number;
   outFile: string | null;
@@ -248,7 +252,7 @@ export interface Watching {
 }
 
 /** What somebody may have to see to. */
-export type IncidentKind = 'watch-suspended' | 'watch-failed' | 'reload-failed';
+export type IncidentKind = 'crash' | 'crash-loop' | 'hang' | 'memory' | 'reload-failed' | 'upgraded' | 'watch-suspended' | 'watch-failed';
 
 /** Something that has happened. `at`: milliseconds since 1970. */
 export type ManagerEvent = { at: number } & (

@@ -43,6 +43,7 @@ function serveKeeper(supervisor, cluster) {
   supervisor.prependListener('ready', tell);
   for (const event of EVENTS) supervisor.on(event, tellSoon);
   for (const event of WORKER_EVENTS) cluster.on(event, tellSoon);
+  reportIncidents(supervisor, send);
   // The first workers are there already.
   tellSoon();
   /** @type {Record<string, (request: any) => Promise<unknown>>} */
@@ -68,6 +69,35 @@ function serveKeeper(supervisor, cluster) {
   });
   // The keeper's channel alone is no reason to live.
   process.channel?.unref();
+}
+
+/**
+ * Tells what somebody may have to see to.
+ *
+ * @param {import('./supervisor.js').Supervisor} supervisor
+ * @param {(message: object) => unknown} send
+ */
+function reportIncidents(supervisor, send) {
+  const report = (/** @type {string} */ kind, /** @type {string} */ message, /** @type {number | undefined} */ seat = undefined) => void send({ rcluster: 'incident', kind, message, seat });
+  // Who is ended as it hangs has not crashed besides, and hangs once, however often it is told to end.
+  const hung = new Set();
+  supervisor.on('restart', ({ seat, pid, reason }) => {
+    if (!hung.delete(pid)) report('crash', `worker ${pid} ${reason}`, seat);
+  });
+  supervisor.on('hang', ({ pid, time }) => {
+    if (hung.has(pid)) return;
+    hung.add(pid);
+    report('hang', `worker ${pid} did not turn its event loop for ${time} ms, and is ended`);
+  });
+  supervisor.on('memory', ({ pid, bytes }) => report('memory', `worker ${pid} uses ${Math.round(bytes / 2 ** 20)} MiB, and is replaced`));
+  supervisor.on('crash-loop', ({ error }) => report('crash-loop', error.message));
+  supervisor.on('reload', ({ error }) => {
+    if (error) report('reload-failed', error.message);
+  });
+  supervisor.on('upgraded', ({ error, oldPid, newPid, moved, finished, cut }) => {
+    if (error) report('reload-failed', error.message);
+    else report('upgraded', `primary ${newPid} has taken the place of ${oldPid}: ${moved} connections moved, ${finished} ended by themselves, ${cut} were cut`);
+  });
 }
 
 /**

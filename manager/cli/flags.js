@@ -46,6 +46,7 @@ const KEY_FLAGS = {
   watch: ['--watch [paths...]', 'it starts anew when a file changes: of its folder, or of these paths'],
   ignore_watch: ['--ignore-watch <paths...>', 'paths and patterns whose changes do not count'],
   watch_delay: ['--watch-delay <time>', 'it starts anew when nothing has changed for so long: seconds, or such as 500ms; 200ms by default'],
+  on_event: ['--on-event <command>', 'what is run when it has crashed, hangs, and so on: it reads the event as JSON'],
   max_memory_restart: ['--max-memory-restart <bytes>', 'it is started anew above it, such as 300M'],
   filter_env: ['--filter-env <names...>', 'variables that it does not get: beginnings of their names'],
   source_map_support: ['--source-map-support', 'Node shows where errors are in the sources'],

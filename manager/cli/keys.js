@@ -138,6 +138,16 @@ const READ = {
     return list.map((one) => (typeof one === 'string' && one !== '' ? one : fail(rule, value)));
   },
   /** @param {unknown} value */
+  webhook(value) {
+    const rule = "an address such as 'https://example.org/hook', or { url, secret }";
+    const { url, secret, ...rest } = typeof value === 'string' ? { url: value } : Object(value);
+    const isAddress = typeof url === 'string' && /^https?:$/.test(URL.canParse(url) ? new URL(url).protocol : '');
+    const isSecret = secret === undefined || secret === null || (typeof secret === 'string' && secret !== '');
+    // What was given may have the secret in it.
+    if (!isAddress || !isSecret || Object.keys(rest).length > 0) throw bad(rule, isAddress ? Object.keys(Object(value)) : (url ?? value));
+    return { url, secret: secret ?? null };
+  },
+  /** @param {unknown} value */
   anything: (value) => value,
 };
 
@@ -204,6 +214,8 @@ const KEYS = {
   watch: { type: 'watched', about: 'It starts anew when a file changes: true for all of cwd, or paths and patterns. A cluster is reloaded.' },
   ignore_watch: { type: 'paths', about: "Paths and patterns (from cwd on, with all that is below them) whose changes do not count, besides the app's own logs, node_modules and names that begin with a dot." },
   watch_delay: { type: 'time', about: 'It starts anew when nothing has changed for so long; 200 ms by default.' },
+  on_event: { type: 'text', about: 'A command that is run, by sh, when something has happened that somebody may have to see to; it reads the event as JSON.' },
+  webhook: { type: 'webhook', about: 'Where such an event is sent: an address, or { url, secret }, which it is signed with.' },
   out_file: { aliases: ['output', 'out', 'out_log'], type: 'text', about: 'Where its output goes.' },
   error_file: { aliases: ['error', 'err', 'err_file', 'err_log'], type: 'text', about: 'Where its errors go.' },
   log_file: { aliases: ['log'], type: 'file', about: 'Where both go besides; true for logs/<name>.log of the home.' },

@@ -21,7 +21,7 @@ use super::recent::Looks;
 use super::store::{Known, Remembered, Store};
 use super::targets::{self, Target, unknown};
 use crate::durable::write_whole;
-use crate::model::{App, Mode, Process, State, Status};
+use crate::model::{App, HIDDEN, Mode, Process, State, Status};
 
 /// The primary of a cluster that has this word gathers what its app counts itself.
 const APP_METRICS: &str = "--app-metrics";
@@ -207,8 +207,27 @@ impl Apps {
         Ok(())
     }
 
+    /// One that is told back as it was shown has the secret that is known, also under another name.
+    fn with_secret(&self, app: App) -> App {
+        let remembered = self.remembered.borrow();
+        let has_same_url =
+            |known: &&Known| known.app.webhook.as_ref().map(|one| &one.url) == app.webhook.as_ref().map(|one| &one.url);
+        let own = remembered.apps.iter().find(|known| known.app.key() == app.key() && has_same_url(known));
+        let known = own.or_else(|| remembered.apps.iter().find(has_same_url)).map(|known| known.app.clone());
+        app.with_secret_of(known.as_ref())
+    }
+
     /// What has to be done so that these apps run as they are described.
     fn plans(&self, apps: Vec<App>, options: Options) -> Result<Vec<Plan>, Failure> {
+        let apps: Vec<App> = apps.into_iter().map(|app| self.with_secret(app)).collect();
+        let is_unknown = |app: &App| app.webhook.as_ref().is_some_and(|one| one.secret.as_deref() == Some(HIDDEN));
+        if let Some(app) = apps.iter().find(|app| is_unknown(app)) {
+            let text = format!(
+                "the secret of the webhook of \"{}\" is not known: it must be given again with another \"url\"",
+                app.name
+            );
+            return Err(Failure::new("ERR_RCLUSTER_BAD_APP", text));
+        }
         for (index, app) in apps.iter().enumerate() {
             if apps[..index].iter().any(|other| other.key() == app.key()) {
                 return Err(Failure::new("ERR_RCLUSTER_BAD_APP", format!("two apps are called \"{}\"", app.name)));
@@ -492,7 +511,7 @@ impl Apps {
     /// What an app is; its environment only where that is asked for.
     pub fn describe(&self, target: &Target, with_env: bool) -> Result<Value, Failure> {
         let known = self.find(&target.key).ok_or_else(|| unknown(&target.key))?;
-        let mut app = json!(known.app);
+        let mut app = json!(known.app.without_secrets());
         if !with_env && let Some(app) = app.as_object_mut() {
             app.remove("env");
         }

@@ -9,7 +9,7 @@ use super::store::Known;
 use crate::model::{App, Mode};
 
 /// Members that the keeper goes by without anything being started anew.
-const NEEDS_NO_RESTART: [&str; 20] = [
+const NEEDS_NO_RESTART: [&str; 22] = [
     "autostart",
     "autorestart",
     "maxRestarts",
@@ -24,6 +24,8 @@ const NEEDS_NO_RESTART: [&str; 20] = [
     "watch",
     "ignoreWatch",
     "watchDelay",
+    "onEvent",
+    "webhook",
     "killSignal",
     "killTimeout",
     "treekill",
@@ -156,10 +158,11 @@ fn environment(known: &App, wanted: &App) -> BTreeMap<String, String> {
 
 fn changes(before: &App, after: &App) -> Vec<Change> {
     let mut changes = Vec::new();
-    let (old, new) = (json!(before), json!(after));
+    let (old, new) = (json!(before.clone().without_secrets()), json!(after.clone().without_secrets()));
     for (member, to) in new.as_object().into_iter().flatten() {
         let from = old.get(member).unwrap_or(&Value::Null);
-        if from != to && !["env", "ids", "statedEnv"].contains(&member.as_str()) {
+        let is_other = from != to || member == "webhook" && before.webhook != after.webhook;
+        if is_other && !["env", "ids", "statedEnv"].contains(&member.as_str()) {
             changes.push(Change { member: member.clone(), from: Some(from.clone()), to: Some(to.clone()) });
         }
     }

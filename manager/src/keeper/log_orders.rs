@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use serde_json::{Value, json};
 
 use super::life::{End, Event};
+use super::primary::NOBODY;
 use super::{Keeper, token};
 use crate::logs::margin::Source;
 use crate::logs::place::{NO_INSTANCE, Stream};
@@ -96,6 +97,12 @@ impl Keeper {
         let home = self.home().to_owned();
         let ordered = self.outputs.flush(&self.app, &home);
         self.answer_when_done(client, ordered);
+    }
+
+    /// The keeper does not end before what was said until now is in its file, or the disk does not answer.
+    pub(super) fn write_out(&mut self) {
+        let ordered = self.outputs.writer.order(Order::Written);
+        self.answer_when_done((NOBODY, Value::Null), ordered);
     }
 
     fn answer_when_done(&mut self, (client, id): (u32, Value), ordered: io::Result<u64>) {

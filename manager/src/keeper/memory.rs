@@ -22,6 +22,9 @@ impl Keeper {
             let bytes = procfs::bytes(tree.iter().map(|stat| stat.resident).sum());
             if bytes > self.app.max_memory && self.instances[number].life.state() == State::Online {
                 self.instances[number].is_too_large();
+                let message =
+                    format!("used {} MiB, more than {} MiB, and starts anew", bytes >> 20, self.app.max_memory >> 20);
+                self.incident("memory", Some(number as u32), &message);
                 self.event(number, Event::Restart);
             }
         }

@@ -5,6 +5,7 @@
 
 mod ends;
 mod guards;
+mod hooks;
 mod incidents;
 mod instance;
 mod leftovers;
@@ -132,6 +133,8 @@ pub struct Keeper {
     schedule: Option<schedule::Schedule>,
     /// Files that are watched; nothing for an app that watches none, or is stopped.
     watch: Option<watch::Watch>,
+    /// What is run when something has happened.
+    hooks: hooks::Hooks,
     /// Whether something has changed that subscribers have not heard of.
     changed: bool,
     /// The run of the machine.
@@ -203,6 +206,7 @@ impl Keeper {
             memory_look: None,
             schedule: None,
             watch: None,
+            hooks: hooks::Hooks::default(),
             changed: false,
             boot: procfs::boot(),
             note: Note::default(),
@@ -246,20 +250,19 @@ impl Keeper {
             self.plan_memory_look();
             let deadlines = self.instances.iter().flat_map(|one| [one.life.deadline(), one.told.alive_until]).flatten();
             let timeout = deadlines.chain(self.memory_look).chain(self.logs_deadline());
-            let timeout = timeout.chain(self.watch_deadline()).min();
+            let timeout = timeout.chain(self.watch_deadline()).chain(self.hooks.deadline()).min();
             self.poller.wait(timeout.map(|at| at.saturating_sub(self.now())), &mut ready)?;
             for token in std::mem::take(&mut ready) {
                 self.on_ready(token);
             }
             self.on_deadlines();
             self.go_on_with_watched();
+            self.start_hooks();
+            self.end_hooks();
             self.answer_pending();
             self.tell_guards();
             self.tell_changes();
-            if self.quitting
-                && self.ordered.is_empty()
-                && self.instances.iter().all(|instance| instance.life.is_at_rest())
-            {
+            if self.quitting && self.ordered.is_empty() && self.is_at_rest() && self.hooks.are_idle() {
                 let _ = fs::remove_file(self.folder.join("keeper.sock"));
                 let _ = fs::remove_file(self.folder.join("keeper.json"));
                 if self.forgets {
@@ -268,6 +271,11 @@ impl Keeper {
                 return Ok(());
             }
         }
+    }
+
+    /// Whether nothing of the app is running or will be.
+    fn is_at_rest(&self) -> bool {
+        self.instances.iter().all(|instance| instance.life.is_at_rest())
     }
 
     /// Those who want to hear it hear what has changed.
@@ -328,7 +336,9 @@ impl Keeper {
     /// Children have ended: instances, or what they left behind.
     fn on_ended(&mut self) {
         while let Some((pid, end)) = process::next_ended() {
-            self.on_end(pid, end);
+            if !self.on_hook_ended(pid, end) {
+                self.on_end(pid, end);
+            }
         }
         self.look_for_gone_trees();
     }
@@ -381,7 +391,7 @@ impl Keeper {
         let roots: Vec<tree::Root> = known.iter().map(|(_, root)| root.clone()).collect();
         let mut trees = vec![Vec::new(); self.instances.len()];
         let keeper = i32::try_from(std::process::id()).unwrap_or(0);
-        for ((number, _), tree) in known.into_iter().zip(tree::trees(keeper, &roots)) {
+        for ((number, _), tree) in known.into_iter().zip(tree::trees(keeper, &roots, &self.hooks.sessions())) {
             trees[number] = tree;
         }
         trees
@@ -407,6 +417,9 @@ impl Keeper {
         if self.watch_deadline().is_some_and(|at| at <= now) {
             self.on_watch_due(now);
         }
+        if self.hooks.deadline().is_some_and(|at| at <= now) {
+            self.on_hooks_late(now);
+        }
     }
 
     /// Something has happened to an instance: does what follows from it.
@@ -416,6 +429,8 @@ impl Keeper {
         let before = (instance.life.state(), instance.life.trouble);
         let actions = instance.life.on(event, &self.rules, now);
         let changed = before != (instance.life.state(), instance.life.trouble) || !actions.is_empty();
+        // What follows from it may have troubles of its own.
+        self.tell_trouble(number, event, before);
         for action in actions {
             match action {
                 Action::Spawn => self.spawn(number),

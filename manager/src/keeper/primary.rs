@@ -22,6 +22,7 @@ impl Keeper {
                 self.forget_boards_of_the_dead();
                 self.changed = true;
             }
+            Some("incident") => self.incident_of_primary(&message),
             Some("answer") => self.on_answer(message),
             _ => return false,
         }

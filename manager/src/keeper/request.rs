@@ -296,7 +296,10 @@ impl Keeper {
 
     /// Answers those who waited for instances that are where they were told to go.
     pub(super) fn answer_pending(&mut self) {
-        let settled = |number: &u32| self.instances.get(*number as usize).is_none_or(|one| one.life.is_settled());
+        // The end of an app is that of what is told of it, too.
+        let is_told = !self.quitting || self.hooks.are_idle();
+        let settled =
+            |number: &u32| is_told && self.instances.get(*number as usize).is_none_or(|one| one.life.is_settled());
         let (done, waiting): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.pending).into_iter().partition(|pending| pending.instances.iter().all(settled));
         self.pending = waiting;

@@ -127,8 +127,14 @@ fn primary(app: &App) -> Result<Executable, String> {
     Ok(Executable { file, args, is_node: true })
 }
 
+/// The Node of an app's environment.
+pub fn node(app: &App) -> Result<PathBuf, String> {
+    let path = app.env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
+    find("node", path, Path::new(&app.cwd)).ok_or_else(|| "there is no node in the PATH of the app".into())
+}
+
 /// The folder of the package that this executable is a part of.
-fn package() -> io::Result<PathBuf> {
+pub fn package() -> io::Result<PathBuf> {
     let executable = std::env::current_exe()?;
     executable
         .parent()

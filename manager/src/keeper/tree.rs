@@ -19,14 +19,15 @@ pub struct Root {
     pub mark: String,
 }
 
-/// Every living process of each of `roots`, without those of others.
-pub fn trees(keeper: i32, roots: &[Root]) -> Vec<Vec<Stat>> {
+/// Every living process of each of `roots`, without those of others, and without those of sessions of our own.
+pub fn trees(keeper: i32, roots: &[Root], own: &[i32]) -> Vec<Vec<Stat>> {
     let all = procfs::all();
     // A daemon that a program has started by a verb is nobody's tree, nor are the keepers that it starts.
     let strangers =
         all.iter().filter(|stat| stat.parent == keeper && procfs::is_manager(stat.pid)).map(|stat| stat.pid);
     let strangers: BTreeSet<i32> = strangers.collect();
-    let all: Vec<Stat> = all.iter().filter(|stat| !strangers.contains(&stat.pid)).copied().collect();
+    let all: Vec<Stat> =
+        all.iter().filter(|stat| !strangers.contains(&stat.pid) && !own.contains(&stat.session)).copied().collect();
     sort_out(keeper, roots, &all, &|pid| environment_of(pid))
 }
 

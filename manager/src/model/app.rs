@@ -47,6 +47,57 @@ pub enum Rotate {
     Weekly,
 }
 
+/// Where events are sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Webhook {
+    /// By HTTP or HTTPS.
+    pub url: String,
+    /// What they are signed with.
+    #[serde(default)]
+    pub secret: Option<String>,
+}
+
+/// What is told instead of a secret.
+pub const HIDDEN: &str = "(hidden)";
+
+impl Webhook {
+    fn check(&self) -> Result<(), String> {
+        let host = self.url.strip_prefix("https://").or_else(|| self.url.strip_prefix("http://"));
+        if host.is_none_or(|host| host.is_empty() || host.starts_with('/')) {
+            return Err(format!(
+                "\"webhook\" must have a \"url\" that begins with https:// or http://. Received {:?}",
+                self.url
+            ));
+        }
+        if self.secret.as_deref() == Some("") {
+            return Err("\"webhook\" must have a \"secret\" that is not empty, or none".into());
+        }
+        Ok(())
+    }
+}
+
+impl App {
+    /// Without what nobody is to see.
+    pub fn without_secrets(mut self) -> App {
+        if let Some(secret) = self.webhook.as_mut().and_then(|webhook| webhook.secret.as_mut()) {
+            *secret = HIDDEN.into();
+        }
+        self
+    }
+
+    /// Whoever has been told of it without its secret, and tells it back, means the one that it has.
+    pub fn with_secret_of(mut self, known: Option<&App>) -> App {
+        let is_hidden = |webhook: &Webhook| webhook.secret.as_deref() == Some(HIDDEN);
+        if let Some(webhook) = self.webhook.as_mut().filter(|webhook| is_hidden(webhook))
+            && let Some(known) = known.and_then(|known| known.webhook.as_ref())
+        {
+            webhook.secret.clone_from(&known.secret);
+        }
+        self
+    }
+}
+
 /// What is to run, as the client has read it from its arguments or a configuration file. Paths and the interpreter stay as
 /// they were written and are resolved at each start. Times are milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -150,6 +201,12 @@ pub struct App {
     /// When nothing has changed for so long after a change, it starts anew.
     #[serde(default = "App::default_watch_delay")]
     pub watch_delay: u64,
+    /// What is run by `/bin/sh` when something has happened that somebody may have to see to.
+    #[serde(default)]
+    pub on_event: Option<String>,
+    /// Where that is sent.
+    #[serde(default)]
+    pub webhook: Option<Webhook>,
     /// Where its output goes; nothing for `logs/<name>-out.log`.
     #[serde(default)]
     pub out_file: Option<String>,
@@ -292,6 +349,7 @@ impl App {
         }
         self.check_times()?;
         Watched::of(self, Vec::new())?;
+        self.webhook.as_ref().map_or(Ok(()), Webhook::check)?;
         let texts = self.args.iter().chain(&self.interpreter_args).chain([&self.script, &self.cwd]);
         let names = self.env.iter().flat_map(|(name, value)| [name, value]);
         if let Some(bad) = texts.chain(names).find(|text| text.contains('\0')) {

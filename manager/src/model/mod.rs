@@ -7,7 +7,7 @@ mod status;
 mod times;
 mod watched;
 
-pub use app::{App, LogFormat, Mode, Rotate};
+pub use app::{App, HIDDEN, LogFormat, Mode, Rotate};
 pub use recent::{Change, Recent};
 pub use stats::{Histogram, Stats};
 pub use status::{Process, State, Status, Watching, Worker};

@@ -1,4 +1,10 @@
-//! What the C library keeps of memory that was given back to it.
+//! What the C library keeps of memory that was given back to it, and files that are in memory alone.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::libc;
 
@@ -22,4 +28,13 @@ pub fn give_back() {
     unsafe {
         libc::malloc_trim(0);
     }
+}
+
+/// A file that has this in it, and no place in any folder. It is read from its beginning on. Unlike a pipe it has room for all, and nobody waits for
+/// those who read it.
+pub fn file(name: &CStr, bytes: &[u8]) -> io::Result<File> {
+    let mut file = File::from(memfd_create(name, MFdFlags::MFD_CLOEXEC)?);
+    file.write_all(bytes)?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(file)
 }

@@ -12,7 +12,7 @@ use std::process::Command;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::prctl;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid, dup2_stderr, dup2_stdin, dup2_stdout, fork, setsid};
 
@@ -75,6 +75,15 @@ pub fn signal(pid: i32, number: i32) -> io::Result<()> {
         Err(Errno::ESRCH) => Ok(()),
         other => Ok(other?),
     }
+}
+
+/// Kills all of the group that this process leads.
+pub fn kill_group(leader: i32) -> io::Result<()> {
+    // 0 and 1 mean other things than a group.
+    if leader <= 1 {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    Ok(killpg(Pid::from_raw(leader), Signal::SIGKILL)?)
 }
 
 /// This process is asked to end when the one that has started it does.

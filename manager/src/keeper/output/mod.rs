@@ -25,6 +25,7 @@ use crate::sys::poll::Poller;
 use crate::sys::spawn;
 pub use plans::family;
 use plans::{plan, plans};
+pub use stream::now;
 use stream::{Output, Pace};
 
 /// So many lines of ours wait for the disk at most.

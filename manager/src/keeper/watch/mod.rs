@@ -123,6 +123,7 @@ impl Keeper {
         (watch.told.suspended, watch.told.problem) = (suspended, Some(problem.clone()));
         watch.pace = Pace::default();
         self.changed = true;
+        self.say(Stream::Error, &problem);
         self.incident(if suspended { "watch-suspended" } else { "watch-failed" }, None, &problem);
     }
 
@@ -256,7 +257,7 @@ impl Keeper {
             watch.pace.acted(now);
         }
         if let Some(error) = error {
-            self.incident("reload-failed", None, error);
+            self.say(Stream::Error, error);
         }
     }
 }
