@@ -151,13 +151,14 @@ const SAID = Object.freeze({
 });
 
 const hasKeeper = takeKeeper(process.env);
+const isUpgrade = process.env.RCLUSTER_UPGRADE !== undefined;
 /** @type {import('../index.js').Supervisor} */
 let supervisor;
 // Whoever has read the pid file may send one at once: it comes when there is somebody to hear it.
 const wait = () => {};
 for (const signal of SIGNALS) process.on(signal, wait);
 try {
-  if (pidFile !== undefined) writePidFile(pidFile);
+  if (pidFile !== undefined && !isUpgrade) writePidFile(pidFile);
   supervisor = cluster.supervise({ ...rest, workers, exec, args, cwd, execArgv: execArg, signals: true });
 } catch (error) {
   refuse(/** @type {Error} */ (error).message);
@@ -165,6 +166,15 @@ try {
 for (const signal of SIGNALS) process.off(signal, wait);
 if (hasKeeper) serveKeeper(/** @type {any} */ (supervisor), cluster);
 run();
+
+/** @param {string} file */
+function takePidFile(file) {
+  try {
+    writePidFile(file, { isHeir: true });
+  } catch (error) {
+    log(/** @type {Error} */ (error).message);
+  }
+}
 
 function run() {
   let failed = false;
@@ -190,6 +200,14 @@ function run() {
   });
   supervisor.on('reload', ({ error, workers: done, time: took }) => {
     log(error ? error.message : `replaced ${done.length} workers in ${took} ms`);
+  });
+  supervisor.on('upgraded', ({ error, newPid, time: took }) => {
+    log(error ? error.message : `process ${newPid} has taken over, after ${took} ms`);
+  });
+  supervisor.on('took-over', () => {
+    log('this is the primary now');
+    // Until then it is that of the one before.
+    if (pidFile !== undefined) takePidFile(pidFile);
   });
   supervisor.on('signal', (signal, action) => {
     const { stopDelay } = supervisor.options;

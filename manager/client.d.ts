@@ -112,6 +112,16 @@ export interface Reload {
   report?: object | null;
 }
 
+/** What an upgrade of a cluster was. */
+export interface Upgrade {
+  name: string;
+  namespace: string;
+  /** Its primary replaced without losing a connection; or it did not run, and was started. */
+  kind: 'zero-loss' | 'restart';
+  /** What `supervisor.upgrade()` gives. */
+  report: object | null;
+}
+
 /** The state of a process. */
 export type State = 'launching' | 'online' | 'stopping' | 'stopped' | 'waiting restart' | 'errored';
 
@@ -132,6 +142,8 @@ export interface ProcessStatus {
   statusText: string | null;
   /** Whether it says that it takes a new configuration. */
   reloading: boolean;
+  /** Whether another primary is about to take its place. */
+  upgrading: boolean;
   /** Bytes, with all that it has started. */
   memory: number;
   /** Milliseconds of processor time, with all that it has started. */
@@ -375,6 +387,8 @@ export class Manager {
   restart(target: string, options?: { env?: Record<string, string> }): Promise<AppStatus[]>;
   /** Replaces the workers of clusters without losing a connection; starts the instances of programs anew, one after the other. */
   reload(target: string, options?: { env?: Record<string, string> }): Promise<Reload[]>;
+  /** Replaces the primaries of clusters by new ones, with their workers, without losing a connection: for another Node, or another rcluster. */
+  upgrade(target: string, options?: { env?: Record<string, string> }): Promise<Upgrade[]>;
   /** Changes how many instances or workers there are. */
   scale(target: string, count: number): Promise<AppStatus[]>;
   /** Sets the counts of restarts to 0. */

@@ -143,6 +143,11 @@ class Manager {
     return this.act(target, 'reload', { env });
   }
 
+  /** @param {string} target @param {{ env?: Record<string, string> }} [options] @returns {Promise<import('./client').Upgrade[]>} */
+  upgrade(target, { env } = {}) {
+    return this.act(target, 'upgrade', { env });
+  }
+
   /** @param {string} target @param {number} count @returns {Promise<AppStatus[]>} */
   scale(target, count) {
     return this.act(target, 'scale', { count });

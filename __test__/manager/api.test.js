@@ -85,6 +85,8 @@ test('every route answers as it is described', async () => {
     expect((await ask(home, 'POST', route, { body: { nonsense: 1 } })).status).toBe(400);
   }
   await ask(home, 'POST', '/v1/apps/{target}/reload', { target: 'c' });
+  const upgrades = [['c', 200], ['a', 400], ['nothing', 404]];
+  for (const [target, status] of upgrades) expect((await ask(home, 'POST', '/v1/apps/{target}/upgrade', { target })).status).toBe(status);
   await ask(home, 'POST', '/v1/save');
   await ask(home, 'POST', '/v1/resurrect');
   await ask(home, 'DELETE', '/v1/dump');

@@ -153,6 +153,15 @@ time.sleep(1e6)`);
     expect((await teller.status()).pid).not.toBe(process.pid);
   });
 
+  test('MAINPID of any other process of its tree is not heard', async () => {
+    const teller = await Teller.start();
+    await teller.given();
+    const { pid } = await teller.status();
+    await teller.tell('child');
+    await teller.tell('barrier');
+    expect((await teller.status()).pid).toBe(pid);
+  });
+
   test('descriptors are kept over a crash and a restart, and given up with a stop', async () => {
     const teller = await Teller.start();
     await teller.given();

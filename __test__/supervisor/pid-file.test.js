@@ -2,12 +2,12 @@
 
 // `--pid-file`.
 
-const { spawn } = require('node:child_process');
+const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 
-const { startCommand } = require('../helpers/command');
-const { isAlive, waitFor } = require('../helpers/run');
+const { COMMAND, startCommand } = require('../helpers/command');
+const { isAlive, startScript, waitFor } = require('../helpers/run');
 const { pidServer, temporaryFolder, writeScript } = require('../helpers/service');
 
 /** A folder for the file, and the file. */
@@ -89,6 +89,45 @@ test('one older than the process that has its number now is replaced: numbers ar
   const command = start(file);
   await command.waitForLine(/ready$/);
   expect(read(file)).toBe(`${command.pid}\n`);
+});
+
+const python = spawnSync('python3', ['--version']).status === 0;
+(python ? test : test.skip)('in an upgrade it is that of the old primary, until the new one has taken over', async () => {
+  const { folder, file } = place();
+  const address = path.join(temporaryFolder(), 'notify');
+  const manager = startScript('__test__/fixtures/notified.py', { node: 'python3', args: [address] });
+  await manager.waitForLine(/^listening$/);
+  const script = writeScript(pidServer);
+  const words = [COMMAND, '-i', '1', '--settle-time', '100', '--pid-file', file, script];
+  // As a keeper of the process manager, who alone can ask for it.
+  const child = spawn(process.execPath, words, { env: { ...process.env, NOTIFY_SOCKET: address, RCLUSTER_KEEPER: '1' }, stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+  const told = [];
+  child.on('message', (message) => told.push(message));
+  const pids = new Set([child.pid]);
+  const upgrade = (seq) => child.send({ rcluster: 'upgrade', seq, file: process.execPath, words: ['node', ...words], cwd: folder });
+  const answer = (wanted) => waitFor(() => told.find(({ rcluster, seq }) => rcluster === 'answer' && seq === wanted));
+  const ended = new Promise((resolve) => { child.once('exit', resolve); });
+  try {
+    await manager.waitForLine(/^READY=1/);
+    // One that is refused leaves it alone.
+    writeScript(() => process.exit(3), script);
+    upgrade(1);
+    expect((await answer(1)).error.code).toBe('ERR_RCLUSTER_UPGRADE_FAILED');
+    expect(read(file)).toBe(`${child.pid}\n`);
+    writeScript(pidServer, script);
+    upgrade(2);
+    const { result: { newPid } } = await answer(2);
+    pids.add(newPid);
+    await waitFor(() => read(file) === `${newPid}\n`);
+    // The end of the old one leaves it alone, too.
+    expect(await ended).toBe(0);
+    expect(read(file)).toBe(`${newPid}\n`);
+    process.kill(newPid, 'SIGTERM');
+    await waitFor(() => !isAlive(newPid));
+    expect(fs.readdirSync(folder)).toEqual([]);
+  } finally {
+    for (const pid of pids) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+  }
 });
 
 test('one that the primary leaves behind when it is killed is no obstacle', async () => {

@@ -1,6 +1,6 @@
 // require('rcluster/manager'), as its types promise it.
 
-import { Manager, ManagerError, type App, type AppStatus, type ManagerEvent, type Plan } from 'rcluster/manager';
+import { Manager, ManagerError, type App, type AppStatus, type ManagerEvent, type Plan, type Upgrade } from 'rcluster/manager';
 
 import { expect, type Same } from './expect.mjs';
 
@@ -18,6 +18,8 @@ async function use(): Promise<void> {
   expect<Same<typeof env, Record<string, string>>>();
   const [{ kind }] = await manager.reload('app');
   expect<Same<typeof kind, 'zero-loss' | 'one-by-one' | 'restart'>>();
+  const [upgraded] = await manager.upgrade('app', { env: { A: '1' } });
+  expect<Same<typeof upgraded, Upgrade>>();
   for await (const event of manager.events()) {
     expect<Same<typeof event, ManagerEvent>>();
     if (event.event === 'process') expect<Same<typeof event.pid, number | null>>();

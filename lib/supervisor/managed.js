@@ -44,6 +44,8 @@ function serveKeeper(supervisor, cluster) {
   for (const event of EVENTS) supervisor.on(event, tellSoon);
   for (const event of WORKER_EVENTS) cluster.on(event, tellSoon);
   reportIncidents(supervisor, send);
+  // Before whoever has asked for the upgrade is answered.
+  supervisor.on('upgraded', ({ error, newPid }) => error && send({ rcluster: 'given-up', pid: newPid }));
   // The first workers are there already.
   tellSoon();
   /** @type {Record<string, (request: any) => Promise<unknown>>} */

@@ -4,7 +4,7 @@
 
 const { manner } = require('./say.js');
 
-const COLOURS = Object.freeze({ online: 32, launching: 33, stopping: 33, 'waiting restart': 33, stopped: 90, errored: 31 });
+const COLOURS = Object.freeze({ online: 32, launching: 33, upgrading: 33, stopping: 33, 'waiting restart': 33, stopped: 90, errored: 31 });
 
 /** @param {number | null} bytes */
 function size(bytes) {
@@ -86,7 +86,7 @@ function fitted(text, width) {
  */
 function processes(apps) {
   const row = (/** @type {import('../client').AppStatus} */ { name, namespace, mode }, /** @type {string} */ id, /** @type {any} */ one) =>
-    [id, name, namespace, mode, String(one.pid ?? '-'), age(one.startedAt), String(one.restarts), one.state, `${one.cpu}%`, size(one.memory)];
+    [id, name, namespace, mode, String(one.pid ?? '-'), age(one.startedAt), String(one.restarts), one.upgrading ? 'upgrading' : one.state, `${one.cpu}%`, size(one.memory)];
   const rows = apps.flatMap((app) => [
     ...app.processes.map((one) => row(app, String(one.id ?? '-'), one)),
     ...app.workers.map((one) => row(app, ` ${one.seat}`, one)),

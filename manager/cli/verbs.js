@@ -4,7 +4,7 @@
 
 /** @type {Record<string, string[]>} */
 const NAMES = {
-  start: ['start'], stop: ['stop'], restart: ['restart'], reload: ['reload', 'gracefulReload'], scale: ['scale'], delete: ['delete', 'del'],
+  start: ['start'], stop: ['stop'], restart: ['restart'], reload: ['reload', 'gracefulReload'], upgrade: ['upgrade'], scale: ['scale'], delete: ['delete', 'del'],
   startOrRestart: ['startOrRestart'], startOrReload: ['startOrReload', 'startOrGracefulReload'], apply: ['apply'], run: ['run'],
   list: ['list', 'ls', 'l', 'ps', 'status'], jlist: ['jlist'], prettylist: ['prettylist'], describe: ['describe', 'desc', 'show', 'info'], env: ['env'], id: ['id'], pid: ['pid'],
   monit: ['monit', 'dash', 'top', 'dashboard', 'imonit'], web: ['web'],

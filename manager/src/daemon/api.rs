@@ -30,7 +30,7 @@ const LONGEST: usize = 64 << 20;
 const OPENAPI: &str = include_str!("api/openapi.json");
 
 /// Every route: its methods, and its path with `*` for a target.
-const ROUTES: [(&str, &[&str]); 30] = [
+const ROUTES: [(&str, &[&str]); 31] = [
     ("GET", &["metrics"]),
     ("GET", &["v1", "ping"]),
     ("GET", &["v1", "version"]),
@@ -46,6 +46,7 @@ const ROUTES: [(&str, &[&str]); 30] = [
     ("POST", &["v1", "apps", "*", "stop"]),
     ("POST", &["v1", "apps", "*", "restart"]),
     ("POST", &["v1", "apps", "*", "reload"]),
+    ("POST", &["v1", "apps", "*", "upgrade"]),
     ("POST", &["v1", "apps", "*", "scale"]),
     ("POST", &["v1", "apps", "*", "reset"]),
     ("POST", &["v1", "apps", "*", "signal"]),
@@ -252,13 +253,14 @@ async fn route(service: &Rc<Service>, method: &Method, parts: &[String], body: V
 pub async fn on_target(apps: &Apps, word: &str, op: &str, body: Value) -> Result<Value, Failure> {
     let targets = apps.targets(word)?;
     match op {
-        "restart" | "reload" => {
+        "restart" | "reload" | "upgrade" => {
             let env = body::environment(body)?;
             if let Some(env) = &env {
                 apps.update_env(&targets, env).await?;
             }
             match op {
                 "reload" => apps.reload(&targets, env.is_some()).await,
+                "upgrade" => apps.upgrade(&targets, env.is_some()).await,
                 _ => apps.ask(&targets, op, json!({})).await,
             }
         }

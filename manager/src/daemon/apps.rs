@@ -383,24 +383,43 @@ impl Apps {
 
     async fn reload_one(&self, target: &Target, with_env: bool) -> Result<Value, Failure> {
         let app = self.find(&target.key).ok_or_else(|| unknown(&target.key))?.app;
-        let link = self.link(&target.key).await?;
         if app.mode == Mode::Cluster {
-            let env = with_env.then_some(&app.env);
-            let about = |kind: &str, report: Value| json!({ "name": app.name, "namespace": app.namespace, "kind": kind, "report": report });
-            return match link.ask("reload", json!({ "env": env })).await {
-                // Nothing is there to be replaced.
-                Err(failure) if failure.code == "ERR_RCLUSTER_NOT_RUNNING" => {
-                    self.ask(std::slice::from_ref(target), "restart", json!({})).await?;
-                    Ok(about("restart", Value::Null))
-                }
-                other => other.map(|report| about("zero-loss", report)),
-            };
+            return self.replace(target, "reload", with_env).await;
         }
+        let link = self.link(&target.key).await?;
         let all = target.instances.clone().unwrap_or_else(|| (0..app.instances).collect());
         for instance in all {
             link.ask("restart", json!({ "instances": [instance] })).await?;
         }
         Ok(json!({ "name": app.name, "namespace": app.namespace, "kind": "one-by-one" }))
+    }
+
+    /// Replaces the workers of a cluster (`reload`), or its primary with them (`upgrade`).
+    async fn replace(&self, target: &Target, op: &str, with_env: bool) -> Result<Value, Failure> {
+        let app = self.find(&target.key).ok_or_else(|| unknown(&target.key))?.app;
+        let env = with_env.then_some(&app.env);
+        let about = |kind: &str, report: Value| json!({ "name": app.name, "namespace": app.namespace, "kind": kind, "report": report });
+        match self.link(&target.key).await?.ask(op, json!({ "env": env })).await {
+            // Nothing is there to be replaced.
+            Err(failure) if failure.code == "ERR_RCLUSTER_NOT_RUNNING" => {
+                self.ask(std::slice::from_ref(target), "restart", json!({})).await?;
+                Ok(about("restart", Value::Null))
+            }
+            other => other.map(|report| about("zero-loss", report)),
+        }
+    }
+
+    /// Replaces the primaries of clusters. Returns for each which it was, and its report. `with_env`: as of a reload.
+    pub async fn upgrade(&self, targets: &[Target], with_env: bool) -> Result<Value, Failure> {
+        for target in targets {
+            let app = self.find(&target.key).ok_or_else(|| unknown(&target.key))?.app;
+            if app.mode != Mode::Cluster {
+                let text = format!("\"{}\" is no cluster: it has no primary, reload or restart it instead", app.name);
+                return Err(Failure::new("ERR_RCLUSTER_BAD_REQUEST", text));
+            }
+        }
+        let all = targets.iter().map(|target| self.replace(target, "upgrade", with_env)).collect();
+        join_all(all).await.into_iter().collect::<Result<Vec<_>, _>>().map(Value::Array)
     }
 
     /// Changes how many instances there are.
@@ -617,6 +636,7 @@ fn nobody(app: &App) -> Vec<Process> {
             last_error: Some("its keeper is not there".into()),
             status_text: None,
             reloading: false,
+            upgrading: false,
             memory: 0,
             cpu_time: 0,
             cpu: 0.0,

@@ -13,6 +13,7 @@ use super::lines::Lines;
 use super::resolve;
 use super::store;
 use super::tree::Root;
+use super::upgrade::{Former, Next};
 use crate::model::{App, Mode, Process};
 use crate::sys::spawn::{self, Failed, Program};
 use crate::sys::{procfs, socket};
@@ -48,6 +49,19 @@ pub struct Running {
     pub input: Option<File>,
     /// Its message channel.
     pub ipc: Option<Lines>,
+    /// A process that is to be the main one next.
+    pub next: Option<Next>,
+    /// What is left of the main process before.
+    pub former: Option<Former>,
+}
+
+impl Running {
+    /// All that the poller knows of it.
+    pub fn watched(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let channels = [self.ipc.as_ref(), self.former.as_ref().map(Former::channel)];
+        let processes = [self.main.as_ref(), self.next.as_ref().map(Next::process)];
+        channels.into_iter().flatten().map(Lines::as_fd).chain(processes.into_iter().flatten().map(OwnedFd::as_fd))
+    }
 }
 
 /// An instance.
@@ -63,7 +77,7 @@ pub struct Instance {
     /// Why it could not be started.
     pub problem: Option<String>,
     /// When its process was started (ms since 1970).
-    started_at: Option<u64>,
+    pub(super) started_at: Option<u64>,
     /// What its process has told of itself.
     pub told: Told,
 }
@@ -152,6 +166,8 @@ impl Instance {
             ended: false,
             input: Some(File::from(input)),
             ipc: channel.map(|(ours, _)| Lines::new(ours)),
+            next: None,
+            former: None,
         });
         Ok(())
     }
@@ -255,6 +271,7 @@ impl Instance {
             last_error: trouble,
             status_text: self.told.status.clone().filter(|_| self.is_running()),
             reloading: self.told.reloading && self.is_running(),
+            upgrading: self.running.as_ref().is_some_and(|running| running.next.is_some()),
             memory: 0,
             cpu_time: 0,
             cpu: 0.0,

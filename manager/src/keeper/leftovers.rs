@@ -45,6 +45,9 @@ pub struct Noted {
     pub pid: Option<i32>,
     /// When that was started, in clock ticks since the machine was.
     pub start: Option<u64>,
+    /// A process that is about to be the main one, and when it was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<(i32, u64)>,
     /// The session of its tree.
     pub session: Option<i32>,
     /// Whether it is to run.
@@ -82,6 +85,7 @@ impl Keeper {
                 instance: one.number,
                 pid: running.map(|running| running.pid),
                 start: running.and_then(|running| running.start),
+                next: one.running.as_ref().and_then(|running| running.next.as_ref()).map(|next| (next.pid, next.start)),
                 session: one.running.as_ref().map(|running| running.session),
                 wanted: one.life.is_wanted(),
                 stopped: one.is_stopped,
@@ -136,7 +140,9 @@ fn kill_until_gone(find: impl Fn() -> Vec<Stat>) {
 /// The main processes that are still the same.
 fn mains(note: &Note, all: &[Stat]) -> Vec<Stat> {
     let noted = |stat: &&Stat| {
-        let is_it = |one: &Noted| one.pid == Some(stat.pid) && one.start == Some(stat.start);
+        let is_it = |one: &Noted| {
+            (one.pid == Some(stat.pid) && one.start == Some(stat.start)) || one.next == Some((stat.pid, stat.start))
+        };
         !stat.is_zombie && note.instances.iter().any(is_it)
     };
     all.iter().filter(noted).copied().collect()

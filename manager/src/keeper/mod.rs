@@ -21,6 +21,7 @@ mod resolve;
 mod schedule;
 mod store;
 mod tree;
+mod upgrade;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -80,6 +81,8 @@ mod token {
     pub const IPC: u64 = 4 << 32;
     pub const STORED: u64 = 5 << 32;
     pub const MAIN: u64 = 6 << 32;
+    pub const NEXT: u64 = 7 << 32;
+    pub const FORMER: u64 = 8 << 32;
 
     pub fn parts(token: u64) -> (u64, u32) {
         (token >> 32 << 32, token as u32)
@@ -303,6 +306,8 @@ impl Keeper {
                 (token::IPC, number) => self.on_message(number),
                 (token::STORED, number) => self.store.on_gone(number, &self.poller),
                 (token::MAIN, number) => self.on_main_ended(number),
+                (token::NEXT, number) => self.on_next_ended(number),
+                (token::FORMER, number) => self.on_former(number),
                 _ => {}
             },
         }
@@ -352,6 +357,10 @@ impl Keeper {
                 .is_some_and(|running| running.pid == pid && !std::mem::replace(&mut running.ended, true))
         });
         if let Some(number) = instance {
+            // One that was about to follow it goes on without it.
+            if self.promote(number) {
+                return;
+            }
             if self.app.mode == Mode::Cluster {
                 self.primary_is_gone();
             }
@@ -484,11 +493,8 @@ impl Keeper {
     /// What is left of the process before. What still comes of its output, from others that have it, is read on.
     fn forget_process(&mut self, number: usize) {
         let Some(running) = self.instances[number].running.take() else { return };
-        if let Some(ipc) = &running.ipc {
-            self.poller.remove(ipc);
-        }
-        if let Some(main) = &running.main {
-            self.poller.remove(main);
+        for watched in running.watched() {
+            self.poller.remove(watched);
         }
     }
 

@@ -53,7 +53,10 @@ impl Keeper {
             said.reloading = true;
         }
         if let Some(pid) = value("MAINPID").and_then(|text| text.parse().ok()) {
-            self.set_main(number, pid);
+            self.set_main(number, told.pid, pid);
+        }
+        if let Some(pid) = value("RCLUSTER_NEXT").and_then(|text| text.parse().ok()) {
+            return self.on_next(number, told.pid, pid, told.fds);
         }
         if value("READY") == Some("1") {
             self.instances[number].told.reloading = false;
@@ -87,9 +90,10 @@ impl Keeper {
             self.store.remove(instance, name, &self.poller);
         }
         if let Some(about) = value("RCLUSTER_OUTPUT") {
-            let is_primary = self.app.mode == Mode::Cluster
-                && self.instances[number].running.as_ref().is_some_and(|running| running.session == told.pid);
-            if is_primary {
+            let is_primary = self.instances[number].running.as_ref().is_some_and(|running| {
+                running.pid == told.pid || running.next.as_ref().is_some_and(|next| next.pid == told.pid)
+            });
+            if self.app.mode == Mode::Cluster && is_primary {
                 self.read_worker(about, told.fds);
             }
         } else if let Some(whose) = value("RCLUSTER_BOARD").and_then(whose) {
@@ -127,8 +131,18 @@ impl Keeper {
         instance.told.alive_until = is_watched.then(|| now.saturating_add(interval));
     }
 
-    /// Another process of its tree is the main one from now on.
-    fn set_main(&mut self, number: usize, pid: i32) {
+    /// Another process of its tree is the main one from now on. The main process alone says so: with any other of its tree, a worker or a
+    /// tool, the keeper would follow that one's life.
+    fn set_main(&mut self, number: usize, teller: i32, pid: i32) {
+        let running = self.instances[number].running.as_ref();
+        let Some(running) = running.filter(|running| running.pid == teller) else { return };
+        if self.app.mode == Mode::Cluster {
+            // It has told of that one before.
+            if running.next.as_ref().is_some_and(|next| next.pid == pid) {
+                self.promote(number);
+            }
+            return;
+        }
         let is_its_own = self.trees()[number].iter().any(|stat| stat.pid == pid);
         let Some(running) = self.instances[number].running.as_mut().filter(|running| !running.ended) else { return };
         if !is_its_own || running.pid == pid {

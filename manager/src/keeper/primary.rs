@@ -24,12 +24,13 @@ impl Keeper {
             }
             Some("incident") => self.incident_of_primary(&message),
             Some("answer") => self.on_answer(message),
+            Some("given-up") => self.on_next_given_up(&message["pid"]),
             _ => return false,
         }
         true
     }
 
-    fn on_answer(&mut self, mut message: Value) {
+    pub(super) fn on_answer(&mut self, mut message: Value) {
         let asked = message.get("seq").and_then(Value::as_u64).and_then(|seq| self.asked.remove(&seq));
         let Some((client, id)) = asked else { return };
         if client == NOBODY {

@@ -13,10 +13,10 @@ use crate::model::{App, Mode};
 use crate::sys::{process, socket};
 
 /// Why a request is refused: a code and a sentence.
-type Refusal = (&'static str, String);
+pub(super) type Refusal = (&'static str, String);
 
 /// An answer, or that it comes later.
-enum Answer {
+pub(super) enum Answer {
     Now(Value),
     /// When these instances have come to where they were told to go.
     Later(Vec<u32>),
@@ -108,6 +108,7 @@ impl Keeper {
             "stop" => self.tell_instances(request, Event::Stop),
             "restart" => self.tell_instances(request, Event::Restart),
             "reload" => self.reload(client, request),
+            "upgrade" => self.upgrade(client, request),
             "scale" => self.scale(client, request),
             "app-metrics" => self.ask(client, request, json!({ "rcluster": "app-metrics" })),
             "signal" => self.signal(request),
@@ -213,7 +214,7 @@ impl Keeper {
         self.ask(client, request, json!({ "rcluster": "scale", "count": count }))
     }
 
-    fn ask(&mut self, client: u32, request: &Value, question: Value) -> Result<Answer, Refusal> {
+    pub(super) fn ask(&mut self, client: u32, request: &Value, question: Value) -> Result<Answer, Refusal> {
         let id = request.get("id").cloned().unwrap_or(Value::Null);
         if self.ask_primary(client, id, question) {
             Ok(Answer::Elsewhere)

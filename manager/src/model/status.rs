@@ -57,6 +57,9 @@ pub struct Process {
     /// Whether it says that it is taking a new configuration.
     #[serde(default)]
     pub reloading: bool,
+    /// Whether another primary is about to take its place.
+    #[serde(default)]
+    pub upgrading: bool,
     /// Bytes that it uses, with all that it has started.
     #[serde(default)]
     pub memory: u64,
