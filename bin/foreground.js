@@ -12,7 +12,7 @@ const { requireOurs } = require('../lib/bundle.js');
 const { version } = require('../package.json');
 
 const EXIT = Object.freeze({ failed: 1, usage: 2 });
-const SIGNALS = /** @type {const} */ (['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR2']);
+const SIGNALS = /** @type {const} */ (['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR2', ...(process.pid === 1 ? ['SIGQUIT'] : [])]);
 const UNITS = Object.freeze({ ms: 1, s: 1000, m: 60_000, '': 1 });
 
 /** @param {string} text */

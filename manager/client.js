@@ -402,12 +402,14 @@ const ownVersion = () => (version ??= require('../package.json').version);
 /** Loaded when somebody waits: most commands do not. @param {number} ms */
 const sleep = (ms) => require('node:timers/promises').setTimeout(ms);
 
-/** @param {number} pid */
+/** Whether it runs: proc(5). @param {number} pid */
 function isAlive(pid) {
   try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return /** @type {NodeJS.ErrnoException} */ (error).code !== 'ESRCH';
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // One that has ended and waits to be collected does not live. In many containers nobody collects it.
+    return !/^ [ZX]/.test(stat.slice(stat.lastIndexOf(')') + 1));
+  } catch {
+    return false;
   }
 }
 

@@ -9,7 +9,7 @@ const tty = require('node:tty');
 const SAME = 300;
 
 /**
- * SIGTERM and SIGINT stop gracefully, a second one at once; SIGHUP reloads, or stops when it means that our terminal was closed;
+ * SIGTERM and SIGINT (and SIGQUIT for process 1) stop gracefully, a second one at once; SIGHUP reloads, or stops when it means that our terminal was closed;
  * SIGUSR2 writes the status to stderr.
  *
  * @param {import('./supervisor.js').Supervisor} supervisor Emits `signal` with the signal and what it leads to.
@@ -48,6 +48,8 @@ function handleSignals(supervisor) {
   const handlers = [
     ['SIGTERM', stop],
     ['SIGINT', stop],
+    // Engines send it where an image says so; the kernel gives process 1 no signal that it does not listen to.
+    ...(process.pid === 1 ? [/** @type {[NodeJS.Signals, typeof stop]} */ (['SIGQUIT', stop])] : []),
     ['SIGHUP', reload],
     ['SIGUSR2', status],
   ];
@@ -69,4 +71,4 @@ function hasTerminal() {
   }
 }
 
-module.exports = { handleSignals };
+module.exports = { SAME, handleSignals, hasTerminal };

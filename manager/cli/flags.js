@@ -93,4 +93,12 @@ const START_FLAGS = [
   ...Object.values(MISSING_FLAGS), ...NOTHING_FLAGS,
 ];
 
-module.exports = { CONFIG_FLAGS, ENV_FLAGS, KEY_FLAGS, MISSING_FLAGS, NOTHING_FLAGS, START_FLAGS };
+/** Of those, the ones that a process in the foreground has a use for. @type {import('./words.js').Flag[]} */
+const RUN_FLAGS = [
+  ...START_FLAGS.filter(([spec]) => !/^--(?:json|attach|no-daemon)$/.test(spec)),
+  ['--log-format <look>', 'raw lines, prefixed by the instance and the app (the default where there are several), or json for an object per line'],
+  ['--json', 'the same as --log-format json'],
+  ['--raw', 'the same as --log-format raw'],
+];
+
+module.exports = { CONFIG_FLAGS, ENV_FLAGS, KEY_FLAGS, MISSING_FLAGS, NOTHING_FLAGS, RUN_FLAGS, START_FLAGS };

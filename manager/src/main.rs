@@ -23,6 +23,8 @@ mod sys;
 use std::path::Path;
 use std::process::ExitCode;
 
+use logs::console::{Console, Look};
+
 /// Exit codes: it failed; the words of the call are wrong.
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
@@ -64,20 +66,23 @@ fn main() -> ExitCode {
 }
 
 /// `RCLUSTER_KEPT` tells what the descriptors behind the standard streams are: what the keeper before had in its store. With `--line` the first of them is
-/// the line to the daemon that has started it, as nobody's child already.
+/// the line to the daemon that has started it, as nobody's child already; then come the two streams of the console, if there is one.
 fn keep(folder: &Path, words: &[&str]) -> std::io::Result<()> {
     let kept: Vec<keeper::About> = match std::env::var(keeper::KEPT) {
         Ok(text) => serde_json::from_str(&text)?,
         Err(_) => Vec::new(),
     };
     let has_line = words.contains(&keeper::LINE);
-    let mut fds = sys::socket::take_given(kept.len() + usize::from(has_line))?;
+    let look = Look::wanted();
+    let mut fds = sys::socket::take_given(kept.len() + usize::from(has_line) + look.map_or(0, |_| 2))?;
     let line = has_line.then(|| fds.remove(0));
+    let home = folder.parent().and_then(Path::parent).unwrap_or(folder);
+    let console = look.map(|look| Console::new(look, [fds.remove(0), fds.remove(0)], home)).transpose()?;
     if !has_line
         && !words.contains(&"--foreground")
         && matches!(sys::process::detach()?, sys::process::Detached::Foreground)
     {
         return Ok(());
     }
-    keeper::run(folder, kept.into_iter().zip(fds).collect(), line)
+    keeper::run(folder, kept.into_iter().zip(fds).collect(), line, console)
 }

@@ -8,6 +8,9 @@ const { usage } = require('../words.js');
 /** How long (ms) an endpoint may take to answer. */
 const PATIENCE = 5000;
 
+/** This machine, of whichever family it is. In a container no file may say what localhost is. */
+const HERE = Object.freeze([{ address: '127.0.0.1', family: 4 }, { address: '::1', family: 6 }]);
+
 /** @type {import('../main.js').Verb} */
 module.exports = {
   summary: 'Says whether an app takes requests, or what a --health endpoint answers; for probes: exit code 0 if so, 1 if not.',
@@ -32,16 +35,19 @@ async function statusOf(manager, target) {
 
 /**
  * @param {string} target
- * @returns {{ socketPath: string } | { host: string, port: number } | undefined} Nothing for an app.
+ * @returns {import('node:http').RequestOptions | undefined} Nothing for an app.
  */
 function endpoint(target) {
   if (target.includes('/')) return { socketPath: target };
   const match = /^(?:\[([\da-f:.]+)\]|([\w.-]*)):(\d{1,5})$/i.exec(target);
-  return match ? { host: (match[1] ?? match[2]) || 'localhost', port: Number(match[3]) } : undefined;
+  if (!match) return undefined;
+  const [, address, name, port] = match;
+  if (address || name) return { host: address || name, port: Number(port) };
+  return { host: 'localhost', port: Number(port), lookup: (_, __, found) => found(null, [...HERE]) };
 }
 
 /**
- * @param {{ socketPath: string } | { host: string, port: number }} place
+ * @param {import('node:http').RequestOptions} place
  * @param {string} path
  * @returns {Promise<{ healthy: boolean, words: string }>}
  */

@@ -1,22 +1,26 @@
 'use strict';
 
-const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const { setTimeout: sleep } = require('node:timers/promises');
 
-const { executable } = require('../../home.js');
-const { START_FLAGS } = require('../flags.js');
-const { copy } = require('../log_stream.js');
+const { executable, homeToRun, isMadeToRun } = require('../../home.js');
+const { lookOf, withoutFiles } = require('../console.js');
+const { RUN_FLAGS } = require('../flags.js');
+const { startDaemon } = require('../foreground_daemon.js');
+const { listen } = require('../foreground_signals.js');
 const { fail } = require('../say.js');
 const { appsFrom } = require('../start_apps.js');
 
-/** How often (ms) it is looked whether a daemon answers that was just started, and for how long. */
+/** How often (ms) it is looked whether another daemon is there. */
 const LOOK = 10;
-const START = 10_000;
 /** What becomes of a request when the daemon is killed, or not there yet. */
 const GONE = Object.freeze(['ERR_RCLUSTER_NO_DAEMON', 'ECONNRESET', 'EPIPE']);
+/** Signals with which programs are told to end, and the exit codes of those that do, as a shell has them. */
+const TOLD = Object.freeze(['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM']);
+const TOLD_CODES = Object.freeze([129, 130, 131, 143]);
 
+/** @typedef {import('../foreground_signals.js').Asked} Asked */
 /** @typedef {import('../../client.js').Manager} Manager */
 /** @typedef {import('../../client').ProcessStatus} ProcessStatus */
 
@@ -24,64 +28,63 @@ const GONE = Object.freeze(['ERR_RCLUSTER_NO_DAEMON', 'ECONNRESET', 'EPIPE']);
 module.exports = {
   summary: 'Runs the apps of a configuration file in the foreground, as the first process of a container does: what they write goes to standard output, SIGTERM stops them, the exit code is theirs.',
   usage: '[config file | script] ...',
-  flags: START_FLAGS,
+  flags: RUN_FLAGS,
   needsDaemon: false,
   takesTime: true,
-  async run(manager, words, options, rest) {
-    const apps = await appsFrom('run', words, options, rest);
-    if (await manager.isRunning()) throw new Error(`a daemon for "${manager.home}" runs already: give this one a home of its own by RCLUSTER_HOME`);
-    if (!fs.existsSync(executable())) await require('../../../scripts/build-manager.js').buildManager();
+  async run(_, words, options, rest) {
+    // Whoever reads what we say may go away, and is no reason to end.
+    for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+    const asked = listen();
     reap();
-    const daemon = await startDaemon(manager);
-    let asked = false;
-    const stop = () => {
-      asked = true;
-      manager.stop('all').catch(() => {});
-    };
-    for (const signal of /** @type {const} */ (['SIGTERM', 'SIGINT'])) process.on(signal, stop);
-    process.on('SIGHUP', () => void manager.reload('all').catch(() => {}));
-    const ended = new AbortController();
+    let code = 1;
     try {
-      const events = manager.events();
-      await events.next();
-      const since = Date.now();
-      await manager.start(apps, { prune: true });
-      const { ended: shown } = await copy(manager, 'all', { since, follow: true, signal: ended.signal });
-      if (asked) stop();
-      process.exitCode = await outcome(manager, events, () => asked, stop);
-      ended.abort();
-      await shown;
-    } finally {
-      ended.abort();
-      daemon.expected = true;
-      await manager.kill().catch(() => {});
-      process.removeAllListeners('SIGHUP');
+      const apps = withoutFiles(await appsFrom('run', words, options, rest));
+      code = asked.toStop ? 0 : await runAll(apps, lookOf(apps, options), asked);
+    } catch (error) {
+      const { message, usage } = /** @type {any} */ (error);
+      fail(message);
+      if (usage) code = 2;
     }
+    // At once: what is open keeps nobody waiting.
+    process.exit(code);
   },
 };
 
 /**
- * A daemon that is our child. One that is killed is followed by another: programs do not notice.
- *
- * @param {Manager} manager
+ * @param {any[]} apps
+ * @param {string} look
+ * @param {Asked} asked
+ * @returns {Promise<number>} The exit code.
  */
-async function startDaemon(manager) {
-  const state = { expected: false, pid: 0 };
-  const start = () => {
-    const child = spawn(executable(), ['daemon', '--home', manager.home, '--foreground'], { stdio: ['ignore', 'inherit', 'inherit'] });
-    state.pid = child.pid ?? 0;
-    child.on('exit', (code, signal) => {
-      if (state.expected) return;
-      // It has said why.
-      if (code !== 0 && signal === null) process.exit(1);
-      start();
-    });
-  };
-  start();
-  for (const deadline = Date.now() + START; !(await manager.isRunning()); await sleep(LOOK)) {
-    if (Date.now() > deadline) throw new Error('the daemon does not answer');
+async function runAll(apps, look, asked) {
+  const { Manager } = require('../../client.js');
+  const manager = new Manager({ home: homeToRun(), autostart: false });
+  if (await manager.isRunning()) throw new Error(`a daemon for "${manager.home}" runs already: give this one a home of its own by RCLUSTER_HOME`);
+  if (!fs.existsSync(executable())) await require('../../../scripts/build-manager.js').buildManager();
+  const daemon = await startDaemon(manager, look);
+  asked.on({
+    stop: () => void manager.stop('all').catch(() => {}),
+    kill: () => void killAll(manager).catch(() => {}),
+    reload: () => void manager.reload('all').catch((error) => fail(`the reload failed: ${error.message}`)),
+    status: () => void tellStatus(manager).catch(() => {}),
+  });
+  try {
+    const events = manager.events();
+    await events.next();
+    // Some may have failed by then, and others not: what becomes of all is looked at below.
+    await manager.start(apps, { prune: true });
+    asked.again();
+    const code = await outcome(manager, events, asked);
+    return asked.killedBy === undefined ? code : ofSignal(asked.killedBy);
+  } finally {
+    daemon.expected = true;
+    await manager.kill().then(() => forget(manager.home), () => {});
   }
-  return state;
+}
+
+/** What was made for this run alone goes with it. @param {string} folder */
+function forget(folder) {
+  if (isMadeToRun(folder)) fs.rmSync(folder, { recursive: true, force: true });
 }
 
 /** The first process of a container inherits what others have left behind. */
@@ -89,33 +92,63 @@ function reap() {
   if (process.pid === 1) require('../../../lib/supervisor/service_manager.js').reapOrphans(() => []);
 }
 
+/** Ends all processes at once. @param {Manager} manager */
+async function killAll(manager) {
+  for (const { processes, workers } of await manager.list()) {
+    for (const { pid } of [...processes, ...workers]) {
+      try {
+        if (pid) process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has gone.
+      }
+    }
+  }
+}
+
+/** As SIGUSR2 has it. @param {Manager} manager */
+async function tellStatus(manager) {
+  for (const { name, processes, workers } of await manager.list()) {
+    for (const { instance, pid, state, restarts } of processes) process.stderr.write(`rcluster: ${name} ${instance}: ${state}, process ${pid ?? 'none'}, restarts ${restarts}\n`);
+    for (const { seat, pid, state, restarts } of workers) process.stderr.write(`rcluster: ${name} worker ${seat}: ${state}, process ${pid ?? 'none'}, restarts ${restarts}\n`);
+  }
+}
+
 /**
  * Waits until nothing runs any more, and nothing will.
  *
  * @param {Manager} manager
  * @param {AsyncGenerator<import('../../client').ManagerEvent, void, void>} events
- * @param {() => boolean} wasAsked
- * @param {() => void} stop What was asked for again: the daemon that heard of it may have died.
+ * @param {Asked} asked
  * @returns {Promise<number>} The exit code.
  */
-async function outcome(manager, events, wasAsked, stop) {
+async function outcome(manager, events, asked) {
+  /** Apps of which it was said that they have failed. @type {Set<string>} */
+  const told = new Set();
   for (;;) {
     const apps = await manager.list().catch(ifGone);
     if (!apps) {
       await sleep(LOOK);
       continue;
     }
+    for (const { name, processes } of apps) {
+      const failed = processes.find(({ state }) => state === 'errored');
+      if (failed && !told.has(name)) fail(`${name}: ${failed.lastError}`);
+      if (failed) told.add(name);
+    }
     const all = apps.flatMap(({ processes }) => processes);
-    if (all.every(({ state }) => state === 'stopped' || state === 'errored')) {
-      for (const { name, processes } of apps) for (const { state, lastError } of processes) if (state === 'errored') fail(`${name}: ${lastError}`);
-      return all.map((one) => exitCode(one, wasAsked())).find((code) => code !== 0) ?? 0;
+    // What waits for its time is not over.
+    const waits = !asked.toStop && apps.some(({ nextRun }) => nextRun !== null);
+    if (!waits && all.every(({ state }) => state === 'stopped' || state === 'errored')) {
+      const failed = [...all.filter(({ state }) => state === 'errored'), ...all].map((one) => exitCode(one, asked.toStop));
+      return failed.find((code) => code !== 0) ?? 0;
     }
     const next = await events.next().catch(ifGone);
     if (!next || next.done) {
       // Another daemon is there, or about to be.
       await sleep(LOOK);
       events = manager.events();
-      if (wasAsked()) stop();
+      // The one that heard of it may have died.
+      asked.again();
     }
   }
 }
@@ -132,14 +165,16 @@ function ifGone(error) {
 }
 
 /**
- * As a shell has it. Whoever was asked to end and did is no failure, even if a signal was needed.
+ * As a shell has it. Whoever was asked to end and did is no failure; whoever had to be killed is.
  *
  * @param {ProcessStatus} process
  * @param {boolean} wasAsked
  */
 function exitCode({ state, exitCode: code, signal }, wasAsked) {
-  if (code !== null) return code;
-  if (wasAsked) return 0;
-  if (signal !== null) return 128 + (os.constants.signals[/** @type {NodeJS.Signals} */ (signal)] ?? 0);
-  return state === 'errored' ? 1 : 0;
+  if (state === 'errored') return code || (signal === null ? 1 : ofSignal(signal));
+  if (signal !== null) return wasAsked && TOLD.includes(signal) ? 0 : ofSignal(signal);
+  return code === null || (wasAsked && TOLD_CODES.includes(code)) ? 0 : code;
 }
+
+/** @param {string} signal */
+const ofSignal = (signal) => 128 + (os.constants.signals[/** @type {NodeJS.Signals} */ (signal)] ?? 0);

@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, Notify, oneshot, watch};
 use super::copies;
 use super::events::Events;
 use crate::keeper::{self, About};
+use crate::logs::console::Look;
 use crate::model::Status;
 use crate::sys::socket;
 use crate::sys::spawn::{self, Program, set_nonblocking};
@@ -283,6 +284,9 @@ fn start(folder: &Path, kept: &[(About, OwnedFd)]) -> io::Result<UnixStream> {
     if !gifts.is_empty() {
         env.push(format!("{}={abouts}", keeper::KEPT));
     }
+    // Ours is what its lines go to.
+    let (out, error) = (std::io::stdout(), std::io::stderr());
+    let console = Look::wanted().map(|_| [out.as_fd(), error.as_fd()]);
     let program = Program {
         file: &executable,
         args: [executable.as_os_str(), "keeper".as_ref(), "--dir".as_ref(), folder.as_os_str(), keeper::LINE.as_ref()]
@@ -290,7 +294,7 @@ fn start(folder: &Path, kept: &[(About, OwnedFd)]) -> io::Result<UnixStream> {
         env,
         cwd: Path::new("/"),
         stdio: [null.as_fd(), null.as_fd(), words.as_fd()],
-        fds: std::iter::once(theirs.as_fd()).chain(gifts).collect(),
+        fds: std::iter::once(theirs.as_fd()).chain(console.into_iter().flatten()).chain(gifts).collect(),
         own_pid: Vec::new(),
         user: None,
     };

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use super::api::{Service, decode};
 use super::apps::Apps;
 use super::link::Failure;
+use crate::logs::console::Look;
 use crate::logs::place::{self, Stream};
 use crate::logs::read::{self, Log, Query, Reader};
 use crate::model::{App, LogFormat, Mode};
@@ -143,7 +144,9 @@ async fn look(
 fn logs(apps: &Apps, word: &str, instances: Option<&[u32]>, stream: Option<Stream>) -> Result<Vec<Log>, Failure> {
     let home = apps.home().path();
     let mut logs: Vec<Log> = Vec::new();
-    for target in apps.targets(word)? {
+    let targets = apps.targets(word)?;
+    let has_apps = !targets.is_empty();
+    for target in targets {
         let app: App = serde_json::from_value(apps.describe(&target, false)?)
             .map_err(|error| Failure::new("ERR_RCLUSTER_LOG", error.to_string()))?;
         let prefix =
@@ -169,6 +172,10 @@ fn logs(apps: &Apps, word: &str, instances: Option<&[u32]>, stream: Option<Strea
             let only = wanted.clone();
             logs.push(Log { id, path, app: app.name.clone(), instance, only, stream, format: app.log_format, prefix });
         }
+    }
+    if logs.is_empty() && has_apps && Look::wanted().is_some() {
+        let text = "lines go to the standard output of rcluster run, and into no file: docker logs, kubectl logs and the like show them";
+        return Err(Failure::new("ERR_RCLUSTER_LOG", text));
     }
     Ok(logs)
 }

@@ -39,6 +39,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::durable::write_whole;
+use crate::logs::console::Console;
 use crate::logs::place;
 use crate::model::{App, Mode, State, Status, Worker};
 use crate::sys::poll::Poller;
@@ -153,9 +154,14 @@ pub struct Keeper {
 }
 
 /// Runs the keeper of the app in `folder` until it is told to quit. `kept`: what the one before us had in its store. `line`: where a daemon asks us
-/// already.
-pub fn run(folder: &Path, kept: Vec<(About, OwnedFd)>, line: Option<OwnedFd>) -> io::Result<()> {
-    let mut keeper = match Keeper::open(folder, kept) {
+/// already. `console`: where lines go besides their files.
+pub fn run(
+    folder: &Path,
+    kept: Vec<(About, OwnedFd)>,
+    line: Option<OwnedFd>,
+    console: Option<Console>,
+) -> io::Result<()> {
+    let mut keeper = match Keeper::open(folder, kept, console) {
         Ok(keeper) => keeper,
         Err(error) => {
             // The daemon hears of our end when we have ended: by then it has been said why.
@@ -170,7 +176,7 @@ pub fn run(folder: &Path, kept: Vec<(About, OwnedFd)>, line: Option<OwnedFd>) ->
 }
 
 impl Keeper {
-    fn open(folder: &Path, kept: Vec<(About, OwnedFd)>) -> io::Result<Keeper> {
+    fn open(folder: &Path, kept: Vec<(About, OwnedFd)>, console: Option<Console>) -> io::Result<Keeper> {
         let app: App = serde_json::from_str(&resolve::read(&folder.join("app.json"))?)?;
         let lock =
             File::options().write(true).create(true).truncate(false).mode(0o600).open(folder.join("keeper.lock"))?;
@@ -201,7 +207,7 @@ impl Keeper {
             pending: Vec::new(),
             instances: Vec::new(),
             store: Store::default(),
-            outputs: Outputs::new()?,
+            outputs: Outputs::new(console)?,
             ordered: BTreeMap::new(),
             workers: Vec::new(),
             asked: BTreeMap::new(),

@@ -7,6 +7,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::console::{Console, Dress};
 use super::format::Stamp;
 use super::sink::Plan;
 
@@ -54,13 +55,21 @@ pub struct Feed {
     pub stamp: Stamp,
     /// The files that they go into.
     pub plans: Vec<Arc<Plan>>,
+    /// Where they go besides, and what they look like there.
+    pub console: Option<(Arc<Console>, Dress)>,
     held: Mutex<Held>,
 }
 
 impl Feed {
     /// Holds nothing yet.
     pub fn new(stamp: Stamp, plans: Vec<Arc<Plan>>) -> Feed {
-        Feed { stamp, plans, held: Mutex::default() }
+        Feed { stamp, plans, console: None, held: Mutex::default() }
+    }
+
+    /// Its lines go there as well.
+    pub fn with(self, console: Option<Arc<Console>>) -> Feed {
+        let console = console.map(|console| (Arc::clone(&console), console.dress(&self.stamp)));
+        Feed { console, ..self }
     }
 
     /// What is held. A thread that has panicked leaves nothing half done in it.

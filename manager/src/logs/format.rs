@@ -35,13 +35,18 @@ impl Stamp {
 
     /// Lines as they go into the file.
     pub fn dress(&self, batch: &Batch) -> Batch {
+        self.dress_behind("", batch)
+    }
+
+    /// The same, each behind a text.
+    pub fn dress_behind(&self, name: &str, batch: &Batch) -> Batch {
         let mut out =
             Batch { bytes: Vec::with_capacity(batch.bytes.len() * 2), marks: Vec::with_capacity(batch.marks.len()) };
         let mut start = 0;
         let app = serde_json::to_string(&self.app).unwrap_or_default();
         for mark in &batch.marks {
             let time = Timestamp::from_millisecond(mark.at).unwrap_or_default().to_zoned(TimeZone::system());
-            let head = self.head(&time, &app);
+            let head = format!("{name}{}", self.head(&time, &app));
             for line in batch.bytes[start..mark.end].split_inclusive(|byte| *byte == b'\n') {
                 let line = line.strip_suffix(b"\n").unwrap_or(line);
                 out.bytes.extend_from_slice(head.as_bytes());

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  pipe ── keeper's loop ── feed ── writer's thread ── sink ── file, archives, margins
-//!          reads, frames    8 MiB   formats            rotates
+//!          reads, frames    8 MiB   formats      │     rotates
+//!                                                └──── console: standard output of a daemon in the foreground
 //!
 //!  file, archives, margins ── chain ── tail, backwards ── query ── the API: merged by time, followed
 //! ```
@@ -13,6 +14,7 @@
 //! - Beside each file is a [`margin`]: when its lines were read, and from whom, whatever they look like themselves.
 
 pub mod archive;
+pub mod console;
 pub mod feed;
 pub mod format;
 pub mod margin;

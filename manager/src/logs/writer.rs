@@ -124,10 +124,15 @@ impl Sinks {
 
     fn write(&mut self, feed: &Feed, spare: Vec<u8>) -> (Vec<u8>, bool) {
         let batch = feed.lock().take(spare);
-        let dressed = if feed.stamp.is_raw() { None } else { Some(feed.stamp.dress(&batch)) };
-        let Batch { bytes, marks } = dressed.as_ref().unwrap_or(&batch);
-        for plan in &feed.plans {
-            self.get(plan).write(bytes, marks, feed.stamp.source);
+        if !feed.plans.is_empty() {
+            let dressed = if feed.stamp.is_raw() { None } else { Some(feed.stamp.dress(&batch)) };
+            let Batch { bytes, marks } = dressed.as_ref().unwrap_or(&batch);
+            for plan in &feed.plans {
+                self.get(plan).write(bytes, marks, feed.stamp.source);
+            }
+        }
+        if let Some((console, dress)) = &feed.console {
+            console.write(dress.on(&batch).as_ref().unwrap_or(&batch), feed.stamp.source.stream);
         }
         let wanted = feed.lock().wrote(batch.bytes.len());
         (batch.bytes, wanted)

@@ -14,6 +14,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::logs::console::Console;
 use crate::logs::feed::{self, Feed};
 use crate::logs::format::Stamp;
 use crate::logs::margin::Source;
@@ -39,6 +40,7 @@ pub struct Outputs {
     last: u32,
     /// The thread that writes.
     pub writer: Writer,
+    console: Option<Arc<Console>>,
     scratch: Vec<u8>,
 }
 
@@ -60,9 +62,16 @@ impl Wires {
 }
 
 impl Outputs {
-    /// None yet.
-    pub fn new() -> io::Result<Outputs> {
-        Ok(Outputs { open: BTreeMap::new(), ended: Vec::new(), last: 0, writer: Writer::new()?, scratch: Vec::new() })
+    /// None yet. What comes of them goes to `console` besides their files.
+    pub fn new(console: Option<Console>) -> io::Result<Outputs> {
+        Ok(Outputs {
+            open: BTreeMap::new(),
+            ended: Vec::new(),
+            last: 0,
+            writer: Writer::new()?,
+            console: console.map(Arc::new),
+            scratch: Vec::new(),
+        })
     }
 
     /// The pipes for an instance. The error says in words what is wrong with its log files.
@@ -74,7 +83,7 @@ impl Outputs {
             let mut plans: Vec<Arc<Plan>> = files.into_iter().flatten().filter_map(plan).collect();
             plans.dedup();
             let failed = |error: io::Error| format!("could not be started: {error}");
-            if plans.is_empty() {
+            if plans.is_empty() && self.console.is_none() {
                 // Nobody wants it: nobody has to read it.
                 let null = std::fs::File::options().read(true).write(true).open("/dev/null").map_err(failed)?;
                 return Ok((null.into(), None));
@@ -142,7 +151,7 @@ impl Outputs {
         let stamp = Stamp { format: app.log_format, date: app.log_date_format.clone(), app: app.name.clone(), source };
         self.last = self.last.wrapping_add(1);
         poller.add(&pipe, token + u64::from(self.last))?;
-        self.open.insert(self.last, Output::new(pipe, Arc::new(Feed::new(stamp, plans))));
+        self.open.insert(self.last, Output::new(pipe, Arc::new(Feed::new(stamp, plans).with(self.console.clone()))));
         Ok(())
     }
 
@@ -261,12 +270,13 @@ impl Outputs {
         let files = [place::file(app, home, instance, stream), place::common_file(app, instance)];
         let family = family(app, home);
         let plans: Vec<_> = files.into_iter().flatten().map(|path| plan(app, home, path, &family)).collect();
-        if plans.is_empty() || self.ended.len() >= MOST_SAID || self.writer.start().is_err() {
+        let is_kept = !plans.is_empty() || self.console.is_some();
+        if !is_kept || self.ended.len() >= MOST_SAID || self.writer.start().is_err() {
             return;
         }
         let source = Source { pid: i32::try_from(std::process::id()).unwrap_or(0), instance, stream };
         let stamp = Stamp { format: app.log_format, date: app.log_date_format.clone(), app: app.name.clone(), source };
-        let feed = Arc::new(Feed::new(stamp, plans));
+        let feed = Arc::new(Feed::new(stamp, plans).with(self.console.clone()));
         let mut held = feed.lock();
         held.bytes.extend_from_slice(format!("[rcluster] {}\n", text.replace('\n', " ")).as_bytes());
         held.frame(0, stream::now());
@@ -299,7 +309,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("rclusterd-output-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let (app, poller) = (app(&folder), Poller::new().unwrap());
-        let mut outputs = Outputs::new().unwrap();
+        let mut outputs = Outputs::new(None).unwrap();
         poller.add(&outputs.writer, 1).unwrap();
         let mut wires = outputs.wires(&app, &folder, 0).unwrap();
         assert!(wires.ours.iter().flatten().all(|(pipe, _)| pipe::grow(pipe, LARGE_PIPE)));
@@ -336,7 +346,7 @@ mod tests {
         nix::unistd::mkfifo(&slow, nix::sys::stat::Mode::S_IRWXU).unwrap();
         app.out_file = Some("slow".into());
         app.error_file = Some("NULL".into());
-        let mut outputs = Outputs::new().unwrap();
+        let mut outputs = Outputs::new(None).unwrap();
         let mut wires = outputs.wires(&app, &folder, 0).unwrap();
         let null = std::fs::File::open("/dev/null").unwrap().into();
         let mut out = std::fs::File::from(std::mem::replace(&mut wires.theirs[0], null));

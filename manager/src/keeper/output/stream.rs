@@ -173,7 +173,8 @@ impl Output {
 
     fn note(&mut self) -> Vec<u8> {
         let count = std::mem::take(&mut self.dropped);
-        format!("[rcluster] {count} lines were dropped: the disk was too slow\n").into_bytes()
+        let who = if self.feed.console.is_some() { "whoever reads them" } else { "the disk" };
+        format!("[rcluster] {count} lines were dropped: {who} was too slow\n").into_bytes()
     }
 
     fn end(&mut self, held: &mut Held) {
