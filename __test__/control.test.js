@@ -12,6 +12,7 @@ const SAMPLES = {
   key: { good: ['', '__proto__', '127.0.0.1:0:4::0'], bad: [5, null, {}, ['a'], 'x'.repeat(2_000_000)] },
   words: { good: ['', 'anything'], bad: [5, null, {}] },
   simple: { good: ['', 1, true, null], bad: [{}, [], 'x'.repeat(2_000_000)] },
+  seat: { good: [{ key: 'a', listener: 1 }], bad: [null, 1, {}, { key: 'a' }, { key: 1, listener: 1 }] },
   address: { good: [null, {}, { address: '::', port: 1 }], bad: [[], 1, 'x'] },
   data: { good: [null, 'x', {}, []], bad: [] },
 };

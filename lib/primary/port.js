@@ -2,6 +2,11 @@
 
 // What a supervisor needs of the primary, and all that it may know of it.
 
+const { POLICIES } = require('./policies.js');
+
+/** How often (ms) we look whether the last connections of a seat have been taken. */
+const LOOK = 10;
+
 /**
  * @typedef {import('./listeners.js').ListenedOn} ListenedOn
  * @typedef {import('./guarded.js').Store} Store
@@ -15,6 +20,12 @@
  * @property {(worker: any) => boolean} one `worker.disconnect()` was called. Returns whether that is taken care of.
  * @property {() => Promise<void>} all `cluster.disconnect()` was called.
  * @property {() => boolean} isRecovering Whether workers are missing, and will be started.
+ */
+
+/**
+ * @typedef {object} SeatOptions
+ * @property {number} [of] The port of the server that addresses of seats are for; the first server of a worker by default.
+ * @property {(second: import('./seat_listeners.js').Second) => void} onSecond A worker has more servers than the first.
  */
 
 /**
@@ -37,6 +48,11 @@
  * @property {import('./listeners.js').Listeners['useSockets']} useSockets
  * @property {() => void} closeUnclaimed Closes what a primary before us had and nobody has asked for.
  * @property {() => void} leaveSockets What is closed from now on stays with the manager, for the primary after us.
+ * @property {(options: SeatOptions) => void} setUpSeats Before any is opened.
+ * @property {(seat: number, place: Readonly<import('./seat_listeners.js').SeatPlace>) => number} openSeat An address for the worker of one seat alone. Returns 0 or a
+ *   negative errno.
+ * @property {(seats: number[], patience: number) => Promise<void>} closeSeats Resolves when workers have taken what has come, or after so many ms.
+ * @property {() => boolean} accepts Whether connections are accepted here, and not by the workers themselves (`SCHED_NONE`).
  * @property {(workers: any[]) => Promise<void>} finish All at once out of the rotation, once they have what has come by now.
  * @property {(hooks: SupervisionHooks | undefined) => void} setHooks Who is asked from now on.
  */
@@ -77,6 +93,17 @@ function makePort(cluster, workers) {
     useSockets: (sockets, store) => listeners.useSockets(sockets, store),
     closeUnclaimed: () => listeners.closeUnclaimed(),
     leaveSockets: () => listeners.leaveSockets(),
+    setUpSeats: (options) => void Object.assign(listeners.seats, options),
+    openSeat: (seat, place) => listeners.seats.open(seat, place),
+    async closeSeats(seats, patience) {
+      const until = performance.now() + patience;
+      const had = seats.flatMap((seat) => listeners.seats.close(seat));
+      const isTaken = () => had.every(({ number, board }) => number === undefined || board.queued === 0);
+      const { setTimeout: sleep } = require('node:timers/promises');
+      await Promise.race([listeners.handedOver(), sleep(patience, undefined, { ref: false })]);
+      while (!isTaken() && performance.now() < until) await sleep(LOOK);
+    },
+    accepts: () => workers.policy !== POLICIES.SCHED_NONE,
     finish(all) {
       for (const worker of all) workers.happen(worker, 'finish');
       return listeners.finish(all.map(tiesOf));

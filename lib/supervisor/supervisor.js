@@ -13,6 +13,7 @@ const options = require('./options.js');
 const { workerOutputs } = require('./outputs.js');
 const { ReloadQueue, reloadAll } = require('./reload.js');
 const { GROUP_TIME, Seat } = require('./seat.js');
+const { SeatAddresses } = require('./seat_listen.js');
 const { inheritedSockets, notifyManager, reapOrphans, socketStore, withoutManagerVariables } = require('./service_manager.js');
 const { handleSignals } = require('./signals.js');
 const { Watchdog } = require('./watchdog.js');
@@ -30,6 +31,8 @@ class Supervisor extends EventEmitter {
   #options;
   /** @type {Seat[]} */
   #seats = [];
+  /** @type {SeatAddresses} */
+  #addresses;
   /** All workers that have not exited, those that are leaving included. @type {Set<Occupant>} */
   #alive = new Set();
   #crashLoop;
@@ -91,6 +94,7 @@ class Supervisor extends EventEmitter {
     port.setup(this.#options.settings, this.#options.policy);
     port.useSockets(inheritedSockets(manager), socketStore(manager));
     this.once('ready', () => setTimeout(() => port.closeUnclaimed(), UNCLAIMED).unref());
+    this.#addresses = new SeatAddresses(port, this.#options.seatListen, this.#options.drainTimeout);
     this.#start();
     if (this.#options.health) this.#serveHealth(this.#options.health);
     notifyManager(this, manager);
@@ -110,9 +114,11 @@ class Supervisor extends EventEmitter {
 
   /** What no worker can be started with is for the caller to hear, before anything else has begun. */
   #start() {
+    this.#addresses.open(this.#options.workers);
     const error = this.#addSeat().startError;
     if (error) {
       this.#seats[0].abandon();
+      void this.#addresses.close(0);
       throw error;
     }
     while (this.#seats.length < this.#options.workers) this.#addSeat();
@@ -318,11 +324,16 @@ class Supervisor extends EventEmitter {
   /** @param {number | 'max'} count */
   async #scale(count) {
     const wanted = options.workers(count);
+    options.seatsFor(this.#options.seatListen, wanted);
+    // One that is still being closed may be wanted again.
+    await this.#addresses.closed;
     if (this.#stopping) throw stopping();
+    this.#addresses.open(Math.max(wanted, this.#seats.length));
     const added = [];
     while (this.#seats.length < wanted) added.push(this.#addSeat().usable);
     const surplus = this.#seats.splice(wanted);
     this.#lookWhetherAllAreReady();
+    await this.#addresses.close(wanted);
     await Promise.all([...added, ...surplus.map((seat) => seat.vacate())]);
   }
 

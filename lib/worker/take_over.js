@@ -43,6 +43,7 @@ function takeOver(cluster) {
     {
       disconnect: () => leave.disconnect(true),
       adopt: ({ key, left }, fd) => servers.adopt(key, fd, left),
+      'seat-closed': () => servers.onSeatClosed(),
       own: ({ listener, backlog }, fd) => servers.own(listener, fd, backlog),
     },
     (message) => supervision?.onControl(message),

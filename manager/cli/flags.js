@@ -38,6 +38,7 @@ const KEY_FLAGS = {
   health: ['--health <place>', 'where a cluster answers /live and /ready: a port, host:port or the path of a Unix socket'],
   min_ready: ['--min-ready <count>', 'with fewer ready workers /ready says no'],
   keep_alive_timeout: ['--keep-alive-timeout <time>', 'HTTP connections of a cluster may stay idle for so long, where the script says nothing of it'],
+  seat_listen: ['--seat-listen <place>', "an address for each worker of a cluster alone, such as 3001+ or './app.{seat}.sock'"],
   stop_delay: ['--stop-delay <time>', 'a cluster that is told to stop serves on for so long'],
   cron_restart: ['--cron-restart <pattern>', "it starts anew when that is due, such as '0 3 * * *'"],
   cron_timezone: ['--cron-timezone <zone>', 'the time zone of that, such as Europe/Berlin'],

@@ -175,6 +175,7 @@ const KEYS = {
   min_ready: { type: 'count', option: '--min-ready', about: 'With fewer ready workers /ready says no; 1 by default.' },
   keep_alive_timeout: { type: 'time', option: '--keep-alive-timeout', about: 'HTTP connections of a cluster may stay idle for so long, where the script says nothing of it.' },
   stop_delay: { type: 'time', option: '--stop-delay', about: 'A cluster that is told to stop serves on for so long, while /ready says that it ends. kill_timeout begins to count after it.' },
+  seat_listen: { type: 'text', option: '--seat-listen', about: "An address for each worker of a cluster alone, for proxies that keep clients with one worker: ports from '3001+' on, or Unix sockets such as './app.{seat}.sock'." },
   count_requests: { type: 'flag', about: 'It is a cluster whose workers count their HTTP requests and how long those take, for metrics; that costs a little with each request.' },
   watchdog: { type: 'time', about: 'So often it has to say that it lives (WATCHDOG=1 of sd_notify), or it is ended by SIGABRT and started anew; 0 for never.' },
   cron: { type: 'cron', about: "A line of cron, such as '0 3 * * *': when a run of it begins. It ends by itself, and is not started before; a run that takes longer is let alone." },
