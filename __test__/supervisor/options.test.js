@@ -88,6 +88,9 @@ test.each([
   expect(parsed).toEqual(list);
   // The native part reads them as well.
   expect(() => new (load().ProxyGate)([...parsed], () => {})).not.toThrow();
+});
+
+test.each([
   ['3001+', { port: 3001 }],
   ['127.0.0.1:3001+', { host: '127.0.0.1', port: 3001 }],
   ['localhost:3001+', { host: '127.0.0.1', port: 3001 }],

@@ -9,7 +9,7 @@ const path = require('node:path');
 const { KeepAliveClient, RawClient } = require('../helpers/client');
 const { startCommand } = require('../helpers/command');
 const { childrenOf, request, waitFor, waitForDeath } = require('../helpers/run');
-const { pidServer, startService, temporaryFolder, writeScript } = require('../helpers/service');
+const { Service, pidServer, startService, temporaryFolder, writeScript } = require('../helpers/service');
 
 /** The first of so many ports in a row that nobody has, and that no client gets for its side of a connection (ip(7)). */
 async function freePorts(count) {
@@ -30,6 +30,28 @@ async function freePorts(count) {
 }
 
 const local = (port) => `127.0.0.1:${port}+`;
+
+/** @type {Set<number>} Primaries that nobody else ends. */
+const primaries = new Set();
+afterEach(() => {
+  for (const pid of primaries) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It has ended.
+    }
+  }
+  primaries.clear();
+});
+
+/** @param {import('../helpers/service').Service} service @returns {Promise<import('../helpers/service').Service>} The new primary's. */
+async function upgraded(service) {
+  const { newPid } = await service.call('upgrade');
+  primaries.add(newPid);
+  const control = `${service.control}.${newPid}`;
+  await waitFor(() => fs.existsSync(control));
+  return new Service(service.script, control, service.file);
+}
 
 /** @param {import('../helpers/service').Service} service @returns {Promise<string[]>} Who has the seats, in their order. */
 const seats = async (service) => (await service.call('status')).workers.map(({ pid }) => `${pid}`);
@@ -107,6 +129,60 @@ test('during reloads every request to a seat is answered by a worker of that sea
       expect(client.closed).toBe(0);
     }
   }
+});
+
+test('what moves stays with its seat, however few connections the other workers have', async () => {
+  const first = await freePorts(2);
+  const service = await startService({ worker: pidServer, options: { seatListen: local(first) } });
+  const idle = Array.from({ length: 12 }, () => new KeepAliveClient(first + 1));
+  for (const client of idle) await client.ask();
+  await service.call('reload');
+  const [, right] = await seats(service);
+  for (const client of idle) {
+    expect((await client.ask()).body).toBe(right);
+    expect(client.closed).toBe(0);
+  }
+});
+
+test('so does what a full or leaving worker gives back before its server has had it', async () => {
+  const first = await freePorts(2);
+  const service = await startService({ worker: pidServer, options: { seatListen: local(first), proxyProtocol: '127.0.0.1' } });
+  // They wait for the rest of their headers.
+  const waiting = Array.from({ length: 12 }, () => new RawClient(first + 1));
+  for (const client of waiting) client.send('PROXY ');
+  const header = 'PROXY TCP4 192.0.2.7 198.51.100.9 4711 443\r\n';
+  await service.waitForStatus(({ workers }) => workers[1].connections.total >= 12);
+  await service.call('reload');
+  const [, right] = await seats(service);
+  for (const client of waiting) {
+    client.send(`${header.slice('PROXY '.length)}GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    await client.until(new RegExp(`\r\n\r\n${right}$`));
+  }
+});
+
+test('a server that closes and listens again leaves the address of the seat open', async () => {
+  const first = await freePorts(1);
+  const worker = () => {
+    const http = require('node:http');
+    const listen = () => {
+      const server = http.createServer((asked, response) => {
+        response.setHeader('Connection', 'close');
+        response.end(`${process.pid}`, () => {
+          if (asked.url === '/close') server.close(() => process.once('message', listen));
+        });
+      }).listen(0, '127.0.0.1');
+    };
+    listen();
+  };
+  const service = await startService({ worker, options: { workers: 1, seatListen: local(first) } });
+  await request(first, { path: '/close' });
+  const waits = new RawClient(first);
+  waits.send('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+  await waitFor(() => isRefused(service.port));
+  expect({ got: waits.got, ended: waits.ended }).toEqual({ got: '', ended: false });
+  await service.run(({ cluster }) => void Object.values(cluster.workers)[0].send('listen'));
+  await waits.until(/^HTTP\/1\.1 200 /);
+  expect(await seats(service)).toEqual([await pidAt(first)]);
 });
 
 test('a seat that is given up finishes what it has, and says that it ends', async () => {
@@ -240,4 +316,68 @@ test('an app cannot listen on the address of a seat', async () => {
   };
   const service = await startService({ worker, options: { workers: 1, seatListen: local(first) }, env: { PORT: `${first}` } });
   await service.script.waitForLine(/^second: EADDRINUSE$/);
+});
+
+test('while the primary is upgraded the addresses stay open and their connections stay with their seats', async () => {
+  const first = await freePorts(2);
+  const service = await startService({ worker: pidServer, options: { seatListen: local(first) } });
+  const idle = [2, 10].map((count, seat) => Array.from({ length: count }, () => new KeepAliveClient(first + seat)));
+  for (const clients of idle) for (const client of clients) await client.ask();
+  const before = await seats(service);
+  const answers = [new Set(), new Set()];
+  let on = true;
+  const ask = async (seat) => {
+    while (on) answers[seat].add(await pidAt(first + seat));
+  };
+  const asking = [0, 0, 1, 1].map(ask);
+  const next = await upgraded(service);
+  const after = await seats(next);
+  on = false;
+  await Promise.all(asking);
+  for (const [seat, clients] of idle.entries()) {
+    for (const pid of answers[seat]) expect([before[seat], after[seat]]).toContain(pid);
+    for (const client of clients) {
+      expect((await client.ask()).body).toBe(after[seat]);
+      expect(client.closed).toBe(0);
+    }
+    for (let i = 0; i < 5; i++) expect(await pidAt(first + seat)).toBe(after[seat]);
+  }
+  // The new primary's addresses live as those of any other.
+  await next.call('scale', 1);
+  expect(await isRefused(first + 1)).toBe(true);
+  await next.run(({ supervisor }) => void supervisor.stop());
+  await waitFor(() => isRefused(first));
+});
+
+test('the files of Unix sockets stay the same in an upgrade, and go with the new primary', async () => {
+  const folder = temporaryFolder();
+  const file = (seat) => path.join(folder, `${seat}.sock`);
+  const service = await startService({ worker: pidServer, options: { seatListen: path.join(folder, '{seat}.sock') } });
+  const inodes = () => [0, 1].map((seat) => fs.statSync(file(seat)).ino);
+  const before = inodes();
+  const next = await upgraded(service);
+  expect(inodes()).toEqual(before);
+  const pids = await seats(next);
+  expect([await pidAt(file(0)), await pidAt(file(1))]).toEqual(pids);
+  await next.run(({ supervisor }) => void supervisor.stop());
+  await waitFor(() => fs.readdirSync(folder).length === 0);
+});
+
+test('a new version with other addresses is refused, and those of the old one are as before', async () => {
+  const first = await freePorts(3);
+  const service = await startService({ worker: pidServer, options: { seatListen: local(first) } });
+  const pids = await seats(service);
+  const fail = async (options) => {
+    await service.run((_, changed) => {
+      const given = JSON.parse(process.env.TEST_SERVICE);
+      Object.assign(given.options, changed);
+      process.env.TEST_SERVICE = JSON.stringify(given);
+    }, options);
+    const { message } = await service.call('upgrade').then(() => ({ message: 'it was upgraded' }), (error) => error);
+    expect([await pidAt(first), await pidAt(first + 1)]).toEqual(pids);
+    return message;
+  };
+  expect(await fail({ workers: 1 })).toContain(`has no address for seat 1 (127.0.0.1:${first + 1}), as the old one has`);
+  expect(await fail({ workers: 2, seatListen: local(first + 1) })).toContain(`has no address for seat 0 (127.0.0.1:${first})`);
+  expect(await isRefused(first + 2)).toBe(true);
 });

@@ -55,6 +55,7 @@ const REPLACED_WITHIN = 5000;
  * @property {string} [key]
  * @property {number} [id] The acceptor's, if it accepts.
  * @property {unknown} [data] What servers said of themselves.
+ * @property {number} [seat] Whose address it is, if it is for the worker of one seat.
  * @property {number} [inherited] The number of the descriptor, where it was asked for by that.
  * @property {number[]} fds
  * @property {string[]} names Of each of them, as in LISTEN_FDNAMES.
@@ -161,8 +162,8 @@ class Listeners {
    * @param {Entry} entry
    * @returns {Handed}
    */
-  #describe({ key, name, accepted, id, data, question, distributed, ours }) {
-    const handed = { key, name, ...(accepted && { id }), data };
+  #describe({ key, name, accepted, id, data, question, distributed, ours, seat }) {
+    const handed = { key, name, ...(accepted && { id }), data, seat };
     // It has the same descriptor under the same number.
     if (question.fd !== null) return { ...handed, inherited: question.fd, fds: [], names: [] };
     const nameIn = (/** @type {number} */ fd) => (ours ? this.#guarded.nameOf(question, distributed, fd) : '');
@@ -199,7 +200,7 @@ class Listeners {
     this.#onMoved = undefined;
     this.acceptor.handBack();
     // What workers have left meanwhile.
-    for (const entry of [...this.#entries.values()]) if (entry.workers.size === 0) this.#awaitReplacement(entry);
+    for (const entry of [...this.#entries.values()]) if (entry.workers.size === 0 && entry.seat === undefined) this.#awaitReplacement(entry);
   }
 
   /** How many connections are still to go to the other primary. */

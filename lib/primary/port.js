@@ -10,6 +10,7 @@ const LOOK = 10;
 
 /**
  * @typedef {import('./listeners.js').ListenedOn} ListenedOn
+ * @typedef {import('./seat_listeners.js').SeatPlace} SeatPlace
  * @typedef {import('./guarded.js').Store} Store
  * @typedef {import('./start.js').ShowBoard} ShowBoard
  */
@@ -60,7 +61,7 @@ const LOOK = 10;
  * @property {import('./listeners.js').Listeners['addSource']} addSource
  * @property {import('./listeners.js').Listeners['adopt']} adopt
  * @property {(options: SeatOptions) => void} setUpSeats Before any is opened.
- * @property {(seat: number, place: Readonly<import('./seat_listeners.js').SeatPlace>) => number} openSeat An address for the worker of one seat alone. Returns 0 or a
+ * @property {(seat: number, place: Readonly<SeatPlace>) => number} openSeat An address for the worker of one seat alone. Returns 0 or a
  *   negative errno.
  * @property {(seats: number[], patience: number) => Promise<void>} closeSeats Resolves when workers have taken what has come, or after so many ms.
  * @property {() => boolean} accepts Whether connections are accepted here, and not by the workers themselves (`SCHED_NONE`).

@@ -162,7 +162,7 @@ function removeIfLeft(file) {
 
 /**
  * @param {number} seat
- * @param {import('../primary/seat_listeners.js').SeatPlace} place
+ * @param {import('../primary/port.js').SeatPlace} place
  * @param {string} code
  */
 function failure(seat, { path: file, host, port }, code) {

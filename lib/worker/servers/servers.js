@@ -326,9 +326,8 @@ class Servers {
    * @param {boolean} full
    */
   giveBack(server, client, full) {
-    for (const [listener, accepting] of this.#accepting) {
-      if (accepting.server === server && this.#giveBackOwn(accepting, listener, client, full)) return;
-    }
+    const listener = this.#listenerOf(server, client.fd);
+    if (listener !== undefined && this.#giveBackOwn(/** @type {Accepting} */ (this.#accepting.get(listener)), listener, client, full)) return;
     if (this.#shared.has(server)) this.#shared.passOn(server, client.fd, 0);
     client.close();
   }
@@ -416,6 +415,17 @@ class Servers {
   }
 
   /**
+   * Where a connection of a server's came from: there it goes back, or on to others. One of a seat stays one of that seat.
+   *
+   * @param {any} server
+   * @param {number} fd
+   */
+  #listenerOf(server, fd) {
+    for (const [listener, one] of this.#accepting) if (one.server === server && !(one.seat && isOfSeat(one.seat, fd))) return listener;
+    return undefined;
+  }
+
+  /**
    * Gives a connection of a server's to other workers, with what a proxy has said of it. Its descriptor stays open here until the caller closes it.
    *
    * @param {any} server
@@ -425,9 +435,8 @@ class Servers {
    */
   passOn(server, raw, left) {
     const said = this.proxied?.saidOf(raw);
-    for (const [listener, one] of this.#accepting) {
-      if (one.server === server && (!one.seat || !isOfSeat(one.seat, raw.fd))) return this.#queue.passOn(raw.fd, listener, left, said);
-    }
+    const listener = this.#listenerOf(server, raw.fd);
+    if (listener !== undefined) return this.#queue.passOn(raw.fd, listener, left, said);
     return this.#shared.passOn(server, raw.fd, left, said?.toString('latin1'));
   }
 
