@@ -8,26 +8,9 @@ const net = require('node:net');
 const path = require('node:path');
 const { KeepAliveClient, RawClient } = require('../helpers/client');
 const { startCommand } = require('../helpers/command');
+const { freePorts } = require('../helpers/free_ports');
 const { childrenOf, request, waitFor, waitForDeath } = require('../helpers/run');
 const { Service, pidServer, startService, temporaryFolder, writeScript } = require('../helpers/service');
-
-/** The first of so many ports in a row that nobody has, and that no client gets for its side of a connection (ip(7)). */
-async function freePorts(count) {
-  const first = 10_000 + Math.floor(Math.random() * 20_000);
-  const servers = [];
-  try {
-    for (let i = 0; i < count; i++) {
-      const server = net.createServer().listen(first + i, '127.0.0.1');
-      servers.push(server);
-      await once(server, 'listening');
-    }
-    return first;
-  } catch {
-    return freePorts(count);
-  } finally {
-    for (const server of servers) server.close();
-  }
-}
 
 const local = (port) => `127.0.0.1:${port}+`;
 
