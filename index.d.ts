@@ -381,6 +381,14 @@ declare namespace cluster {
      * and from the moment on in which it is told to stop (404 for `/ready?leaving=404`). Default: nowhere.
      */
     health?: number | string | undefined;
+    /**
+     * An address for each worker alone, for a proxy that sends a client to the same worker each time. `'3001+'` (or `'127.0.0.1:3001+'`) is
+     * port 3001 for the worker with `NODE_APP_INSTANCE` 0, 3002 for the next, and so on; `'./app.{seat}.sock'` the same with Unix sockets.
+     * What comes there is served by the first server that the worker listens with on TCP or a Unix socket, or, with `':3000'` behind it, by
+     * the one of that port. It stays open while the worker is being replaced. Throws `ERR_RCLUSTER_SEAT_LISTEN` where one cannot be
+     * opened; not with the policy `'none'`. Default: nowhere.
+     */
+    seatListen?: string | undefined;
     /** With fewer ready workers `/ready` says 503; where there are fewer workers at all, all of them have to be. Default: `1`. */
     minReady?: number | undefined;
     /**
@@ -419,6 +427,7 @@ declare namespace cluster {
     readonly proxyProtocol: readonly string[] | undefined;
     readonly stopDelay: number;
     readonly health: Readonly<{ path: string } | { host?: string; port: number }> | undefined;
+    readonly seatListen: Readonly<{ path: string; of?: number } | { host?: string; port: number; of?: number }> | undefined;
     readonly minReady: number;
     readonly signals: boolean;
     readonly env: Readonly<Record<string, unknown>> | undefined;

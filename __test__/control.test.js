@@ -13,6 +13,7 @@ const SAMPLES = {
   words: { good: ['', 'anything'], bad: [5, null, {}] },
   said: { good: ['', '\r\n\0\xff', 'x'.repeat(512)], bad: [5, null, {}, 'x'.repeat(513)] },
   simple: { good: ['', 1, true, null], bad: [{}, [], 'x'.repeat(2_000_000)] },
+  seat: { good: [{ key: 'a', listener: 1 }], bad: [null, 1, {}, { key: 'a' }, { key: 1, listener: 1 }] },
   address: { good: [null, {}, { address: '::', port: 1 }], bad: [[], 1, 'x'] },
   data: { good: [null, 'x', {}, []], bad: [] },
 };

@@ -86,6 +86,7 @@ const program = new Command('rcluster')
   .option('--stop-delay <time>', 'when it is told to stop, it serves on for so long, and /ready says that it ends', time, 0)
   .option('--health <place>', 'where the primary answers /live and /ready, and /metrics with --app-metrics: a port, host:port or the path of a Unix socket')
   .option('--min-ready <count>', 'with fewer ready workers /ready says no', count, 1)
+  .option('--seat-listen <place>', "an address for each worker alone: '3001+', '127.0.0.1:3001+' or './app.{seat}.sock'; with ':3000' for the server of that port")
   .addOption(new Option('--policy <policy>', 'who gets a connection').choices(['rr', 'none', 'least', 'sticky', 'reuseport']))
   .option('--cwd <folder>', 'the folder that workers run in')
   .option('--exec-arg <option>', 'an option for the Node of each worker, such as --exec-arg=--enable-source-maps; may be repeated', execOption)
@@ -95,7 +96,7 @@ const program = new Command('rcluster')
 Signals: SIGTERM and SIGINT stop gracefully, a second one at once; SIGHUP reloads; SIGUSR2 writes the status to stderr.
 Environment of workers: NODE_APP_INSTANCE is the number of the worker's place, from 0 on.
 The process manager: rcluster help lists its verbs.
-Exit codes: 0 stopped as asked; 1 the service never worked, or its health endpoint cannot listen; 2 wrong options or no such script;
+Exit codes: 0 stopped as asked; 1 the service never worked, or its health endpoint or the address of a seat cannot listen; 2 wrong options or no such script;
 128 + n ended at once by a second signal n.`)
   .passThroughOptions()
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT.usage));
@@ -123,11 +124,12 @@ function findScript(script, folder) {
 
 /**
  * @param {string} message
+ * @param {number} [code]
  * @returns {never}
  */
-function refuse(message) {
+function refuse(message, code = EXIT.usage) {
   log(message);
-  return process.exit(EXIT.usage);
+  return process.exit(code);
 }
 
 program.parse();
@@ -161,7 +163,9 @@ try {
   if (pidFile !== undefined && !isUpgrade) writePidFile(pidFile);
   supervisor = cluster.supervise({ ...rest, workers, exec, args, cwd, execArgv: execArg, signals: true });
 } catch (error) {
-  refuse(/** @type {Error} */ (error).message);
+  const { code, message } = /** @type {NodeJS.ErrnoException} */ (error);
+  // It may be free the next time.
+  refuse(message, code === 'ERR_RCLUSTER_SEAT_LISTEN' ? EXIT.failed : EXIT.usage);
 }
 for (const signal of SIGNALS) process.off(signal, wait);
 if (hasKeeper) serveKeeper(/** @type {any} */ (supervisor), cluster);

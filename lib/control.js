@@ -26,6 +26,7 @@ const TYPES = {
   words: (value) => typeof value === 'string',
   simple: (value) => (typeof value === 'string' ? value.length <= LONGEST_TEXT : typeof value !== 'object' || value === null),
   address: (value) => value === null || (typeof value === 'object' && !Array.isArray(value)),
+  seat: (/** @type {any} */ value) => typeof value?.key === 'string' && typeof value.listener === 'number',
   data: () => true,
 };
 
@@ -62,10 +63,12 @@ const MESSAGES = Object.freeze({
       'sockname?': 'address',
       'listener?': 'number',
       'backlog?': 'number',
+      'seat?': 'seat',
     },
     descriptor: 'maybe',
   },
   adopt: { from: 'primary', fields: { key: 'key', left: 'number', 'said?': 'said' }, descriptor: 'one' },
+  'seat-closed': { from: 'primary' },
   own: { from: 'primary', fields: { listener: 'number', backlog: 'number' }, descriptor: 'one' },
   // Sockets that were sent (handles/socket_lists.js).
   'count-sockets': { from: 'both', fields: { key: 'key', question: 'number' }, answer: 'socket-answer' },

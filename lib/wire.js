@@ -7,6 +7,6 @@
  * One more whenever what they say to each other changes (docs/wire-format.md): then a worker of the one does not join a primary of the
  * other. The name of this number in the primary's first frame (`wire`), and that frame's form, stay for ever.
  */
-const WIRE = 2;
+const WIRE = 3;
 
 module.exports = { WIRE };

@@ -3,7 +3,6 @@
 // Real proxies in front of a service, that say whom a connection is from: HAProxy (both versions) and nginx's stream module. Clients have
 // another address than the proxies, and know their own port.
 
-const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const http = require('node:http');
 const http2 = require('node:http2');
@@ -15,30 +14,19 @@ const { once } = require('node:events');
 const { json } = require('node:stream/consumers');
 const selfsigned = require('selfsigned');
 const { WebSocket } = require('ws');
-const { waitFor } = require('../helpers/run');
 const { startService, temporaryFolder } = require('../helpers/service');
 const { freePort } = require('./helpers/free_port');
+const { ifHaproxy, ifNginx, startHaproxy, startNginx } = require('./helpers/front');
 
 /** Where clients come from. The proxies are 127.0.0.1. */
 const HERE = '127.0.0.5';
-const STREAM = process.env.NGINX_STREAM_MODULE ?? '/usr/lib/nginx/modules/ngx_stream_module.so';
-const isInstalled = (program) => process.env.PATH.split(':').concat('/usr/sbin').some((folder) => fs.existsSync(path.join(folder, program)));
 
-/** @type {Set<import('node:child_process').ChildProcess>} */
-const proxies = new Set();
 /** @type {Set<{ destroy(): void }>} */
 const clients = new Set();
 
-afterEach(async () => {
+afterEach(() => {
   for (const one of clients) one.destroy();
   clients.clear();
-  for (const child of proxies) {
-    if (child.exitCode === null && child.signalCode === null) {
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-    }
-  }
-  proxies.clear();
 });
 
 /** A worker with HTTP and WebSockets on one port, HTTPS and HTTP/2 on another. */
@@ -66,25 +54,10 @@ async function startServers() {
   return { service, folder, plain: await port('plain'), secure: await port('secure') };
 }
 
-/** @param {string} program @param {string[]} args @param {number} port where it is to listen */
-async function startProxy(program, args, port) {
-  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` } });
-  proxies.add(child);
-  let said = '';
-  child.stderr.on('data', (text) => (said += text));
-  const listens = () =>
-    new Promise((resolve) => {
-      const socket = net.connect(port, '127.0.0.1', () => resolve(true)).once('error', () => resolve(false));
-      socket.once('connect', () => socket.destroy());
-    });
-  await waitFor(async () => child.exitCode !== null || (await listens()), { message: () => said });
-  expect({ code: child.exitCode, said }).toMatchObject({ code: null });
-}
-
 /** @param {{ folder: string, plain: number, secure: number }} behind @param {string} how */
 async function haproxy({ folder, plain, secure }, how) {
   const [front, secureFront] = [await freePort(), await freePort()];
-  fs.writeFileSync(path.join(folder, 'haproxy.cfg'), `
+  await startHaproxy(folder, `
 defaults
   mode tcp
   timeout connect 5s
@@ -96,25 +69,19 @@ listen plain
 listen secure
   bind 127.0.0.1:${secureFront}
   server one 127.0.0.1:${secure} ${how}
-`);
-  await startProxy('haproxy', ['-db', '-q', '-f', path.join(folder, 'haproxy.cfg')], secureFront);
+`, secureFront);
   return { front, secureFront };
 }
 
 /** @param {{ folder: string, plain: number, secure: number }} behind */
 async function nginx({ folder, plain, secure }) {
   const [front, secureFront] = [await freePort(), await freePort()];
-  fs.writeFileSync(path.join(folder, 'nginx.conf'), `
-load_module ${STREAM};
-${process.getuid?.() === 0 ? 'user root;' : ''}
-worker_processes 1; daemon off; master_process off; pid ${folder}/nginx.pid; error_log ${folder}/error.log;
-events { worker_connections 256; }
+  await startNginx(folder, `
 stream {
   proxy_protocol on;
   server { listen 127.0.0.1:${front}; proxy_pass 127.0.0.1:${plain}; }
   server { listen 127.0.0.1:${secureFront}; proxy_pass 127.0.0.1:${secure}; }
-}`);
-  await startProxy('nginx', ['-e', path.join(folder, 'error.log'), '-c', path.join(folder, 'nginx.conf')], secureFront);
+}`, secureFront);
   return { front, secureFront };
 }
 
@@ -187,9 +154,6 @@ async function check(start, version) {
   expect(before).not.toContain(after.pid);
   await seen();
 }
-
-const ifHaproxy = isInstalled('haproxy') || process.env.CI ? test : test.skip;
-const ifNginx = (isInstalled('nginx') && fs.existsSync(STREAM)) || process.env.CI ? test : test.skip;
 
 ifHaproxy('HAProxy, send-proxy: each client is who it is, with HTTP, HTTPS, HTTP/2 and WebSockets, before and after a reload', () =>
   check((behind) => haproxy(behind, 'send-proxy'), 1), 60_000);

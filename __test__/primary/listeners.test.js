@@ -261,3 +261,21 @@ test('a connection that moves passes over those that do not read, be they the he
   listeners.move(from, entry.key, 7);
   expect(since()).toEqual([]);
 });
+
+test('the address of a seat stays open without a worker: also after another primary has given back what it had', () => {
+  jest.useFakeTimers();
+  const { listeners, worker, asks, since } = setUp();
+  expect(listeners.seats.open(0, { host: '127.0.0.1', port: 3001 })).toBe(0);
+  listeners.handOver(20, 21, () => {});
+  listeners.handBack();
+  since();
+  jest.advanceTimersByTime(60_000);
+  listeners.closeAwaiting();
+  const one = worker({ seat: 0 });
+  const { entry } = asks(one);
+  const own = listeners.seats.join(one, entry);
+  expect(own.id).toBe(1);
+  listeners.leaveAll(one, true);
+  jest.advanceTimersByTime(60_000);
+  expect(since().filter(([what, id]) => what === 'closeListener' && id === own.id)).toEqual([]);
+});

@@ -29,7 +29,7 @@ test('--help has every option, the signals and the exit codes', async () => {
   expect({ code, stderr }).toEqual({ code: 0, stderr: [] });
   for (const option of [
     '-i, --instances', '--ready ', '--ready-timeout', '--settle-time', '--drain-timeout', '--hang-timeout', '--hang-signal',
-    '--max-memory', '--crash', '--count-requests', '--app-metrics', '--no-move', '--reload-parallel', '--pid-file', '--stop-delay', '--proxy-protocol', '--keep-alive-timeout', '--health', '--min-ready', '--policy', '--cwd', '--exec-arg', '--version', '--help',
+    '--max-memory', '--crash', '--count-requests', '--app-metrics', '--no-move', '--reload-parallel', '--pid-file', '--stop-delay', '--proxy-protocol', '--keep-alive-timeout', '--health', '--min-ready', '--seat-listen', '--policy', '--cwd', '--exec-arg', '--version', '--help',
   ]) {
     expect(text).toContain(option);
   }

@@ -35,6 +35,7 @@ test('without options, the defaults', () => {
     stopDelay: 0,
     minReady: 1,
     health: undefined,
+    seatListen: undefined,
     signals: false,
     env: undefined,
     policy: undefined,
@@ -89,6 +90,22 @@ test.each([
   expect(() => new (load().ProxyGate)([...parsed], () => {})).not.toThrow();
 });
 
+test.each([
+  ['3001+', { port: 3001 }],
+  ['127.0.0.1:3001+', { host: '127.0.0.1', port: 3001 }],
+  ['localhost:3001+', { host: '127.0.0.1', port: 3001 }],
+  ['[::1]:3001+', { host: '::1', port: 3001 }],
+  ['3001+:3000', { port: 3001, of: 3000 }],
+  ['127.0.0.1:3001+:3000', { host: '127.0.0.1', port: 3001, of: 3000 }],
+  ['./app.{seat}.sock', { path: './app.{seat}.sock' }],
+  ['/run/app/{seat}:3000', { path: '/run/app/{seat}', of: 3000 }],
+  ['65535+', { port: 65535 }],
+])('seatListen: %p is %p', (seatListen, listen) => {
+  const options = parse({ seatListen, workers: 1 });
+  expect(options.seatListen).toEqual(listen);
+  expect(Object.isFrozen(options.seatListen)).toBe(true);
+});
+
 test('the settings of setupPrimary are passed on', () => {
   const settings = { exec: 'a.js', args: ['-x'], cwd: '/', execArgv: [], silent: true, serialization: 'advanced' };
   expect(parse({ ...settings, workers: 3 })).toMatchObject({ workers: 3, settings });
@@ -108,6 +125,7 @@ describe('a bad value: the message has the option, the rule and the value', () =
   const ms = (least) => `a whole number of milliseconds, ${least} or more`;
   const SENDERS = "a list of trusted senders, addresses or networks such as '10.0.0.0/8' and '::1', or 'unix'";
   const PLACE = "a port, such as 9000 or '127.0.0.1:9000', or the path of a Unix socket, such as './health.sock'";
+  const SEATS = require('../../lib/supervisor/seat_listen').RULE;
   const SHORT = 'less than 2 ** 31 milliseconds';
   test.each([
     [{ workers: 0 }, 'workers', COUNT, 'type number (0)'],
@@ -151,6 +169,16 @@ describe('a bad value: the message has the option, the rule and the value', () =
     ...['10.0.0.0/33', '::1/129', '10.0.0/8', 'localhost', '10.0.0.0/8/8', '10.0.0.0/08', '10.0.0.0/', 'fe80::1%lo', '*', 'Unix', '10.0.0.1,'].map(
       (text) => [{ proxyProtocol: text }, 'proxyProtocol', SENDERS, `type string ('${text}')`],
     ),
+    [{ seatListen: 3001 }, 'seatListen', SEATS, 'type number (3001)'],
+    [{ seatListen: '3001' }, 'seatListen', SEATS, "type string ('3001')"],
+    [{ seatListen: '0+' }, 'seatListen', SEATS, "type string ('0+')"],
+    [{ seatListen: '65536+' }, 'seatListen', SEATS, "type string ('65536+')"],
+    [{ seatListen: '3001+:65536' }, 'seatListen', SEATS, "type string ('3001+:65536')"],
+    [{ seatListen: 'example.org:3001+' }, 'seatListen', SEATS, "type string ('example.org:3001+')"],
+    [{ seatListen: './app.sock' }, 'seatListen', SEATS, "type string ('./app.sock')"],
+    [{ seatListen: '{seat}.sock' }, 'seatListen', SEATS, "type string ('{seat}.sock')"],
+    [{ seatListen: null }, 'seatListen', SEATS, 'null'],
+    [{ seatListen: '65535+', workers: 2 }, 'seatListen', 'such that 2 workers have ports up to 65535', "type string ('65535+')"],
     [{ crash: 'ignore' }, 'crash', "one of 'exit', 'drain'", "type string ('ignore')"],
     [{ reloadParallel: 0 }, 'reloadParallel', 'a whole number of workers, 1 or more', 'type number (0)'],
     [{ move: 0 }, 'move', 'true or false', 'type number (0)'],

@@ -65,8 +65,19 @@ function onListen(workers, worker, message) {
     known.tell({ ...reply, key, data }, id);
     return;
   }
-  const answer = { ...reply, key, data, sockname: listeners.address(result.entry), listener: id, backlog };
+  const seat = seatOf(listeners, listeners.seats.join(known, result.entry));
+  const answer = { ...reply, key, data, sockname: listeners.address(result.entry), listener: id, backlog, ...(seat && { seat }) };
   listeners.withOwnSocket(known, result.entry, (fd) => void known.tell(answer, fd));
+}
+
+/**
+ * What a worker has to know of the address of its seat.
+ *
+ * @param {import('./workers.js').Workers['listeners']} listeners
+ * @param {import('./listeners.js').Entry | undefined} entry
+ */
+function seatOf(listeners, entry) {
+  return entry && { key: entry.key, listener: entry.id, port: listeners.address(entry)?.port, path: entry.path };
 }
 
 module.exports = { onControl, onListen };

@@ -9,6 +9,7 @@ const { Guarded } = require('./guarded.js');
 const { Shares } = require('./heirs.js');
 const { Opener, errno } = require('./opener.js');
 const { addressOnly, isTooMuch, isUdp, nameOf, typed } = require('./question.js');
+const { SeatListeners } = require('./seat_listeners.js');
 
 /** @typedef {import('./question.js').Question} Question */
 
@@ -41,6 +42,7 @@ const REPLACED_WITHIN = 5000;
  * @property {Set<any>} accepting Those whose servers have the answer, and take connections.
  * @property {any} [last] The worker that was the last to leave.
  * @property {NodeJS.Timeout} [replacement] Until when one is awaited for the last worker.
+ * @property {number} [seat] Whose address it is, if it is for the worker of one seat: then it lives as long as that.
  */
 
 /** @typedef {Asked & import('./opener.js').Opened} Entry */
@@ -53,6 +55,7 @@ const REPLACED_WITHIN = 5000;
  * @property {string} [key]
  * @property {number} [id] The acceptor's, if it accepts.
  * @property {unknown} [data] What servers said of themselves.
+ * @property {number} [seat] Whose address it is, if it is for the worker of one seat.
  * @property {number} [inherited] The number of the descriptor, where it was asked for by that.
  * @property {number[]} fds
  * @property {string[]} names Of each of them, as in LISTEN_FDNAMES.
@@ -67,6 +70,9 @@ const REPLACED_WITHIN = 5000;
 function heirOf({ heir }) {
   return heir?.heir ? heirOf(heir) : heir;
 }
+
+/** @param {Question} question */
+const keyOf = ({ address, port, addressType, fd, index }) => [address, port, addressType, fd, index].join(':');
 
 class Listeners {
   /** @type {Map<string, Entry>} */
@@ -87,6 +93,12 @@ class Listeners {
   #onMoved;
   /** Of listeners that are closed as soon as what has come has been accepted. @type {import('./guarded.js').Guard[]} */
   #finishing = [];
+  /** Those of single seats. */
+  seats = new SeatListeners({
+    open: (question) => this.#openForSeat(question),
+    close: (entry) => this.#close(entry, true),
+    entryOf: (key) => this.#entries.get(key),
+  });
 
   /**
    * @typedef {object} Host
@@ -150,8 +162,8 @@ class Listeners {
    * @param {Entry} entry
    * @returns {Handed}
    */
-  #describe({ key, name, accepted, id, data, question, distributed, ours }) {
-    const handed = { key, name, ...(accepted && { id }), data };
+  #describe({ key, name, accepted, id, data, question, distributed, ours, seat }) {
+    const handed = { key, name, ...(accepted && { id }), data, seat };
     // It has the same descriptor under the same number.
     if (question.fd !== null) return { ...handed, inherited: question.fd, fds: [], names: [] };
     const nameIn = (/** @type {number} */ fd) => (ours ? this.#guarded.nameOf(question, distributed, fd) : '');
@@ -188,7 +200,7 @@ class Listeners {
     this.#onMoved = undefined;
     this.acceptor.handBack();
     // What workers have left meanwhile.
-    for (const entry of [...this.#entries.values()]) if (entry.workers.size === 0) this.#awaitReplacement(entry);
+    for (const entry of [...this.#entries.values()]) if (entry.workers.size === 0 && entry.seat === undefined) this.#awaitReplacement(entry);
   }
 
   /** How many connections are still to go to the other primary. */
@@ -274,24 +286,45 @@ class Listeners {
    */
   #join(worker, question, policy) {
     if (isTooMuch(question)) return { errno: -errno().EINVAL };
-    const key = [question.address, question.port, question.addressType, question.fd, question.index].join(':');
-    const accepted = this.#entries.get(key)?.accepted ?? (policy !== POLICIES.SCHED_NONE && !isUdp(question));
+    const known = this.#entries.get(keyOf(question));
+    if (known?.seat !== undefined) return { errno: -errno().EADDRINUSE };
+    const accepted = known?.accepted ?? (policy !== POLICIES.SCHED_NONE && !isUdp(question));
     if (accepted && worker.enter() === undefined) return { errno: -errno().ESRCH };
-    let entry = this.#entries.get(key);
-    if (!entry) {
-      const opened = this.#opener.open(question, accepted, policy);
-      if (opened.id < 0) return { errno: opened.id };
-      const backlog = question.backlog > 0 ? question.backlog : DEFAULT_BACKLOG;
-      const described = { key, name: nameOf(question), fixed: question.port !== 0 };
-      entry = { ...described, accepted, ...opened, question, backlog, data: this.#before.get(key)?.data ?? null, workers: new Set(), accepting: new Set() };
-      this.#entries.set(key, entry);
-    }
+    const entry = known ?? this.#open(question, accepted, policy);
+    if (typeof entry === 'number') return { errno: entry };
     clearTimeout(entry.replacement);
     entry.last = undefined;
     entry.data ??= question.data;
     if (!entry.workers.has(worker)) worker.joined++;
     entry.workers.add(worker);
     return { errno: 0, entry };
+  }
+
+  /**
+   * @param {Question} question
+   * @param {boolean} accepted
+   * @param {number} policy
+   * @returns {Entry | number} A negative errno.
+   */
+  #open(question, accepted, policy) {
+    const opened = this.#opener.open(question, accepted, policy);
+    if (opened.id < 0) return opened.id;
+    const backlog = question.backlog > 0 ? question.backlog : DEFAULT_BACKLOG;
+    const described = { key: keyOf(question), name: nameOf(question), fixed: question.port !== 0 };
+    /** @type {Entry} */
+    const entry = { ...described, accepted, ...opened, question, backlog, data: this.#before.get(described.key)?.data ?? null, workers: new Set(), accepting: new Set() };
+    this.#entries.set(entry.key, entry);
+    return entry;
+  }
+
+  /** @param {Question} question */
+  #openForSeat(question) {
+    if (this.#entries.has(keyOf(question))) return -errno().EADDRINUSE;
+    try {
+      return this.#open({ ...question, backlog: DEFAULT_BACKLOG }, true, POLICIES.SCHED_RR);
+    } catch (error) {
+      return require('../errors.js').errnoOf(error);
+    }
   }
 
   /**
@@ -308,14 +341,14 @@ class Listeners {
   }
 
   /**
-   * What a worker listens on.
+   * What a worker listens on, besides the address of its seat.
    *
    * @param {any} worker
    * @returns {ListenedOn[]}
    */
   listenedOn(worker) {
     const all = [...this.#entries.values()];
-    return all.filter(({ accepted, accepting, workers }) => (accepted ? accepting : workers).has(worker));
+    return all.filter(({ accepted, accepting, seat, workers }) => seat === undefined && (accepted ? accepting : workers).has(worker));
   }
 
   /**
@@ -458,6 +491,11 @@ class Listeners {
       if (stays) for (const worker of ending) this.#leave(entry, worker, false);
       else this.#close(entry, true);
     }
+    await this.handedOver();
+  }
+
+  /** Resolves when what has come to listeners that were closed is in queues of workers. */
+  async handedOver() {
     const { setTimeout: sleep } = require('node:timers/promises');
     while (this.#acceptor?.isFinishing()) await sleep(LOOK);
     for (const guard of this.#finishing.splice(0)) this.#guarded.release(guard);
@@ -474,7 +512,7 @@ class Listeners {
     entry.accepting.delete(worker);
     // One that has ended is out of the acceptor's books altogether.
     if (entry.accepted && worker.number !== undefined) this.acceptor.removeMember(entry.id, worker.number);
-    if (entry.workers.size > 0) return;
+    if (entry.workers.size > 0 || entry.seat !== undefined) return;
     entry.last = worker;
     // Who hears of the end may look for the file: with the built-in module it has gone by then. A supervisor takes care of it.
     const isLookedFor = entry.removeFile !== undefined && !worker.supervised;
@@ -498,7 +536,7 @@ class Listeners {
    */
   closeAwaiting(worker) {
     for (const entry of [...this.#entries.values()]) {
-      if (entry.workers.size === 0 && (!worker || entry.last === worker)) this.#close(entry);
+      if (entry.workers.size === 0 && entry.seat === undefined && (!worker || entry.last === worker)) this.#close(entry);
     }
   }
 

@@ -3,9 +3,14 @@
 // What a supervisor needs of the primary, and all that it may know of it.
 
 const path = require('node:path');
+const { POLICIES } = require('./policies.js');
+
+/** How often (ms) we look whether the last connections of a seat have been taken. */
+const LOOK = 10;
 
 /**
  * @typedef {import('./listeners.js').ListenedOn} ListenedOn
+ * @typedef {import('./seat_listeners.js').SeatPlace} SeatPlace
  * @typedef {import('./guarded.js').Store} Store
  * @typedef {import('./start.js').ShowBoard} ShowBoard
  */
@@ -17,6 +22,12 @@ const path = require('node:path');
  * @property {(worker: any) => boolean} one `worker.disconnect()` was called. Returns whether that is taken care of.
  * @property {() => Promise<void>} all `cluster.disconnect()` was called.
  * @property {() => boolean} isRecovering Whether workers are missing, and will be started.
+ */
+
+/**
+ * @typedef {object} SeatOptions
+ * @property {number} [of] The port of the server that addresses of seats are for; the first server of a worker by default.
+ * @property {(second: import('./seat_listeners.js').Second) => void} onSecond A worker has more servers than the first.
  */
 
 /**
@@ -49,6 +60,11 @@ const path = require('node:path');
  * @property {() => string[]} missed Which of those no worker of ours listens on.
  * @property {import('./listeners.js').Listeners['addSource']} addSource
  * @property {import('./listeners.js').Listeners['adopt']} adopt
+ * @property {(options: SeatOptions) => void} setUpSeats Before any is opened.
+ * @property {(seat: number, place: Readonly<SeatPlace>) => number} openSeat An address for the worker of one seat alone. Returns 0 or a
+ *   negative errno.
+ * @property {(seats: number[], patience: number) => Promise<void>} closeSeats Resolves when workers have taken what has come, or after so many ms.
+ * @property {() => boolean} accepts Whether connections are accepted here, and not by the workers themselves (`SCHED_NONE`).
  * @property {(workers: any[]) => Promise<void>} finish All at once out of the rotation, once they have what has come by now.
  * @property {(hooks: SupervisionHooks | undefined) => void} setHooks Who is asked from now on.
  */
@@ -99,6 +115,17 @@ function makePort(cluster, workers) {
     missed: () => listeners.missed,
     addSource: (fd) => listeners.addSource(fd),
     adopt: (key, fd, left) => listeners.adopt(key, fd, left),
+    setUpSeats: (options) => void Object.assign(listeners.seats, options),
+    openSeat: (seat, place) => listeners.seats.open(seat, place),
+    async closeSeats(seats, patience) {
+      const until = performance.now() + patience;
+      const had = seats.flatMap((seat) => listeners.seats.close(seat));
+      const isTaken = () => had.every(({ number, board }) => number === undefined || board.queued === 0);
+      const { setTimeout: sleep } = require('node:timers/promises');
+      await Promise.race([listeners.handedOver(), sleep(patience, undefined, { ref: false })]);
+      while (!isTaken() && performance.now() < until) await sleep(LOOK);
+    },
+    accepts: () => workers.policy !== POLICIES.SCHED_NONE,
     finish(all) {
       for (const worker of all) workers.happen(worker, 'finish');
       return listeners.finish(all.map(tiesOf));

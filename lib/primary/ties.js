@@ -16,6 +16,8 @@ class Ties {
   held;
   /** Whether somebody takes its place when it ends. */
   supervised;
+  /** The number of its seat, if it has one. @type {number | undefined} */
+  seat;
   /** How many addresses it listens on (listeners.js counts). */
   joined = 0;
   /** Connections that were open in it when it ended. */
@@ -41,13 +43,14 @@ class Ties {
   /**
    * @param {import('../native-types').Link | undefined} link None if descriptors had run out.
    * @param {() => import('../native-types').Acceptor} acceptor
-   * @param {{ held?: boolean, supervised?: boolean }} options
+   * @param {{ held?: boolean, supervised?: boolean, seat?: number }} options
    */
-  constructor(link, acceptor, { held = false, supervised = false }) {
+  constructor(link, acceptor, { held = false, supervised = false, seat }) {
     this.#link = link;
     this.#acceptor = acceptor;
     this.held = held;
     this.supervised = supervised;
+    this.seat = seat;
   }
 
   /**

@@ -30,7 +30,7 @@ const { Ties } = require('./ties.js');
  * What a supervisor forks a worker with.
  *
  * @typedef {object} Extra
- * @property {object} [supervised] What the worker needs to know of it.
+ * @property {{ instance: number }} [supervised] What the worker needs to know of it, such as the number of its seat.
  * @property {boolean} [held] Out of the rotation at first.
  * @property {import('node:child_process').StdioOptions} [stdio]
  * @property {import('./start.js').ShowBoard} [showBoard]
@@ -95,7 +95,7 @@ class Workers {
       onMalformed: (worker, error) => this.happen(worker, 'malformed', { error }),
     }, extra.showBoard);
     const worker = new this.#Worker({ id, process: child });
-    const known = new Ties(link, () => this.listeners.acceptor, { held: extra.held, supervised: extra.supervised !== undefined });
+    const known = new Ties(link, () => this.listeners.acceptor, { held: extra.held, supervised: extra.supervised !== undefined, seat: extra.supervised?.instance });
     this.#ties.set(worker, known);
     worker.on('message', (/** @type {any} */ message, /** @type {any} */ handle) => {
       cluster.emit('message', worker, message, handle);

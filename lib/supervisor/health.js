@@ -10,6 +10,7 @@ const { resolve } = require('node:path');
 const { ours } = require('../errors.js');
 const { rawOf } = require('../node/net.js');
 const { removeSocket, takeFile } = require('../socket_file.js');
+const { reasonOf } = require('./reasons.js');
 
 /** Where it is answered. @typedef {{ path: string } | { host?: string, port: number }} Place */
 
@@ -139,21 +140,12 @@ function removeIfLeft(path, done) {
   });
 }
 
-/** @type {Record<string, string>} */
-const IN_WORDS = {
-  EADDRINUSE: 'it is in use',
-  EADDRNOTAVAIL: 'this machine has no such address',
-  EACCES: 'permission denied',
-  ENOENT: 'there is no such folder',
-  ENOTFOUND: 'there is no such host',
-};
-
 /**
  * @param {Readonly<Place>} place
  * @param {NodeJS.ErrnoException} error
  */
 function failure(place, { code = '', message }) {
-  return ours('ERR_RCLUSTER_HEALTH', `The health endpoint cannot listen on ${inWords(place)}: ${IN_WORDS[code] ?? message} (${code})`);
+  return ours('ERR_RCLUSTER_HEALTH', `The health endpoint cannot listen on ${inWords(place)}: ${reasonOf(code) ?? message} (${code})`);
 }
 
 /** @param {Readonly<Place>} place */

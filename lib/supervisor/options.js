@@ -5,6 +5,7 @@
 const { invalidArgument, ours, received } = require('../errors.js');
 const { availableCores } = require('./cores.js');
 const { RULE, senders } = require('./trusted.js');
+const { RULE: SEAT_RULE, hasPortsFor, parseSeatListen } = require('./seat_listen.js');
 
 const READY = /** @type {const} */ (['listening', 'message', 'online']);
 const UNITS = Object.freeze({ '': 1, B: 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 });
@@ -40,6 +41,7 @@ const UNITS = Object.freeze({ '': 1, B: 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 })
  * @property {number} stopDelay ms
  * @property {number} minReady Workers.
  * @property {Readonly<import('./health.js').Place> | undefined} health
+ * @property {Readonly<import('./seat_listen.js').SeatListen> | undefined} seatListen
  * @property {boolean} signals
  * @property {NodeJS.ProcessEnv | undefined} env
  * @property {number | undefined} policy
@@ -177,6 +179,28 @@ function place(name, value) {
 
 /**
  * @param {unknown} value
+ * @param {number} count Of workers.
+ */
+function seatListen(value, count) {
+  if (value === undefined) return undefined;
+  const listen = parseSeatListen(value);
+  if (!listen) throw badOption('seatListen', SEAT_RULE, value);
+  seatsFor(listen, count);
+  return listen;
+}
+
+/**
+ * Refuses a count of workers for which there are not enough ports.
+ *
+ * @param {Readonly<import('./seat_listen.js').SeatListen> | undefined} listen
+ * @param {number} count
+ */
+function seatsFor(listen, count) {
+  if (listen && !hasPortsFor(listen, count)) throw badOption('seatListen', `such that ${count} workers have ports up to 65535`, `${/** @type {any} */ (listen).port}+`);
+}
+
+/**
+ * @param {unknown} value
  * @returns {Readonly<Restart>}
  */
 function restart(value) {
@@ -221,14 +245,15 @@ function stated(given) {
  */
 function parse(given = {}) {
   if (given === null || typeof given !== 'object' || Array.isArray(given)) throw invalidArgument('options', 'of type object', given);
-  refuseUnknown(given, [...Object.keys(DEFAULTS), 'env', 'health', 'keepAliveTimeout', 'policy', 'proxyProtocol', ...SETTINGS]);
+  refuseUnknown(given, [...Object.keys(DEFAULTS), 'env', 'health', 'keepAliveTimeout', 'policy', 'proxyProtocol', 'seatListen', ...SETTINGS]);
   const all = /** @type {Record<string, any>} */ ({ ...DEFAULTS, ...stated(given) });
   if (all.env !== undefined && (all.env === null || typeof all.env !== 'object')) throw badOption('env', 'an object', all.env);
   for (const name of ['appMetrics', 'countRequests', 'move', 'signals']) {
     if (typeof all[name] !== 'boolean') throw badOption(name, 'true or false', all[name]);
   }
+  const count = workers(all.workers);
   return Object.freeze({
-    workers: workers(all.workers),
+    workers: count,
     ready: oneOf('ready', all.ready, READY),
     readyTimeout: milliseconds('readyTimeout', all.readyTimeout, 1),
     settleTime: milliseconds('settleTime', all.settleTime),
@@ -247,6 +272,7 @@ function parse(given = {}) {
     stopDelay: milliseconds('stopDelay', all.stopDelay),
     minReady: number('minReady', all.minReady, { least: 1, unit: 'workers' }),
     health: all.health === undefined ? undefined : place('health', all.health),
+    seatListen: seatListen(all.seatListen, count),
     signals: all.signals,
     env: all.env && Object.freeze({ ...all.env }),
     policy: policy(all.policy),
@@ -254,4 +280,4 @@ function parse(given = {}) {
   });
 }
 
-module.exports = { POLICY_NAMES, parse, workers };
+module.exports = { POLICY_NAMES, parse, seatsFor, workers };

@@ -13,6 +13,7 @@ const options = require('./options.js');
 const { workerOutputs } = require('./outputs.js');
 const { ReloadQueue, reloadAll } = require('./reload.js');
 const { GROUP_TIME, Seat } = require('./seat.js');
+const { SeatAddresses } = require('./seat_listen.js');
 const { inheritedSockets, notifyManager, reapOrphans, socketStore, withoutManagerVariables } = require('./service_manager.js');
 const { handleSignals } = require('./signals.js');
 const { NewSide } = require('./upgrade/new_side.js');
@@ -32,6 +33,8 @@ class Supervisor extends EventEmitter {
   #options;
   /** @type {Seat[]} */
   #seats = [];
+  /** @type {SeatAddresses} */
+  #addresses;
   /** All workers that have not exited, those that are leaving included. @type {Set<Occupant>} */
   #alive = new Set();
   #crashLoop;
@@ -112,6 +115,7 @@ class Supervisor extends EventEmitter {
     port.useSockets([...inheritedSockets(manager), ...(this.#newSide?.sockets ?? [])], this.#newSide ? this.#newSide.wrapStore(store) : store);
     const closeUnclaimed = () => void setTimeout(() => port.closeUnclaimed(), UNCLAIMED).unref();
     this.once('ready', () => (this.#newSide ? this.#newSide.whenMain(closeUnclaimed) : closeUnclaimed()));
+    this.#addresses = new SeatAddresses(port, this.#options.seatListen, this.#options.drainTimeout);
     this.#start();
     const tellManager = (/** @type {boolean} */ isReady) => void (this.#stopTelling = notifyManager(this, manager, isReady));
     if (this.#newSide) this.#newSide.whenMain(() => tellManager(this.#allWereReady));
@@ -136,12 +140,14 @@ class Supervisor extends EventEmitter {
 
   /** What no worker can be started with is for the caller to hear, before anything else has begun. */
   #start() {
+    const count = this.#newSide?.count ?? this.#options.workers;
+    this.#addresses.open(count);
     const error = this.#addSeat().startError;
     if (error) {
       this.#seats[0].abandon();
+      void this.#addresses.close(0);
       throw error;
     }
-    const count = this.#newSide?.count ?? this.#options.workers;
     this.#isScaled = count !== this.#options.workers;
     while (this.#seats.length < count) this.#addSeat();
   }
@@ -429,13 +435,18 @@ class Supervisor extends EventEmitter {
   /** @param {number | 'max'} count */
   async #scale(count) {
     const wanted = options.workers(count);
+    options.seatsFor(this.#options.seatListen, wanted);
+    // One that is still being closed may be wanted again.
+    await this.#addresses.closed;
     if (this.#stopping) throw stopping();
     if (this.#upgrade) throw upgrading('an upgrade is under way');
     this.#isScaled = true;
+    this.#addresses.open(Math.max(wanted, this.#seats.length));
     const added = [];
     while (this.#seats.length < wanted) added.push(this.#addSeat().usable);
     const surplus = this.#seats.splice(wanted);
     this.#lookWhetherAllAreReady();
+    await this.#addresses.close(wanted);
     await Promise.all([...added, ...surplus.map((seat) => seat.vacate())]);
   }
 

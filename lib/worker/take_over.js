@@ -43,6 +43,7 @@ function takeOver(cluster) {
     {
       disconnect: () => leave.disconnect(true),
       adopt: ({ key, left, said }, fd) => servers.adopt(key, fd, left, said),
+      'seat-closed': () => servers.onSeatClosed(),
       own: ({ listener, backlog }, fd) => servers.own(listener, fd, backlog),
       'app-metrics': async ({ question }) => {
         const { appMetrics } = require('./app_metrics.js');

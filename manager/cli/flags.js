@@ -40,6 +40,7 @@ const KEY_FLAGS = {
   keep_alive_timeout: ['--keep-alive-timeout <time>', 'HTTP connections of a cluster may stay idle for so long, where the script says nothing of it'],
   proxy_protocol: ['--proxy-protocol <senders>', 'proxies that say by the PROXY protocol whom a connection of a cluster is from, such as 10.0.0.0/8,::1'],
   app_metrics: ['--app-metrics', "what a cluster's own prom-client counts is at /metrics"],
+  seat_listen: ['--seat-listen <place>', "an address for each worker of a cluster alone, such as 3001+ or './app.{seat}.sock'"],
   stop_delay: ['--stop-delay <time>', 'a cluster that is told to stop serves on for so long'],
   cron_restart: ['--cron-restart <pattern>', "it starts anew when that is due, such as '0 3 * * *'"],
   cron_timezone: ['--cron-timezone <zone>', 'the time zone of that, such as Europe/Berlin'],

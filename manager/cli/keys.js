@@ -203,6 +203,7 @@ const KEYS = {
   keep_alive_timeout: { type: 'time', option: '--keep-alive-timeout', about: 'HTTP connections of a cluster may stay idle for so long, where the script says nothing of it.' },
   proxy_protocol: { type: 'senders', option: '--proxy-protocol', about: "Proxies that say by the PROXY protocol whom a connection of a cluster is from: addresses, networks, 'unix'." },
   stop_delay: { type: 'time', option: '--stop-delay', about: 'A cluster that is told to stop serves on for so long, while /ready says that it ends. kill_timeout begins to count after it.' },
+  seat_listen: { type: 'text', option: '--seat-listen', about: "An address for each worker of a cluster alone, for proxies that keep clients with one worker: ports from '3001+' on, or Unix sockets such as './app.{seat}.sock'." },
   count_requests: { type: 'flag', about: 'It is a cluster whose workers count their HTTP requests and how long those take, for metrics; that costs a little with each request.' },
   app_metrics: { type: 'flag', about: "It is a cluster, and what its own prom-client counts in all workers is at `/metrics` of the manager." },
   watchdog: { type: 'time', about: 'So often it has to say that it lives (WATCHDOG=1 of sd_notify), or it is ended by SIGABRT and started anew; 0 for never.' },

@@ -35,7 +35,7 @@ class NewSide {
   #health;
   /** Whether the old primary has ended before anything began. */
   #isOrphan = false;
-  /** @type {{ key: string, id?: number, data: unknown, name: string }[]} */
+  /** @type {{ key: string, id?: number, data: unknown, name: string, seat?: number }[]} */
   #listeners = [];
   /** Workers that are ready and get no connections yet. @type {any[]} */
   #held = [];
@@ -88,7 +88,7 @@ class NewSide {
   }
 
   /** @type {Hear} */
-  #takeOne({ act, count, place, key, id, data, name, names }, fds) {
+  #takeOne({ act, count, place, key, id, data, name, names, seat }, fds) {
     if (act === 'service') this.count = count;
     if (act === 'health' && fds.length === 1 && !this.#health) {
       this.#health = { place, fd: fds[0] };
@@ -98,7 +98,7 @@ class NewSide {
       closeAll(fds);
       return;
     }
-    if (key !== undefined && !this.#listeners.some((one) => one.key === key)) this.#listeners.push({ key, id, data, name });
+    if (key !== undefined && !this.#listeners.some((one) => one.key === key)) this.#listeners.push({ key, id, data, name, seat });
     this.sockets.push(...fds.map((fd, index) => ({ fd, name: `${names?.[index] ?? ''}` })));
   }
 
@@ -182,8 +182,11 @@ class NewSide {
     const { ready, settleTime } = /** @type {import('../supervisor.js').Supervisor} */ (this.#supervisor).options;
     setTimeout(() => {
       const keys = this.#port?.missed() ?? [];
-      const missed = this.#listeners.filter(({ key }) => keys.includes(key)).map(({ name }) => name);
-      if (missed.length === 0 || ready !== 'listening') this.#live('ready');
+      const all = this.#listeners.filter(({ key }) => keys.includes(key));
+      const seats = all.filter(({ seat }) => seat !== undefined).map(({ seat, name }) => `${seat} (${name})`);
+      const missed = all.filter(({ seat }) => seat === undefined).map(({ name }) => name);
+      if (seats.length > 0) broken(`has no address for seat ${seats.join(', ')}, as the old one has: the count of workers and seatListen stay as they are in an upgrade`);
+      else if (missed.length === 0 || ready !== 'listening') this.#live('ready');
       else broken(`has workers that do not listen on ${missed.join(', ')}, as the old ones do (with ready: 'message', --ready message, they decide)`);
     }, settleTime);
   }

@@ -212,9 +212,9 @@ class OldSide {
   #actions = {
     give: () => {
       const { count, health, options, patience } = this.#host;
-      const sockets = this.#handed.flatMap(({ fds, names, key, name, id, data }) =>
+      const sockets = this.#handed.flatMap(({ fds, names, key, name, id, data, seat }) =>
         inBatches(fds).map((some, index) => ({
-          message: { act: 'listener', key, name, id, data, names: names.slice(index * MOST_FDS).slice(0, MOST_FDS) },
+          message: { act: 'listener', key, name, id, data, seat, names: names.slice(index * MOST_FDS).slice(0, MOST_FDS) },
           fds: some,
         })),
       );

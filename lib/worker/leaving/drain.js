@@ -222,7 +222,7 @@ class Drain {
    * @param {boolean} idle
    */
   #canEverMove(socket, idle) {
-    return this.#mayMove && this.#ours.canPassOn(serverOf(socket)) && isMovable(socket, idle);
+    return this.#mayMove && this.#ours.canPassOn(serverOf(socket), rawOf(socket)?.fd ?? -1) && isMovable(socket, idle);
   }
 
   /** @param {any} socket An idle one. */

@@ -24,8 +24,16 @@ const { standIn } = require('./stand_in.js');
  * @property {string} key The primary's name for it.
  * @property {any} server The user's server.
  * @property {any} handle What stands in for its listening socket.
+ * @property {'tcp' | 'pipe'} kind Of its connections.
  * @property {boolean} full Whether the primary thinks that it has as many connections as it may have.
+ * @property {Seat} [seat] Where it gets those for the seat of this worker alone.
  * @property {import('./own_socket.js').OwnSocket} [own] Where it gets connections without the primary.
+ */
+
+/**
+ * The address of this worker's seat.
+ *
+ * @typedef {{ key: string, listener: number, port?: number, path?: string, isClosed?: boolean }} Seat
  */
 
 class Servers {
@@ -103,13 +111,14 @@ class Servers {
    * The server gets its connections from the queue and, if there is one, from a socket of its own.
    *
    * @param {any} server
-   * @param {{ key: string, listener: number, sockname: object | null, backlog: number }} reply
+   * @param {{ key: string, listener: number, sockname: object | null, backlog: number, seat?: Seat }} reply
    * @param {number} fd The socket of its own, or -1.
    * @param {Place} place
    * @param {(errno: number, handle: any) => void} callback
    */
-  accept(server, { key, listener, sockname, backlog }, fd, place, callback) {
+  accept(server, { key, listener, sockname, backlog, seat }, fd, place, callback) {
     let open = true;
+    const addresses = seat ? [seat, { key, listener }] : [{ key, listener }];
     const handle = standIn({
       sockname,
       onReference: (change) => this.#countReference(change),
@@ -117,16 +126,19 @@ class Servers {
         open = false;
         this.proxied?.giveBack(server);
         this.#accepting.get(listener)?.own?.close();
-        this.#accepting.delete(listener);
-        this.#onClose(key);
+        for (const one of addresses) {
+          this.#accepting.delete(one.listener);
+          this.#onClose(one.key);
+        }
         place.leave();
       },
     });
-    this.#accepting.set(listener, { key, server, handle, full: false });
+    this.#accepting.set(listener, { key, server, handle, kind: sockname ? 'tcp' : 'pipe', full: false, seat });
+    if (seat) this.#accepting.set(seat.listener, { key: seat.key, server, handle, kind: seat.port === undefined ? 'pipe' : 'tcp', full: false });
     this.#watch(server, listener);
     callback(0, handle);
     // Only now it is ready for a connection, unless it has been closed.
-    if (open) this.#tell({ act: 'accepting', key }, -1);
+    if (open) for (const one of addresses) this.#tell({ act: 'accepting', key: one.key }, -1);
     if (fd >= 0) this.own(listener, fd, backlog);
   }
 
@@ -194,6 +206,7 @@ class Servers {
    */
   #lookForRoom(listener) {
     const accepting = this.#accepting.get(listener);
+    if (accepting?.seat) this.#lookForRoom(accepting.seat.listener);
     if (!accepting?.full || !hasRoom(accepting.server)) return;
     accepting.full = false;
     if (!this.#queue.available(listener)) this.#shortage.retryLater();
@@ -233,9 +246,9 @@ class Servers {
       this.#setFull(accepting);
       this.#giveBack(fd, listener, true, left, said);
     } else {
-      const { handle, server } = accepting;
+      const { handle, kind, server } = accepting;
       const handOver = () => {
-        const client = openRaw(handle.getsockname ? 'tcp' : 'pipe', fd);
+        const client = openRaw(kind, fd);
         if (left !== 0 || said) this.proxied?.moved(client, said);
         handle.onconnection(0, client);
       };
@@ -313,9 +326,8 @@ class Servers {
    * @param {boolean} full
    */
   giveBack(server, client, full) {
-    for (const [listener, accepting] of this.#accepting) {
-      if (accepting.server === server && this.#giveBackOwn(accepting, listener, client, full)) return;
-    }
+    const listener = this.#listenerOf(server, client.fd);
+    if (listener !== undefined && this.#giveBackOwn(/** @type {Accepting} */ (this.#accepting.get(listener)), listener, client, full)) return;
     if (this.#shared.has(server)) this.#shared.passOn(server, client.fd, 0);
     client.close();
   }
@@ -386,14 +398,31 @@ class Servers {
     this.stopListening();
   }
 
+  /** Nobody comes after this worker: connections of its seat end with it. */
+  onSeatClosed() {
+    for (const { seat } of this.#accepting.values()) if (seat) seat.isClosed = true;
+  }
+
   /**
-   * Whether there may be others who can take connections of a server.
+   * Whether there may be others who can take a connection of a server.
    *
    * @param {any} server
+   * @param {number} fd
    */
-  canPassOn(server) {
-    for (const one of this.#accepting.values()) if (one.server === server) return true;
+  canPassOn(server, fd) {
+    for (const { server: other, seat } of this.#accepting.values()) if (other === server) return !seat?.isClosed || !isOfSeat(seat, fd);
     return this.#shared.has(server);
+  }
+
+  /**
+   * Where a connection of a server's came from: there it goes back, or on to others. One of a seat stays one of that seat.
+   *
+   * @param {any} server
+   * @param {number} fd
+   */
+  #listenerOf(server, fd) {
+    for (const [listener, one] of this.#accepting) if (one.server === server && !(one.seat && isOfSeat(one.seat, fd))) return listener;
+    return undefined;
   }
 
   /**
@@ -406,7 +435,8 @@ class Servers {
    */
   passOn(server, raw, left) {
     const said = this.proxied?.saidOf(raw);
-    for (const [listener, one] of this.#accepting) if (one.server === server) return this.#queue.passOn(raw.fd, listener, left, said);
+    const listener = this.#listenerOf(server, raw.fd);
+    if (listener !== undefined) return this.#queue.passOn(raw.fd, listener, left, said);
     return this.#shared.passOn(server, raw.fd, left, said?.toString('latin1'));
   }
 
@@ -439,6 +469,17 @@ class Servers {
 function adoptMoved(server, left, handOver) {
   // Most workers never need it.
   require('./moved.js').adopt(server, left >>> 0, handOver);
+}
+
+/**
+ * Whether a connection came to the seat's address, where the next one of the seat gets it.
+ *
+ * @param {Seat} seat
+ * @param {number} fd
+ */
+function isOfSeat({ port, path }, fd) {
+  const name = load().socketName(fd);
+  return port === undefined ? name?.path === path : name?.port === port;
 }
 
 /** @param {any} server */
