@@ -52,6 +52,8 @@ struct One {
     started_at: Option<u64>,
     restarts: u64,
     state: String,
+    #[serde(default)]
+    upgrading: bool,
     cpu: f64,
     memory: u64,
 }
@@ -99,7 +101,7 @@ fn rows(apps: &[App], now: u64) -> Vec<Row> {
             one.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
             age(one.started_at, now),
             one.restarts.to_string(),
-            one.state.clone(),
+            if one.upgrading { "upgrading".to_owned() } else { one.state.clone() },
             format!("{}%", one.cpu),
             size(one.memory),
         ]
@@ -175,7 +177,7 @@ fn table(rows: &[Row], width: Option<usize>, has_colours: bool) -> String {
 fn colour(state: &str) -> Option<u8> {
     match state {
         "online" => Some(32),
-        "launching" | "stopping" | "waiting restart" => Some(33),
+        "launching" | "upgrading" | "stopping" | "waiting restart" => Some(33),
         "stopped" => Some(90),
         "errored" => Some(31),
         _ => None,
@@ -209,6 +211,15 @@ mod tests {
             [(0, "0s"), (59_999, "59s"), (60_000, "1m"), (3_600_000, "1h"), (172_799_000, "47h"), (172_800_000, "2d")];
         assert_eq!(ages.map(|(ms, _)| age(Some(1000), 1000 + ms)), ages.map(|(_, text)| text.to_owned()));
         assert_eq!((age(None, 5), age(Some(10), 5)), ("0".to_owned(), "0s".to_owned()));
+    }
+
+    #[test]
+    fn a_cluster_whose_primary_is_being_replaced_is_upgrading() {
+        let one = serde_json::json!({ "id": 0, "pid": 7, "startedAt": 0, "restarts": 0, "state": "online", "upgrading": true, "cpu": 0.5, "memory": 0 });
+        let app = serde_json::json!([{ "name": "web", "namespace": "default", "mode": "cluster", "processes": [one], "workers": [] }]);
+        let apps: Vec<App> = serde_json::from_value(app).unwrap();
+        assert_eq!(rows(&apps, 1000)[0][STATE..], ["upgrading", "0.5%", "0b"]);
+        assert!(table(&rows(&apps, 1000), None, true).contains("\u{1b}[33mupgrading"));
     }
 
     #[test]
