@@ -4,9 +4,10 @@
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
+const path = require('node:path');
 const { COMMAND } = require('../helpers/command');
-const { childrenOf, request, startScript, waitFor } = require('../helpers/run');
-const { writeScript } = require('../helpers/service');
+const { ROOT, childrenOf, request, startScript, waitFor } = require('../helpers/run');
+const { Service, temporaryFolder, writeScript } = require('../helpers/service');
 
 const UNSHARE = ['--pid', '--fork', '--mount-proc', '--kill-child'];
 const permitted = spawnSync('unshare', [...UNSHARE, 'true']).status === 0;
@@ -98,5 +99,31 @@ describeIfPermitted('as PID 1 (where unshare is permitted)', () => {
     expect(childrenOf(pid).map(stateOf)).not.toContain('Z');
     process.kill(pid, 'SIGTERM');
     expect(await script.waitForExit()).toEqual({ code: 0, signal: null });
+  });
+
+  test('an upgrade: the first process stays, collects what has lost its parent, passes signals on, and ends as the new primary does', async () => {
+    const folder = temporaryFolder();
+    const [file, control] = [writeScript(server, path.join(folder, 'app.js')), path.join(folder, 'control')];
+    const TEST_SERVICE = JSON.stringify({ options: { workers: 2, drainTimeout: 5000, settleTime: 100, exec: file, args: [], signals: true }, control });
+    const script = startScript(process.execPath, { node: 'unshare', execArgv: UNSHARE, args: [path.join(ROOT, '__test__/fixtures/service.js')], env: { TEST_SERVICE } });
+    const service = new Service(script, control, file);
+    await service.event('ready');
+    const [first] = childrenOf(script.pid);
+    const report = await service.call('upgrade');
+    // As the processes of the container see it.
+    expect(report).toMatchObject({ oldPid: 1, cut: 0 });
+    await waitFor(() => childrenOf(first).length === 1);
+    const [primary] = childrenOf(first);
+    expect((await service.get('/orphan')).status).toBe(200);
+    // The two come to the first process, and end.
+    await waitFor(() => childrenOf(first).length > 1);
+    await waitFor(() => childrenOf(first).length === 1);
+    expect(childrenOf(first)).toEqual([primary]);
+    const slow = service.get('/slow');
+    await script.waitForLine(/^asked$/);
+    process.kill(first, 'SIGTERM');
+    expect(await script.waitForExit()).toEqual({ code: 0, signal: null });
+    expect((await slow).status).toBe(200);
+    expect(service.events('signal')).toEqual(['SIGTERM']);
   });
 });

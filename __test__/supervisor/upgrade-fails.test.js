@@ -5,43 +5,9 @@
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
+const { isAlive, request, startScript, waitFor } = require('../helpers/run');
 const { Service, pidServer, startService, temporaryFolder } = require('../helpers/service');
-const { request, startScript, waitFor } = require('../helpers/run');
-
-const isAlive = (pid) => {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-};
-const childrenOf = (pid) => fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
-const descriptors = (pid) => fs.readdirSync(`/proc/${pid}/fd`).length;
-
-/** Upgrades in vain. The workers and the descriptors are the same afterwards, and nobody is left of the new one. */
-async function fail(service) {
-  const before = await service.pids();
-  const open = descriptors(service.pid);
-  // The new one may listen elsewhere.
-  const { port } = service;
-  const error = await service.call('upgrade').then(() => undefined, (reason) => reason);
-  expect(error).toMatchObject({ code: 'ERR_RCLUSTER_UPGRADE_FAILED' });
-  expect(await service.pids()).toEqual(before);
-  expect(before).toContain(Number((await request(port)).body));
-  await waitFor(() => childrenOf(service.pid).every((pid) => before.includes(pid)));
-  await waitFor(() => descriptors(service.pid) <= open);
-  expect(service.events('upgraded').at(-1).error.message).toBe(error.message);
-  return error;
-}
-
-/** Begins an upgrade. Its new primary's pid, its service when it can be asked, and what becomes of it. */
-async function begin(service) {
-  const before = childrenOf(service.pid);
-  const outcome = service.call('upgrade').then((report) => ({ report }), (error) => ({ error }));
-  const pid = await waitFor(() => childrenOf(service.pid).find((one) => !before.includes(one)));
-  const control = `${service.control}.${pid}`;
-  return { pid, outcome, next: new Service(service.script, control, service.file), isThere: () => waitFor(() => fs.existsSync(control)) };
-}
+const { begin, fail } = require('../helpers/upgrade');
 
 test('the new primary throws, or its workers do: refused, with the reason', async () => {
   const service = await startService({ worker: pidServer });
@@ -117,7 +83,7 @@ test('killed before it is ready: the old one is not affected, and the new worker
     return pids.length === 2 && pids;
   });
   process.kill(pid, 'SIGKILL');
-  expect((await outcome).error.message).toMatch(/was killed by SIGKILL$/);
+  expect((await outcome()).error.message).toMatch(/was killed by SIGKILL$/);
   await waitFor(() => !recent.some(isAlive));
   expect(await service.pids()).toEqual(before);
   for (let round = 0; round < 4; round++) expect(before).toContain(Number((await service.get()).body));
@@ -129,7 +95,7 @@ test('killed in its probation: the old one accepts again', async () => {
   const { pid, outcome } = await begin(service);
   await waitFor(async () => !before.includes(Number((await service.get()).body)));
   process.kill(pid, 'SIGKILL');
-  expect((await outcome).error.code).toBe('ERR_RCLUSTER_UPGRADE_FAILED');
+  expect((await outcome()).error.code).toBe('ERR_RCLUSTER_UPGRADE_FAILED');
   for (let round = 0; round < 4; round++) expect(before).toContain(Number((await service.get()).body));
   expect(await service.pids()).toEqual(before);
 });
@@ -163,7 +129,7 @@ test('another upgrade, a reload and a change of the count are refused during an 
   await service.event('stopped');
   expect(await service.script.waitForExit()).toMatchObject({ code: 0 });
   expect(isAlive(pid)).toBe(false);
-  await outcome;
+  await outcome();
 });
 
 test('an upgrade that is asked for during a reload comes after it', async () => {

@@ -6,33 +6,15 @@ const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const http = require('node:http');
 const path = require('node:path');
-const { startScript, waitFor } = require('../helpers/run');
+const { isAlive, startScript, waitFor } = require('../helpers/run');
 const { Service, pidServer, startService, temporaryFolder, writeScript } = require('../helpers/service');
+const { upgrade } = require('../helpers/upgrade');
 
-/** The primaries that tests have upgraded to: those are nobody's children whom the helpers know. @type {Set<number>} */
-const started = new Set();
 const running = new Set();
 afterEach(() => {
   for (const all of running) all.isOver = true;
   running.clear();
-  for (const pid of started) {
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch {
-      // It has gone.
-    }
-  }
-  started.clear();
 });
-
-/** Upgrades, and gives a service that asks the new primary. */
-async function upgrade(service) {
-  const report = await service.call('upgrade');
-  started.add(report.newPid);
-  const control = `${service.control.replace(/\.\d+$/, '')}.${report.newPid}`;
-  await waitFor(() => fs.existsSync(control));
-  return { report, next: new Service(service.script, control, service.file) };
-}
 
 /** One request after the other over connections of their own, until it is stopped. */
 function clients(service, count, { host = '127.0.0.1', port = service.port } = {}) {
@@ -64,14 +46,6 @@ function ask(options) {
     asked.end();
   });
 }
-
-const isAlive = (pid) => {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-};
 
 test('2,000 connections while the primary is upgraded: each is answered, and new workers answer in the end', async () => {
   const service = await startService({ worker: pidServer });

@@ -5,7 +5,8 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { ROOT, request, startScript, waitFor } = require('../helpers/run');
-const { temporaryFolder, writeScript } = require('../helpers/service');
+const { Service, temporaryFolder, writeScript } = require('../helpers/service');
+const { fail, upgrade } = require('../helpers/upgrade');
 
 function server() {
   require('node:http').createServer((asked, response) => response.end(`${process.pid}`)).listen(0, '127.0.0.1', function () {
@@ -93,4 +94,50 @@ test('a primary of a time before versions were told gets the reason, too', async
   process.kill(script.pid, 'SIGHUP');
   await script.waitForLine(/its primary runs an earlier version, and they do not/);
   await script.waitForLine(/^rcluster: The reload failed, 2 of 2 workers stay/);
+});
+
+/** A service of a copy of the package, controlled by the test. */
+async function startControlled() {
+  const folder = temporaryFolder();
+  const place = path.join(folder, 'rcluster');
+  install(place);
+  const fixture = path.join(folder, '__test__', 'fixtures', 'service.js');
+  fs.mkdirSync(path.dirname(fixture), { recursive: true });
+  fs.writeFileSync(fixture, fs.readFileSync(path.join(ROOT, '__test__', 'fixtures', 'service.js'), 'utf8').replace("require('../..')", `require('${place}')`));
+  const control = path.join(folder, 'control');
+  const file = writeScript(server);
+  const TEST_SERVICE = JSON.stringify({ options: { workers: 2, drainTimeout: 5000, settleTime: 100, exec: file, args: [] }, control });
+  const service = new Service(startScript(fixture, { cwd: folder, env: { TEST_SERVICE } }), control, file);
+  await service.event('ready');
+  const replace = (/** @type {(text: string) => string} */ change) => {
+    install(path.join(folder, 'next'), change);
+    swap(place, path.join(folder, 'next'), fs.mkdtempSync(path.join(folder, 'before-')));
+  };
+  return { folder, place, replace, service };
+}
+
+test('an upgrade brings another language for primary and workers, where a reload cannot', async () => {
+  const { replace, service } = await startControlled();
+  replace(NEXT);
+  await expect(service.call('reload')).rejects.toMatchObject({ code: 'ERR_RCLUSTER_RELOAD_FAILED', message: expect.stringContaining('upgrade the primary') });
+  const { report, next } = await upgrade(service);
+  expect(report).toMatchObject({ oldPid: service.pid, cut: 0 });
+  // Its workers and it understand each other: they are replaced as ever.
+  expect((await next.call('reload')).workers).toHaveLength(2);
+  expect((await request(next.port)).status).toBe(200);
+});
+
+test('a new primary whose workers are of another version than it fails closed, and the old one goes on', async () => {
+  const { place, replace, service } = await startControlled();
+  // As if the package was replaced again while the new primary starts.
+  replace((text) => text);
+  fs.rmSync(path.join(place, 'bundle'), { recursive: true });
+  fs.writeFileSync(path.join(place, 'lib', 'wire.js'), "'use strict';\nmodule.exports = { WIRE: process.argv[1].endsWith('service.js') ? 1 : 2 };\n");
+  expect((await fail(service)).message).toMatch(/the old primary goes on: the new one, \d+, has a worker that died: \d+ exited with code 1; its last output was:[^]*do not understand each other/);
+});
+
+test('a new primary that speaks another protocol of upgrades is refused, and the old one goes on', async () => {
+  const { replace, service } = await startControlled();
+  replace((text) => text.replace('const PROTOCOL = 1;', 'const PROTOCOL = 2;'));
+  expect((await fail(service)).message).toMatch(/the old primary goes on: the new one, \d+, has ended, or does not speak our protocol$/);
 });

@@ -370,7 +370,14 @@ class Supervisor extends EventEmitter {
     if (this.#stopping) return handled(Promise.reject(stopping()));
     const why = this.#whyNoUpgrade(hasKeeper);
     if (why !== undefined) return handled(Promise.reject(upgrading(why)));
-    const { Upgrade } = require('./upgrade/upgrade.js');
+    let Upgrade;
+    try {
+      ({ Upgrade } = require('./upgrade/upgrade.js'));
+    } catch (error) {
+      // It is loaded when it is needed, and then there may be no file descriptors left.
+      const text = `The upgrade failed, the old primary goes on: the new one could not be started: ${/** @type {Error} */ (error).message}`;
+      return handled(Promise.reject(ours('ERR_RCLUSTER_UPGRADE_FAILED', text)));
+    }
     this.#upgrade = new Upgrade({
       supervisor: this,
       port: this.#port,

@@ -22,7 +22,7 @@
  * - `taken`: it has all sockets,
  * - `ready`: its workers are ready and have stayed so for a while,
  * - `confirmed`: it accepts,
- * - `proved`: it has done so for a while,
+ * - `proved`: it has done so for a while, and answers,
  * - `failed`: it has ended, said that it cannot, or not been ready in time,
  * - `stop`: the service is to stop.
  *

@@ -207,6 +207,7 @@ class NewSide {
     if (message.act === 'move' && fds.length === 1) this.#port?.adopt(`${message.key}`, fd, message.left >>> 0);
     else if (this.launcher === this.#line) return this.onLauncher(message, fds);
     closeAll(fds);
+    if (message.act === 'prove') this.#line.send({ act: 'proved' });
     if (message.act !== 'main' || this.state !== 'leading') return;
     if (message.stays === true) this.launcher = this.#line;
     this.#live('main');

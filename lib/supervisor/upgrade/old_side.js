@@ -10,6 +10,8 @@ const { Line, closeAll } = require('./line.js');
 
 /** How long (ms) the new primary may take until it says anything; loading Node and the program is part of it. */
 const START_TIME = 30_000;
+/** How long (ms) the new primary may take to show, at the end of its probation, that it still does something. */
+const PROOF_TIME = 5000;
 /** How long (ms) after the end of the line the end of the process may be told, with its reason. */
 const EXIT_TIME = 500;
 /** So many descriptors go with one packet. */
@@ -153,6 +155,7 @@ class OldSide {
         break;
       case 'ready':
       case 'confirmed':
+      case 'proved':
         this.#live(message.act);
         break;
       case 'failed':
@@ -243,7 +246,11 @@ class OldSide {
         this.line?.send({ act: 'move', key, left }, [fd], () => load().closeFd(fd));
       });
       clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.#live('proved'), this.#host.options.settleTime);
+      this.#timer = setTimeout(() => {
+        // One that hangs would accept no more, and start no worker.
+        this.line?.send({ act: 'prove' });
+        this.#allow(PROOF_TIME, `did not answer for ${PROOF_TIME} ms in its probation`);
+      }, this.#host.options.settleTime);
     },
     stepForth: () => this.#host.port.handBack(),
     leave: () => {
