@@ -8,6 +8,7 @@ const fs = require('node:fs');
 const http = require('node:http');
 const path = require('node:path');
 
+const { describe: described, ofFolder } = require('../helpers/leftovers');
 const { waitFor } = require('../helpers/run');
 const { Home } = require('./home');
 
@@ -67,7 +68,7 @@ test('a command has the event on standard input and in variables, one after the 
 test('one that hangs holds up nothing, and one that fails is said once', async () => {
   const home = new Home();
   home.write('a.js', crashing(3));
-  const { code } = await home.run('start', 'a.js', '--on-event', 'cat > /dev/null; echo ran; [ -e hangs ] && exec sleep 1000; exit 7');
+  const { code } = await home.run('start', 'a.js', '--on-event', 'cat > /dev/null; echo ran; [ -e hangs ] && { sleep 1000; }; exit 7');
   expect(code).toBe(0);
   await waitFor(() => home.log('a-out.log') === 'ran\n'.repeat(3));
   await waitFor(() => /\[rcluster\] on_event: ended with code 7\n/.test(home.log('a-error.log')));
@@ -79,7 +80,11 @@ test('one that hangs holds up nothing, and one that fails is said once', async (
   await waitFor(async () => (await home.json('list'))[0].processes[0].state === 'online');
   expect((await home.run('stop', 'a')).code).toBe(0);
   expect(home.log('a-error.log').match(/on_event/g)).toHaveLength(1);
-}, 40_000);
+  // After its time it is ended, with what it has started.
+  const hanging = () => ofFolder(home.folder).map(described).filter((line) => line.endsWith(': sleep 1000'));
+  expect(hanging()).toHaveLength(1);
+  await waitFor(() => hanging().length === 0, { timeout: 40_000 });
+}, 90_000);
 
 test('a program that is given up, and one that grows too large, are told of as well', async () => {
   const home = new Home();

@@ -1,7 +1,7 @@
 //! The apps that a daemon knows, and what becomes of them.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
@@ -39,6 +39,8 @@ pub struct Apps {
     events: Rc<Events>,
     figures: Figures,
     looks: Looks,
+    /// What was left out of what apps count themselves.
+    dropped: RefCell<metrics::Dropped>,
 }
 
 impl Apps {
@@ -59,6 +61,7 @@ impl Apps {
                 events,
                 figures: Figures::default(),
                 looks: Looks::default(),
+                dropped: RefCell::default(),
             },
             troubles,
         )
@@ -553,14 +556,19 @@ impl Apps {
             let link = Rc::clone(links.get(&app.key())?);
             Some(async move { (metrics::label(&app.name, &app.namespace), link.app_metrics(metrics::TIME).await) })
         });
-        let mut own = metrics::OwnMetrics::default();
-        for (app, told) in join_all(asking.collect()).await {
-            own.add(&app, told.as_deref());
+        let told = join_all(asking.collect()).await;
+        let (mut own, mut dropped) = (metrics::OwnMetrics::default(), self.dropped.borrow_mut());
+        for (app, told) in told {
+            own.add(&app, told.as_deref(), &mut dropped);
         }
+        let names: BTreeSet<String> =
+            statuses.iter().map(|(app, _)| metrics::label(&app.name, &app.namespace)).collect();
+        dropped.keep(|name| names.contains(name));
         let known = statuses
             .iter()
             .filter_map(|(app, status)| Some((app.name.as_str(), app.namespace.as_str(), status.as_ref()?)));
-        metrics::text(known, &own, open).map_err(|error| Failure::new("ERR_RCLUSTER_INTERNAL", error.to_string()))
+        metrics::text(known, &own, &dropped, open)
+            .map_err(|error| Failure::new("ERR_RCLUSTER_INTERNAL", error.to_string()))
     }
 
     /// Apps with what their keepers tell, what the kernel says of their processes, and what is on the boards of workers.

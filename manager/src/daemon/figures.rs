@@ -1,7 +1,7 @@
 //! What processes use: one look at all processes of the machine serves a whole listing.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::model::Status;
@@ -32,32 +32,52 @@ struct Used {
     descriptors: u64,
 }
 
+/// All processes at one moment.
+struct Machine {
+    processes: HashMap<i32, Stat>,
+    children: HashMap<i32, Vec<i32>>,
+}
+
+impl Machine {
+    fn new(all: Vec<Stat>) -> Machine {
+        let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+        for stat in &all {
+            children.entry(stat.parent).or_default().push(stat.pid);
+        }
+        Machine { processes: all.into_iter().map(|stat| (stat.pid, stat)).collect(), children }
+    }
+
+    /// A process with all that came of it: however many others there are, it is those alone that are looked at.
+    fn tree(&self, pid: i32) -> Vec<&Stat> {
+        let (mut waiting, mut seen, mut tree) = (vec![pid], HashSet::new(), Vec::new());
+        while let Some(pid) = waiting.pop() {
+            // They were not all read at the same moment: a number may have been given to another one meanwhile.
+            if seen.insert(pid) {
+                tree.extend(self.processes.get(&pid));
+                waiting.extend(self.children.get(&pid).into_iter().flatten());
+            }
+        }
+        tree
+    }
+
+    fn used(&self, pid: i32) -> Used {
+        let mut used = Used::default();
+        for stat in self.tree(pid) {
+            used.pages += stat.resident;
+            used.ticks += stat.cpu_ticks;
+            used.threads += stat.threads;
+            used.descriptors += procfs::descriptors(stat.pid);
+        }
+        used
+    }
+}
+
 impl Figures {
     /// Fills in memory and processor time of each process, with all that it has started.
     pub fn fill<'a>(&self, statuses: impl Iterator<Item = &'a mut Status>) {
-        let all = procfs::all();
-        let mut children: BTreeMap<i32, Vec<&Stat>> = BTreeMap::new();
-        for stat in &all {
-            children.entry(stat.parent).or_default().push(stat);
-        }
-        let tree = |pid: i32| {
-            let (mut waiting, mut seen) = (vec![pid], BTreeSet::new());
-            while let Some(pid) = waiting.pop() {
-                if seen.insert(pid) {
-                    waiting.extend(children.get(&pid).into_iter().flatten().map(|stat| stat.pid));
-                }
-            }
-            let mut used = Used::default();
-            for stat in all.iter().filter(|stat| seen.contains(&stat.pid)) {
-                used.pages += stat.resident;
-                used.ticks += stat.cpu_ticks;
-                used.threads += stat.threads;
-                used.descriptors += procfs::descriptors(stat.pid);
-            }
-            used
-        };
+        let machine = Machine::new(procfs::all());
         let mut seen = self.seen.borrow_mut();
-        seen.retain(|pid, _| children.values().flatten().any(|stat| stat.pid == *pid));
+        seen.retain(|pid, _| machine.processes.contains_key(pid));
         let mut percent = |pid: Option<i32>, cpu_time: u64, started_at: Option<u64>| {
             let Some(pid) = pid else { return 0.0 };
             let now = Seen { at: Instant::now(), cpu_time };
@@ -72,14 +92,14 @@ impl Figures {
         };
         for status in statuses {
             for process in &mut status.processes {
-                let used = process.pid.map_or_else(Used::default, tree);
+                let used = process.pid.map_or_else(Used::default, |pid| machine.used(pid));
                 process.memory = procfs::bytes(used.pages);
                 process.cpu_time = procfs::milliseconds(used.ticks);
                 (process.threads, process.descriptors) = (used.threads, used.descriptors);
                 process.cpu = percent(process.pid, process.cpu_time, process.started_at);
             }
             for worker in &mut status.workers {
-                let used = worker.pid.map_or_else(Used::default, tree);
+                let used = worker.pid.map_or_else(Used::default, |pid| machine.used(pid));
                 worker.memory = procfs::bytes(used.pages);
                 worker.cpu_time = procfs::milliseconds(used.ticks);
                 (worker.threads, worker.descriptors) = (used.threads, used.descriptors);
@@ -97,4 +117,29 @@ fn share(used: u64, of: u128) -> f64 {
 fn age(started_at: u64) -> u128 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis());
     now.saturating_sub(u128::from(started_at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(pid: i32, parent: i32) -> Stat {
+        Stat { pid, parent, session: pid, is_zombie: false, cpu_ticks: 1, start: 0, resident: 10, threads: 2 }
+    }
+
+    #[test]
+    fn a_tree_is_a_process_with_all_that_came_of_it() {
+        // 30 and 31 seem to have started each other.
+        let all = [(1, 0), (10, 1), (11, 10), (12, 11), (20, 1), (30, 31), (31, 30)];
+        let machine = Machine::new(all.map(|(pid, parent)| process(pid, parent)).to_vec());
+        let pids = |pid: i32| {
+            let mut pids: Vec<i32> = machine.tree(pid).iter().map(|stat| stat.pid).collect();
+            pids.sort_unstable();
+            pids
+        };
+        assert_eq!((pids(10), pids(20), pids(30)), (vec![10, 11, 12], vec![20], vec![30, 31]));
+        assert!(pids(99).is_empty());
+        let used = machine.used(10);
+        assert_eq!((used.pages, used.ticks, used.threads), (30, 3, 6));
+    }
 }

@@ -3,6 +3,7 @@
 //! There are as many series as processes times what is told of one, whatever these do: nothing that a client of theirs sends
 //! becomes a label. What apps count themselves comes besides, where that was asked for, and is bounded: see [`own`].
 
+mod dropped;
 mod own;
 
 use std::fmt::{Error, Write};
@@ -15,6 +16,7 @@ use prometheus_client::registry::Registry;
 
 use crate::board_layout::BOUNDS;
 use crate::model::{Histogram, State, Stats, Status};
+pub use dropped::Dropped;
 pub use own::{OwnMetrics, TIME};
 
 /// The types of what is answered.
@@ -259,10 +261,11 @@ impl Collector for All {
     }
 }
 
-/// All that is known of these apps: name, namespace, processes; and what they count themselves. `open`: as OpenMetrics.
+/// All that is known of these apps: name, namespace, processes; what they count themselves, and what of that was left out. `open`: as OpenMetrics.
 pub fn text<'a>(
     apps: impl Iterator<Item = (&'a str, &'a str, &'a Status)>,
     own: &OwnMetrics,
+    dropped: &Dropped,
     open: bool,
 ) -> Result<String, Error> {
     let all = All(apps.flat_map(|(app, namespace, status)| samples(app, namespace, status)).collect());
@@ -270,7 +273,8 @@ pub fn text<'a>(
     registry.register_collector(Box::new(all));
     let mut text = String::new();
     encode(&mut text, &registry)?;
-    let own = own.text(open)?;
+    let mut own = own.text(open)?;
+    dropped.write(&mut own, open)?;
     if !open {
         return Ok(older(&text)? + &own);
     }
@@ -324,7 +328,8 @@ mod tests {
     #[test]
     fn a_histogram_is_cumulative_and_its_names_are_prometheus_own() {
         let status = cluster();
-        let open = text([("we\"b", "default", &status)].into_iter(), &OwnMetrics::default(), true).unwrap();
+        let open = text([("we\"b", "default", &status)].into_iter(), &OwnMetrics::default(), &Dropped::default(), true)
+            .unwrap();
         for line in [
             "# TYPE rcluster_restarts counter",
             "rcluster_restarts_total{app=\"we\\\"b\",instance=\"0\"} 2.0",
@@ -337,14 +342,15 @@ mod tests {
             assert!(open.lines().any(|one| one == line), "{line} is not in\n{open}");
         }
         assert!(open.ends_with("# EOF\n") && !open.contains("http"));
-        let plain = text([("we\"b", "x", &status)].into_iter(), &OwnMetrics::default(), false).unwrap();
+        let plain =
+            text([("we\"b", "x", &status)].into_iter(), &OwnMetrics::default(), &Dropped::default(), false).unwrap();
         assert!(plain.contains("# TYPE rcluster_restarts_total counter") && !plain.contains("EOF"), "{plain}");
         assert!(plain.contains("# HELP rcluster_restarts_total ") && plain.contains("app=\"x:we\\\"b\""), "{plain}");
     }
 
     #[test]
     fn nothing_is_nothing() {
-        assert_eq!(text(std::iter::empty(), &OwnMetrics::default(), true).unwrap(), "# EOF\n");
-        assert_eq!(text(std::iter::empty(), &OwnMetrics::default(), false).unwrap(), "");
+        assert_eq!(text(std::iter::empty(), &OwnMetrics::default(), &Dropped::default(), true).unwrap(), "# EOF\n");
+        assert_eq!(text(std::iter::empty(), &OwnMetrics::default(), &Dropped::default(), false).unwrap(), "");
     }
 }

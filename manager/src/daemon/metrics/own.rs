@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::dropped::Dropped;
 use super::escaped;
 
 /// How long the primary of a cluster has to answer. It waits for each of its workers for a second.
@@ -46,28 +47,22 @@ struct Family {
 #[derive(Default)]
 pub struct OwnMetrics {
     families: BTreeMap<String, Family>,
-    /// What was left out, by app and reason.
-    dropped: BTreeMap<(String, String), u64>,
     bytes: usize,
 }
 
 impl OwnMetrics {
-    /// What an app's primary has told; nothing where it has not.
-    pub fn add(&mut self, app: &str, told: Option<&Value>) {
-        let Some(told) = told else { return self.drop(app, "no-answer", 1) };
+    /// What an app's primary has told; nothing where it has not. What is left out is counted in `dropped`.
+    pub fn add(&mut self, app: &str, told: Option<&Value>, dropped: &mut Dropped) {
+        let Some(told) = told else { return dropped.add(app, "no-answer") };
         for (reason, count) in told["dropped"].as_object().into_iter().flatten() {
-            self.drop(app, reason, count.as_u64().unwrap_or(0));
+            dropped.told(app, reason, count.as_u64().unwrap_or(0));
         }
         for metric in told["metrics"].as_array().into_iter().flatten() {
             let is_taken = Metric::deserialize(metric).is_ok_and(|metric| self.take(app, metric));
             if !is_taken {
-                self.drop(app, "malformed", 1);
+                dropped.add(app, "malformed");
             }
         }
-    }
-
-    fn drop(&mut self, app: &str, reason: &str, count: u64) {
-        *self.dropped.entry((app.to_owned(), reason.to_owned())).or_default() += count;
     }
 
     /// Returns whether it can be told with what other apps have told.
@@ -122,17 +117,6 @@ impl OwnMetrics {
                 writeln!(text, "{name}{suffix}{{{labels}}} {}", number(*value))?;
             }
         }
-        if !self.dropped.is_empty() {
-            let title = if open { "rcluster_app_metrics_dropped" } else { "rcluster_app_metrics_dropped_total" };
-            writeln!(
-                text,
-                "# HELP {title} What workers said of their own metrics that was left out\n# TYPE {title} counter"
-            )?;
-        }
-        for ((app, reason), count) in &self.dropped {
-            let (app, reason) = (escaped(app), escaped(reason));
-            writeln!(text, "rcluster_app_metrics_dropped_total{{app=\"{app}\",reason=\"{reason}\"}} {count}")?;
-        }
         Ok(text)
     }
 }
@@ -168,28 +152,34 @@ mod tests {
 
     #[test]
     fn the_metrics_of_two_apps_are_one_family_each_with_its_app() {
-        let mut own = OwnMetrics::default();
-        own.add("one", Some(&json!({ "metrics": [counter("jobs_total", 2.0)], "dropped": { "late": 3 } })));
-        own.add("shop:two", Some(&json!({ "metrics": [counter("jobs_total", 0.5)] })));
+        let (mut own, mut dropped) = (OwnMetrics::default(), Dropped::default());
+        own.add(
+            "one",
+            Some(&json!({ "metrics": [counter("jobs_total", 2.0)], "dropped": { "late": 3 } })),
+            &mut dropped,
+        );
+        own.add("shop:two", Some(&json!({ "metrics": [counter("jobs_total", 0.5)] })), &mut dropped);
         let plain = "# HELP jobs_total how\\nmany\n# TYPE jobs_total counter\n\
                      jobs_total{app=\"one\",exported_app=\"x\\\"y\",code=\"200\"} 2\n\
                      jobs_total{app=\"shop:two\",exported_app=\"x\\\"y\",code=\"200\"} 0.5\n";
-        let text = own.text(false).unwrap();
+        let mut text = own.text(false).unwrap();
         assert!(text.starts_with(plain), "{text}");
+        dropped.write(&mut text, false).unwrap();
         assert!(text.contains("rcluster_app_metrics_dropped_total{app=\"one\",reason=\"late\"} 3\n"), "{text}");
         assert!(own.text(true).unwrap().starts_with("# HELP jobs how\\nmany\n# TYPE jobs counter\njobs_total{"));
     }
 
     #[test]
     fn what_cannot_be_told_is_left_out_and_counted() {
-        let mut own = OwnMetrics::default();
+        let (mut own, mut dropped) = (OwnMetrics::default(), Dropped::default());
         let gauge = json!({ "name": "jobs_total", "help": "", "type": "gauge", "values": [] });
         let label =
             json!({ "name": "x", "help": "", "type": "gauge", "values": [{ "value": 1, "labels": { "a b": "" } }] });
         let other = json!({ "name": "x", "help": "", "type": "gauge", "values": [{ "value": 1, "metricName": "y" }] });
-        own.add("one", Some(&json!({ "metrics": [counter("jobs_total", 2.0), gauge, label, other, counter("rcluster_up", 1.0), counter("a b", 1.0), 7] })));
-        own.add("two", None);
-        let text = own.text(false).unwrap();
+        own.add("one", Some(&json!({ "metrics": [counter("jobs_total", 2.0), gauge, label, other, counter("rcluster_up", 1.0), counter("a b", 1.0), 7] })), &mut dropped);
+        own.add("two", None, &mut dropped);
+        let mut text = own.text(false).unwrap();
+        dropped.write(&mut text, false).unwrap();
         assert!(text.contains("{app=\"one\",reason=\"malformed\"} 6\n"), "{text}");
         assert!(text.contains("{app=\"two\",reason=\"no-answer\"} 1\n"), "{text}");
         assert_eq!(text.lines().filter(|line| !line.starts_with('#')).count(), 3, "{text}");
@@ -197,13 +187,14 @@ mod tests {
 
     #[test]
     fn all_of_it_is_bounded() {
-        let mut own = OwnMetrics::default();
+        let (mut own, mut dropped) = (OwnMetrics::default(), Dropped::default());
         let values: Vec<Value> =
             (0..10_000).map(|_| json!({ "value": 1, "labels": { "a": "x".repeat(1000) } })).collect();
         for name in ["a", "b", "c"] {
             own.add(
                 "one",
                 Some(&json!({ "metrics": [{ "name": name, "help": "", "type": "gauge", "values": values }] })),
+                &mut dropped,
             );
         }
         assert!(own.text(false).unwrap().len() < MOST);
