@@ -341,6 +341,8 @@ export interface Native {
   packetPair(): number[] | null;
   /** The version of the native part, which is the package's. */
   version(): string;
+  /** Stands for all that the native part exports: files of another version do not go on with it. */
+  interfaceVersion(): string;
   /** Sends one datagram to a service manager's socket, with duplicates of these descriptors. Returns 0 or a negative errno. */
   notify(address: string, text: string, fds?: number[]): number;
   /**

@@ -5,6 +5,9 @@
 const { existsSync } = require('node:fs');
 
 const environment = require('./environment.js');
+const { INTERFACE } = require('./native_interface.js');
+
+const MISMATCH = 'ERR_RCLUSTER_VERSION';
 
 /** @typedef {import('./native-types').Native} Native */
 
@@ -12,7 +15,7 @@ const environment = require('./environment.js');
 let native;
 
 /**
- * Why the native part cannot be used in this process; `undefined` when it can.
+ * Why the native part cannot be used in this process; `undefined` when it can. Throws `ERR_RCLUSTER_VERSION` for one of another version.
  *
  * @returns {string | undefined}
  */
@@ -25,11 +28,25 @@ function unusable() {
   }
   if (!existsSync(binary)) return `the native part is missing (${binary}): run "npm rebuild rcluster"`;
   try {
-    native = require(binary);
+    native = checked(require(binary), binary);
     return undefined;
   } catch (error) {
+    if (/** @type {any} */ (error).code === MISMATCH) throw error;
     return `the native part does not load: ${/** @type {Error} */ (error).message}`;
   }
+}
+
+/**
+ * The native part, if it is the one that these files were written for: else something would be missing, or mean something else, much later.
+ *
+ * @param {Native} loaded
+ * @param {string} binary
+ */
+function checked(loaded, binary) {
+  // One of before this was asked for does not have it.
+  if (loaded.interfaceVersion?.() === INTERFACE) return loaded;
+  const text = `the native part (${binary}) and the files of rcluster are of different versions: run "npm run build" in a checkout, or install rcluster anew`;
+  throw require('./errors.js').ours(MISMATCH, text);
 }
 
 /** @type {string | undefined} */

@@ -4,12 +4,15 @@
 //   node scripts/native-types.js [--write]
 
 const { spawnSync } = require('node:child_process');
+const { createHash } = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
 const { say } = require('./build-native.js');
 const { root } = require('./lib/sources.js');
 
 const FILE = path.join(root, 'lib', 'native-types.d.ts');
+/** By this the files of `lib/` and the native part know that they belong together. */
+const INTERFACE = path.join(root, 'lib', 'native_interface.js');
 /** A target folder of its own: the types come only when the crate is compiled, without which its dependencies can do. */
 const TARGET = path.join(root, 'target', 'types');
 const FOUND = path.join(TARGET, 'found');
@@ -101,10 +104,19 @@ function typesOf(found) {
   return `${text}\nexport interface Native {\n${exported.map(indented).join('')}}\n`.replace(/ +$/gm, '');
 }
 
+/** @param {string} types */
+const interfaceOf = (types) => `'use strict';
+
+// Stands for all that the native part exports: it is made of lib/native-types.d.ts by scripts/native-types.js, and the native part has it built in.
+module.exports = { INTERFACE: '${createHash('sha256').update(types).digest('hex').slice(0, 16)}' };
+`;
+
 function main() {
   const types = typesOf(definitions());
-  if (process.argv.includes('--write')) fs.writeFileSync(FILE, types);
-  else if (fs.readFileSync(FILE, 'utf8') !== types) throw new Error('lib/native-types.d.ts is not what the Rust code has: run "node scripts/native-types.js --write"');
+  for (const [file, text] of [[FILE, types], [INTERFACE, interfaceOf(types)]]) {
+    if (process.argv.includes('--write')) fs.writeFileSync(file, text);
+    else if (fs.readFileSync(file, 'utf8') !== text) throw new Error(`lib/${path.basename(file)} is not what the Rust code has: run "node scripts/native-types.js --write"`);
+  }
 }
 
 try {

@@ -3,6 +3,7 @@
 // The API is what its description says: every route is asked, and every answer has the shape that is described.
 
 const { once } = require('node:events');
+const fs = require('node:fs');
 const http = require('node:http');
 const net = require('node:net');
 const path = require('node:path');
@@ -145,6 +146,10 @@ test.each([
   ['POST', '/v1/apps', JSON.stringify({ apps: [{ ...app, instances: 5000 }] }), 400, 'apps[0] ("a"): "instances" must be a whole number from 1 to 1024. Received 5000'],
   ['POST', '/v1/apps', JSON.stringify({ apps: [{ ...app, name: 'x'.repeat(300) }] }), 400, expect.stringContaining('"name" must be 200 bytes at most')],
   ['POST', '/v1/apps', JSON.stringify({ apps: [{ ...app, env: { 'A=B': '1' } }] }), 400, 'apps[0] ("a"): "env" must have names without "=". Received "A=B"'],
+  ['POST', '/v1/apps', JSON.stringify({ apps: [{ ...app, sockets: [''] }] }), 400, 'apps[0] ("a"): "sockets" must be such as tcp:3000, udp:127.0.0.1:53 or unix:app.sock. Received ""'],
+  ['POST', '/v1/apps', JSON.stringify({ apps: [{ ...app, sockets: [`unix:${'x'.repeat(107)}`] }] }), 400, expect.stringContaining('"sockets" must have paths of at most 107 bytes')],
+  ['POST', '/v1/apps', JSON.stringify({ apps: [{ ...app, outFile: 'a\0' }] }), 400, 'apps[0] ("a"): "outFile" must have no zero byte. Received "a\\u0000"'],
+  ['POST', '/v1/apps', JSON.stringify({ apps: [{ ...app, instanceVar: 'A=B' }] }), 400, 'apps[0] ("a"): "instanceVar" must be a name without "=". Received "A=B"'],
   ['POST', '/v1/apps', JSON.stringify({ apps: [app, app] }), 400, 'two apps are called "a"'],
   ['POST', '/v1/apps', JSON.stringify({ apps: [], options: { known: 'what' } }), 400, expect.stringContaining('options.known: unknown variant `what`')],
   ['GET', '/v1/nothing', undefined, 404, 'there is no /v1/nothing'],
@@ -158,7 +163,52 @@ test.each([
   const answer = await raw(home, method, url, body === undefined ? undefined : Buffer.from(body, 'latin1'));
   expect([answer.status, answer.body.error.message]).toEqual([status, message]);
   expect(answer.body.error.code).toMatch(/^ERR_RCLUSTER_/);
+  expect((await raw(home, 'GET', '/v1/apps')).body).toEqual([]);
   if (status === 405) expect(answer.headers.allow).toBe('GET, POST');
+});
+
+test('what a keeper does not take leaves the app as it was: its sockets, and what is remembered of it', async () => {
+  const home = new Home();
+  home.write('a.js', 'console.log(process.env.LISTEN_FDNAMES); setInterval(() => {}, 1e6)');
+  const other = net.createServer().listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  const taken = `tcp:127.0.0.1:${/** @type {net.AddressInfo} */ (other.address()).port}`;
+  const one = { ...app, cwd: home.folder, env: { PATH: `${process.env.PATH}` }, sockets: ['unix:a.sock'], minUptime: 1 };
+  const start = (/** @type {any} */ change, options = {}) => raw(home, 'POST', '/v1/apps', JSON.stringify({ apps: [{ ...one, ...change }], options }));
+  try {
+    await home.manager.ensureDaemon();
+    expect((await start({})).status).toBe(200);
+    const [before] = (await raw(home, 'GET', '/v1/apps/a/env')).body;
+    const refused = await start({ sockets: ['unix:b.sock', taken], args: ['x'] });
+    expect([refused.status, refused.body.error]).toEqual([409, { code: 'ERR_RCLUSTER_SOCKET', message: expect.stringMatching(`^the socket "${taken}" cannot be opened: Address already in use`) }]);
+    const bad = await raw(home, 'POST', '/v1/apps/a/restart', JSON.stringify({ env: { 'A=B': 'x' } }));
+    expect([bad.status, bad.body.error.message]).toEqual([400, '"env" must have names without "=". Received "A=B"']);
+    expect((await raw(home, 'GET', '/v1/apps/a/env')).body).toEqual([before]);
+    // Nobody is refused meanwhile.
+    const client = net.connect(path.join(home.folder, 'a.sock'));
+    await once(client, 'connect');
+    client.destroy();
+    expect(fs.readdirSync(home.folder).sort()).toEqual(['a.js', 'a.sock', 'home']);
+    await home.run('restart', 'a');
+    await waitFor('its socket again', () => home.log('a-out.log') === 'unix-a.sock\n'.repeat(2));
+  } finally {
+    other.close();
+  }
+  // It is not taken for done.
+  const again = await start({ sockets: [taken] }, { dryRun: true });
+  expect(again.body[0]).toMatchObject({ action: 'restart', changes: [{ member: 'sockets' }] });
+  expect((await start({ sockets: [taken] })).status).toBe(200);
+});
+
+test('numbers of instances are given by the daemon alone', async () => {
+  const home = new Home();
+  home.write('a.js', 'setInterval(() => {}, 1e6)');
+  await home.manager.ensureDaemon();
+  const one = { ...app, cwd: home.folder, autostart: false };
+  // The highest that a number may be would be the last.
+  const all = ['a', 'b', 'c'].map((name) => JSON.stringify({ ...one, name, ids: [0] }).replace('[0]', '[18446744073709551615]'));
+  for (const text of all) expect((await raw(home, 'POST', '/v1/apps', `{"apps":[${text}]}`)).status).toBe(200);
+  expect((await home.manager.list()).map(({ ids }) => ids)).toEqual([[0], [1], [2]]);
 });
 
 test('a request that is too long is refused before it is read', async () => {

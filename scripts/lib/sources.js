@@ -6,7 +6,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 const root = path.join(__dirname, '..', '..');
-const inputs = ['Cargo.toml', 'Cargo.lock', 'build.rs', 'src'];
+const inputs = ['Cargo.toml', 'Cargo.lock', 'build.rs', 'src', 'lib/native_interface.js'];
 
 /**
  * The latest modification time below a file or folder. Folders count too: a deleted file changes only them.

@@ -11,6 +11,12 @@ pub fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
+/// Stands for all that the native part exports: files of another version do not go on with it.
+#[napi(catch_unwind)]
+pub fn interface_version() -> &'static str {
+    include_str!("../../lib/native_interface.js").rsplit('\'').nth(1).unwrap_or_default()
+}
+
 /// Sends one datagram to a service manager's socket, with duplicates of these descriptors. Returns 0 or a negative errno.
 #[napi(catch_unwind)]
 pub fn notify(address: String, text: String, fds: Option<Vec<i32>>) -> i32 {

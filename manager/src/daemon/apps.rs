@@ -26,6 +26,9 @@ use crate::model::{App, HIDDEN, Mode, Process, State, Status};
 /// The primary of a cluster that has this word gathers what its app counts itself.
 const APP_METRICS: &str = "--app-metrics";
 
+/// What a keeper says that does not take another description of its app: it goes by the one before.
+const REFUSED: [&str; 3] = ["ERR_RCLUSTER_SOCKET", "ERR_RCLUSTER_NOT_SAVED", "ERR_RCLUSTER_BAD_APP"];
+
 /// All apps of a daemon.
 pub struct Apps {
     home: Home,
@@ -261,7 +264,7 @@ impl Apps {
             self.delete(&surplus).await?;
         }
         plans = kept;
-        let is_new: Vec<bool> = plans.iter().map(|plan| self.find(&plan.app.key()).is_none()).collect();
+        let before: Vec<Option<Known>> = plans.iter().map(|plan| self.find(&plan.app.key())).collect();
         self.change(|remembered| {
             for plan in &mut plans {
                 give_ids(&mut plan.app, &mut remembered.next_id);
@@ -274,13 +277,14 @@ impl Apps {
                 }
             }
         })?;
-        for (plan, is_new) in plans.iter().zip(is_new) {
-            if is_new || !plan.changes.is_empty() {
-                let change = if is_new { "added" } else { "changed" };
+        for (plan, before) in plans.iter().zip(&before) {
+            if before.is_none() || !plan.changes.is_empty() {
+                let change = if before.is_none() { "added" } else { "changed" };
                 self.events.app(change, &plan.app.name, &plan.app.namespace);
             }
         }
-        for result in join_all(plans.iter().map(|plan| self.bring_about(plan)).collect()).await {
+        let all = plans.iter().zip(&before);
+        for result in join_all(all.map(|(plan, before)| self.bring_about(plan, before.as_ref())).collect()).await {
             result?;
         }
         let keys: Vec<String> = plans.iter().map(|plan| plan.app.key()).collect();
@@ -291,11 +295,16 @@ impl Apps {
         Ok(Value::Array(all))
     }
 
-    async fn bring_about(&self, plan: &Plan) -> Result<(), Failure> {
+    async fn bring_about(&self, plan: &Plan, before: Option<&Known>) -> Result<(), Failure> {
         let key = plan.app.key();
         let link = self.link(&key).await?;
-        if !plan.changes.is_empty() {
-            link.ask("configure", json!({ "app": plan.app })).await?;
+        if !plan.changes.is_empty()
+            && let Err(failure) = link.ask("configure", json!({ "app": plan.app })).await
+        {
+            if REFUSED.contains(&failure.code.as_str()) {
+                self.put_back(&plan.app, before);
+            }
+            return Err(failure);
         }
         let has_other_size = plan.changes.iter().any(|change| change.member == "instances");
         if has_other_size && matches!(plan.action, Action::Scale | Action::Reload) {
@@ -308,6 +317,20 @@ impl Apps {
             Action::Reload => self.reload_one(&Target { key, instances: None }, true).await.map(drop),
             // What runs already is left alone.
             _ => link.ask("start", json!({})).await.map(drop),
+        }
+    }
+
+    /// An app's keeper goes by what it was: so do we, or the next time nothing would seem to be left to do.
+    fn put_back(&self, app: &App, before: Option<&Known>) {
+        let Some(before) = before else { return };
+        let put_back = self.change(|remembered| {
+            if let Some(known) = remembered.apps.iter_mut().find(|known| known.app == *app) {
+                *known = before.clone();
+            }
+        });
+        // On a disk that has become full meanwhile the next keeper goes by what was asked for.
+        if put_back.is_ok() {
+            self.events.app("changed", &app.name, &app.namespace);
         }
     }
 
@@ -328,6 +351,13 @@ impl Apps {
     /// What apps are started with next has these variables as well.
     pub async fn update_env(&self, targets: &[Target], env: &BTreeMap<String, String>) -> Result<(), Failure> {
         let keys: Vec<&String> = targets.iter().map(|target| &target.key).collect();
+        let with_env = |mut known: Known| {
+            known.app.env.extend(env.clone());
+            known
+        };
+        for known in keys.iter().filter_map(|key| self.find(key)) {
+            with_env(known).app.check().map_err(|error| Failure::new("ERR_RCLUSTER_BAD_APP", error))?;
+        }
         self.change(|remembered| {
             for known in remembered.apps.iter_mut().filter(|known| keys.contains(&&known.app.key())) {
                 known.app.env.extend(env.clone());
@@ -335,7 +365,6 @@ impl Apps {
         })?;
         for key in keys {
             let app = self.find(key).ok_or_else(|| unknown(key))?.app;
-            app.check().map_err(|error| Failure::new("ERR_RCLUSTER_BAD_APP", error))?;
             self.link(key).await?.ask("configure", json!({ "app": app })).await?;
         }
         Ok(())

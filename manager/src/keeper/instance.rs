@@ -190,7 +190,7 @@ impl Instance {
         env.push(format!("NOTIFY_SOCKET={}", gifts.notify));
         env.push(format!("FDSTORE={}", store::MOST));
         if app.watchdog > 0 {
-            env.push(format!("WATCHDOG_USEC={}", app.watchdog * 1000));
+            env.push(format!("WATCHDOG_USEC={}", app.watchdog.saturating_mul(1000)));
         }
         if !gifts.sockets.is_empty() {
             let names: Vec<&str> = gifts.sockets.iter().map(|(name, _)| name.as_str()).collect();

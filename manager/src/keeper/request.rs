@@ -1,6 +1,7 @@
 //! What a daemon asks of a keeper: lines of JSON, each answered by one with the same `id`.
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -270,14 +271,15 @@ impl Keeper {
             return Err(bad(format!("this is the keeper of \"{}\", not of \"{}\"", self.app.name, app.name)));
         }
         let before = std::mem::replace(&mut self.app, app);
-        let taken = self.open_sockets().and_then(|()| self.save());
-        if let Err(error) = taken {
+        let taken = self.take_on();
+        if taken.is_err() {
+            // Nothing has changed: what was open before is open still.
             self.app = before;
-            return Err(("ERR_RCLUSTER_NOT_SAVED", error.to_string()));
+            // It has been set so before.
+            let _ = self.plan_schedule();
         }
-        if let Err(error) = self.plan_schedule() {
-            return Err(bad(error.to_string()));
-        }
+        self.store.close_others(&self.app.sockets, Path::new(&self.app.cwd), &self.poller);
+        taken?;
         self.set_count(self.app.processes());
         self.rules = Rules::from(&self.app);
         for number in self.app.processes() as usize..self.instances.len() {
@@ -286,8 +288,13 @@ impl Keeper {
         Ok(Answer::Later((self.app.processes()..self.instances.len() as u32).collect()))
     }
 
-    fn open_sockets(&mut self) -> std::io::Result<()> {
-        self.store.open(&self.app.sockets, std::path::Path::new(&self.app.cwd), &self.poller)
+    /// All of a description that can fail.
+    fn take_on(&mut self) -> Result<(), Refusal> {
+        self.store
+            .open_missing(&self.app.sockets, Path::new(&self.app.cwd), &self.poller)
+            .map_err(|error| ("ERR_RCLUSTER_SOCKET", error.to_string()))?;
+        self.plan_schedule().map_err(|error| ("ERR_RCLUSTER_BAD_APP", error.to_string()))?;
+        self.save().map_err(|error| ("ERR_RCLUSTER_NOT_SAVED", error.to_string()))
     }
 
     /// Writes what the app is, for the keeper that may come after us. After a power failure the daemon, which has it safe, writes it anew.

@@ -120,12 +120,7 @@ impl Store {
     /// No other process will come that wants what this instance has left. Files of Unix sockets that nobody listens on any more go,
     /// too: else the next one that wants to listen there could not.
     pub fn abandon(&mut self, instance: u32, cwd: &Path, poller: &Poller) {
-        let left = self.kept.values().filter(|kept| kept.about.instance == Some(instance));
-        let files: Vec<_> = left.filter_map(|kept| socket::file_of(&kept.fd)).collect();
-        self.forget(|about| about.instance == Some(instance), poller);
-        for file in files {
-            socket::remove_if_abandoned(&cwd.join(file));
-        }
+        self.forget_with_files(|about| about.instance == Some(instance), cwd, poller);
     }
 
     /// Forgets the boards of workers of which this is true.
@@ -133,16 +128,38 @@ impl Store {
         self.forget(|about| about.board.is_some_and(&gone), poller);
     }
 
-    /// Opens the sockets that an app asks for, and closes those that it does not ask for any more.
+    /// Opens the sockets that an app asks for, and closes those that it does not ask for any more. The error names the one that it is about.
     pub fn open(&mut self, names: &[String], cwd: &Path, poller: &Poller) -> io::Result<()> {
+        self.open_missing(names, cwd, poller)?;
+        self.close_others(names, cwd, poller);
+        Ok(())
+    }
+
+    /// Opens those that are not there yet.
+    pub fn open_missing(&mut self, names: &[String], cwd: &Path, poller: &Poller) -> io::Result<()> {
         for name in names {
             if !self.kept.values().any(|kept| kept.about.instance.is_none() && kept.about.name == *name) {
-                let fd = socket::open_for_programs(name, cwd)?;
+                let fd = socket::open_for_programs(name, cwd).map_err(|error| {
+                    io::Error::new(error.kind(), format!("the socket \"{name}\" cannot be opened: {error}"))
+                })?;
                 self.keep(About { instance: None, name: name.clone(), watched: false, board: None }, fd, poller);
             }
         }
-        self.forget(|about| about.instance.is_none() && !names.contains(&about.name), poller);
         Ok(())
+    }
+
+    /// Closes all that have other names.
+    pub fn close_others(&mut self, names: &[String], cwd: &Path, poller: &Poller) {
+        self.forget_with_files(|about| about.instance.is_none() && !names.contains(&about.name), cwd, poller);
+    }
+
+    fn forget_with_files(&mut self, which: impl Fn(&About) -> bool, cwd: &Path, poller: &Poller) {
+        let gone = self.kept.values().filter(|kept| which(&kept.about));
+        let files: Vec<_> = gone.filter_map(|kept| socket::file_of(&kept.fd)).collect();
+        self.forget(which, poller);
+        for file in files {
+            socket::remove_if_abandoned(&cwd.join(file));
+        }
     }
 
     fn forget(&mut self, which: impl Fn(&About) -> bool, poller: &Poller) {

@@ -1,9 +1,12 @@
 //! An app: what is to run, and how.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
+use super::socket_name::SocketName;
 use super::times::{Times, time_zone};
 use super::watched::Watched;
 
@@ -12,6 +15,9 @@ const LONGEST_KEY: usize = 40;
 
 /// The longest name: with what is added, that of its log files must be one that a file may have.
 const LONGEST_NAME: usize = 200;
+
+/// The most sockets of an app: each is a descriptor of its keeper, of its processes and of the daemon.
+const MOST_SOCKETS: usize = 256;
 
 /// How an app is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -344,16 +350,50 @@ impl App {
         if self.kill_signal.parse::<nix::sys::signal::Signal>().is_err() {
             return Err(format!("\"killSignal\" must be a signal such as SIGINT. Received {:?}", self.kill_signal));
         }
-        if let Some(bad) = self.env.keys().find(|name| name.is_empty() || name.contains('=')) {
-            return Err(format!("\"env\" must have names without \"=\". Received {bad:?}"));
-        }
+        self.check_texts()?;
+        self.check_sockets()?;
         self.check_times()?;
         Watched::of(self, Vec::new())?;
-        self.webhook.as_ref().map_or(Ok(()), Webhook::check)?;
-        let texts = self.args.iter().chain(&self.interpreter_args).chain([&self.script, &self.cwd]);
-        let names = self.env.iter().flat_map(|(name, value)| [name, value]);
-        if let Some(bad) = texts.chain(names).find(|text| text.contains('\0')) {
-            return Err(format!("no text may hold a zero byte. Received {bad:?}"));
+        self.webhook.as_ref().map_or(Ok(()), Webhook::check)
+    }
+
+    fn check_texts(&self) -> Result<(), String> {
+        let files = [("outFile", &self.out_file), ("errorFile", &self.error_file), ("logFile", &self.log_file)];
+        let others = [("interpreter", &self.interpreter), ("uid", &self.uid), ("gid", &self.gid)];
+        let given = files.into_iter().chain(others).filter_map(|(member, text)| Some((member, text.as_ref()?)));
+        if let Some((member, _)) = given.chain([("script", &self.script)]).find(|(_, text)| text.is_empty()) {
+            return Err(format!("\"{member}\" must be a text that is not empty. Received \"\""));
+        }
+        let is_no_name = |name: &str| name.is_empty() || name.contains('=');
+        if let Some(bad) = self.env.keys().find(|name| is_no_name(name)) {
+            return Err(format!("\"env\" must have names without \"=\". Received {bad:?}"));
+        }
+        let variables = [("instanceVar", Some(&self.instance_var)), ("incrementVar", self.increment_var.as_ref())];
+        for (member, name) in variables {
+            if let Some(bad) = name.filter(|name| is_no_name(name)) {
+                return Err(format!("\"{member}\" must be a name without \"=\". Received {bad:?}"));
+            }
+        }
+        // Neither the system nor a program can be given one, whatever it is for.
+        let members = json!(self);
+        let bad = members.as_object().into_iter().flatten().find(|(_, value)| has_zero_byte(value));
+        // What is in the environment may be secret.
+        bad.map_or(Ok(()), |(member, value)| {
+            let received = if member == "env" { String::new() } else { format!(". Received {value}") };
+            Err(format!("\"{member}\" must have no zero byte{received}"))
+        })
+    }
+
+    fn check_sockets(&self) -> Result<(), String> {
+        if self.sockets.len() > MOST_SOCKETS {
+            let count = self.sockets.len();
+            return Err(format!("\"sockets\" must be {MOST_SOCKETS} at most. Received {count}"));
+        }
+        for (index, name) in self.sockets.iter().enumerate() {
+            SocketName::parse(name, Path::new(&self.cwd)).map_err(|rule| format!("\"sockets\" {rule}"))?;
+            if self.sockets[..index].contains(name) {
+                return Err(format!("\"sockets\" must be different ones. Received {name:?} twice"));
+            }
         }
         Ok(())
     }
@@ -394,6 +434,16 @@ impl App {
     /// What names it in the file system.
     pub fn key(&self) -> String {
         key(&self.namespace, &self.name)
+    }
+}
+
+/// Whether there is a zero byte in a text, or in one of many.
+fn has_zero_byte(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(all) => all.iter().any(has_zero_byte),
+        Value::Object(all) => all.iter().any(|(name, value)| name.contains('\0') || has_zero_byte(value)),
+        _ => false,
     }
 }
 
@@ -439,6 +489,34 @@ mod tests {
     fn an_unknown_member_is_an_error() {
         let text = r#"{"name":"a","mode":"program","script":"a.js","cwd":"/","instnces":2}"#;
         assert!(serde_json::from_str::<App>(text).unwrap_err().to_string().contains("instnces"));
+    }
+
+    #[test]
+    fn what_cannot_be_whatever_the_machine_is_like_is_told_before_anything_is_done() {
+        let check = |member: &str, value: Value| {
+            let mut app = json!({ "name": "a", "mode": "program", "script": "a.js", "cwd": "/" });
+            app[member] = value;
+            serde_json::from_value::<App>(app).unwrap().check()
+        };
+        let texts = ["script", "interpreter", "outFile", "errorFile", "logFile", "uid", "gid"];
+        for member in texts.into_iter().chain(["instanceVar", "incrementVar"]) {
+            for bad in ["", "\0"] {
+                assert!(check(member, json!(bad)).unwrap_err().starts_with(&format!("\"{member}\" must ")), "{member}");
+            }
+            assert_eq!(check(member, json!("x")), Ok(()), "{member}");
+        }
+        for member in ["args", "interpreterArgs", "clusterArgs", "watch", "ignoreWatch", "statedEnv"] {
+            let rule = check(member, json!(["a", "b\0"])).unwrap_err();
+            assert_eq!(rule, format!("\"{member}\" must have no zero byte. Received [\"a\",\"b\\u0000\"]"));
+        }
+        assert_eq!(check("env", json!({ "A": "secret\0" })), Err("\"env\" must have no zero byte".into()));
+        assert!(check("instanceVar", json!("A=B")).unwrap_err().contains("without \"=\""));
+        assert!(
+            check("sockets", json!(["tcp:80", ""])).unwrap_err().starts_with("\"sockets\" must be such as tcp:3000")
+        );
+        assert!(check("sockets", json!(["tcp:0", "tcp:0"])).unwrap_err().contains("\"tcp:0\" twice"));
+        let many: Vec<String> = (0..=MOST_SOCKETS).map(|number| format!("unix:{number}")).collect();
+        assert!(check("sockets", json!(many[1..])).is_ok() && check("sockets", json!(many)).is_err());
     }
 
     #[test]

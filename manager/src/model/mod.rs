@@ -2,6 +2,7 @@
 
 mod app;
 mod recent;
+mod socket_name;
 mod stats;
 mod status;
 mod times;
@@ -9,6 +10,7 @@ mod watched;
 
 pub use app::{App, HIDDEN, LogFormat, Mode, Rotate};
 pub use recent::{Change, Recent};
+pub use socket_name::SocketName;
 pub use stats::{Histogram, Stats};
 pub use status::{Process, State, Status, Watching, Worker};
 pub use times::Times;

@@ -14,6 +14,8 @@ use nix::sys::socket::{
     UnixAddr, bind, getsockname, getsockopt, listen, recvmsg, sendmsg, setsockopt, socket, socketpair, sockopt,
 };
 
+use crate::model::SocketName;
+
 const FLAGS: SockFlag = SockFlag::SOCK_CLOEXEC.union(SockFlag::SOCK_NONBLOCK);
 
 /// The most descriptors of one message (SCM_MAX_FD of unix(7)).
@@ -47,25 +49,16 @@ pub fn channel() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((ours, theirs))
 }
 
-/// A listening socket for programs: `tcp:3000`, `tcp:127.0.0.1:3000`, `tcp:[::1]:3000`, `udp:…` or `unix:/path`. A relative path
-/// is one below `cwd`.
+/// A listening socket for programs, by the name that an app has for it ([`SocketName`]).
 pub fn open_for_programs(name: &str, cwd: &Path) -> io::Result<OwnedFd> {
-    let invalid = || {
-        io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("\"{name}\" is no socket such as tcp:3000 or unix:app.sock"),
-        )
-    };
-    let (kind, address) = name.split_once(':').ok_or_else(invalid)?;
-    match kind {
-        "tcp" => internet(address, SockType::Stream, invalid),
-        "udp" => internet(address, SockType::Datagram, invalid),
-        "unix" if !address.is_empty() => unix(&cwd.join(address)),
-        _ => Err(invalid()),
+    match SocketName::parse(name, cwd).map_err(|rule| io::Error::new(io::ErrorKind::InvalidInput, rule))? {
+        SocketName::Tcp(address) => internet(address, SockType::Stream),
+        SocketName::Udp(address) => internet(address, SockType::Datagram),
+        SocketName::Unix(path) => unix(&path),
     }
 }
 
-fn internet(address: &str, kind: SockType, invalid: impl Fn() -> io::Error) -> io::Result<OwnedFd> {
+fn internet(address: &str, kind: SockType) -> io::Result<OwnedFd> {
     if let Ok(port) = address.parse::<u16>() {
         // All addresses of both families; a system without IPv6 has one of them.
         let all = [
@@ -77,7 +70,8 @@ fn internet(address: &str, kind: SockType, invalid: impl Fn() -> io::Error) -> i
             other => other,
         };
     }
-    let address = address.to_socket_addrs().map_err(|_| invalid())?.next().ok_or_else(invalid)?;
+    let none = || io::Error::new(io::ErrorKind::AddrNotAvailable, "its host has no address");
+    let address = address.to_socket_addrs()?.next().ok_or_else(none)?;
     bind_internet(address, kind)
 }
 

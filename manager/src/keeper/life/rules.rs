@@ -72,7 +72,7 @@ impl Rules {
 }
 
 fn backoff(first: u64, unstable: u32) -> u64 {
-    (1..unstable).fold(first, |pause, _| (pause * GROWTH / 10).min(LONGEST_PAUSE.max(first)))
+    (1..unstable).fold(first, |pause, _| (pause.saturating_mul(GROWTH) / 10).min(LONGEST_PAUSE.max(first)))
 }
 
 #[cfg(test)]
