@@ -223,9 +223,18 @@ impl Apps {
         app.with_secret_of(known.as_ref())
     }
 
+    /// Numbers are the daemon's to give, as nobody else knows which are free. One that gets another name keeps its own.
+    fn with_known_ids(&self, mut app: App) -> App {
+        let remembered = self.remembered.borrow();
+        if !remembered.apps.iter().any(|known| app.ids.iter().all(|id| known.app.ids.contains(id))) {
+            app.ids.clear();
+        }
+        app
+    }
+
     /// What has to be done so that these apps run as they are described.
     fn plans(&self, apps: Vec<App>, options: Options) -> Result<Vec<Plan>, Failure> {
-        let apps: Vec<App> = apps.into_iter().map(|app| self.with_secret(app)).collect();
+        let apps: Vec<App> = apps.into_iter().map(|app| self.with_known_ids(self.with_secret(app))).collect();
         let is_unknown = |app: &App| app.webhook.as_ref().is_some_and(|one| one.secret.as_deref() == Some(HIDDEN));
         if let Some(app) = apps.iter().find(|app| is_unknown(app)) {
             let text = format!(

@@ -117,8 +117,6 @@ impl Plan {
 /// What has to be done so that `wanted` runs.
 pub fn plan(known: Option<&Known>, mut wanted: App, options: Options) -> Plan {
     let Some(known) = known else {
-        // Its numbers are the daemon's to give: nobody else knows which are free.
-        wanted.ids.clear();
         let action = if wanted.autostart { Action::Start } else { Action::Add };
         return Plan { app: wanted, action, changes: Vec::new() };
     };

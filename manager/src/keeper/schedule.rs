@@ -96,6 +96,8 @@ impl Keeper {
                 // One that is not through is let alone.
                 State::Stopped | State::Errored if is_run => Event::Start,
                 _ if is_run => continue,
+                // It is starting anew just now.
+                State::Launching => continue,
                 State::Online if self.app.mode == Mode::Cluster => {
                     // Nobody waits for what comes of it. One that is still under way is let alone.
                     if !self.reloads_by_itself() {
