@@ -137,7 +137,7 @@ describe('swarm/stack.yaml', () => {
     // Its names for itself and for its kind are older than what ajv knows.
     const isName = (/** @type {string} */ key, /** @type {unknown} */ value) => (key === '$schema' || key === 'id') && typeof value === 'string';
     const schema = JSON.parse(JSON.stringify(composeSchema), (key, value) => (isName(key, value) ? undefined : value));
-    const validate = new Ajv({ strict: false, formats: { ports: true, expose: true, duration: true, uri: true } }).compile(schema);
+    const validate = new Ajv({ strict: false, formats: { ports: true, expose: true, duration: true, subnet_ip_address: true, uri: true } }).compile(schema);
     expect([validate(stack), validate.errors]).toEqual([true, null]);
     expect(validate({ services: { app: { ...app, stop_grace_perod: '30s' } } })).toBe(false);
   });
