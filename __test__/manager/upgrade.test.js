@@ -6,7 +6,7 @@ const fs = require('node:fs');
 const http = require('node:http');
 const path = require('node:path');
 
-const { isAlive } = require('../helpers/proc');
+const { childrenOf, isAlive } = require('../helpers/proc');
 const { request, waitFor: waitForCondition } = require('../helpers/run');
 const { Home } = require('./home');
 
@@ -20,11 +20,12 @@ const SERVER = `
     console.log('version ' + process.env.VERSION + ' pid ' + process.pid);
   });`;
 
-/** @param {string[]} words */
+/** @param {string[]} words What is started, if not two workers. */
 async function start(...words) {
   const home = new Home();
   const file = home.write('web.js', SERVER);
-  const began = await home.run('start', 'web.js', '-i', '2', ...words);
+  home.write('watched.config.js', 'module.exports = { apps: [{ name: "web", script: "web.js", exec_mode: "cluster", instances: 2, watchdog: "2s" }] };');
+  const began = await home.run('start', ...(words.length > 0 ? words : ['web.js', '-i', '2']));
   expect(began).toMatchObject({ code: 0 });
   const port = Number(fs.readFileSync(path.join(home.folder, 'port'), 'utf8'));
   const app = async () => (await home.manager.list())[0];
@@ -63,16 +64,23 @@ function client(port) {
   return { seen, stop: async () => { seen.isOver = true; await done; return seen; } };
 }
 
-/** Begins one whose workers do not listen before there is a file `go`: gives the next primary's pid. @param {Awaited<ReturnType<typeof start>>} service */
-async function begin({ home, app }) {
+/**
+ * Begins one whose workers do not listen before there is a file `go`: gives the next primary's pid.
+ *
+ * @param {Awaited<ReturnType<typeof start>>} service
+ * @param {{ isHeld?: boolean, env?: NodeJS.ProcessEnv }} [how] Whether it starts no workers yet, and what it has in its environment.
+ */
+async function begin({ home, app }, { isHeld = false, env } = {}) {
   home.write('web.js', `const look = () => require('fs').existsSync('go') ? serve() : setTimeout(look, 20); look(); function serve() {${SERVER}}`);
-  const outcome = home.run('upgrade', 'web');
+  const outcome = home.runWith({ env }, 'upgrade', 'web', ...(env ? ['--update-env'] : []));
   const next = await waitFor('the next primary', async () => {
     const { processes: [primary] } = await app();
     const all = fs.readFileSync(`/proc/${primary.pid}/task/${primary.pid}/children`, 'utf8').trim().split(' ').map(Number);
     const isPrimary = (/** @type {number} */ pid) => fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('rcluster.js');
     return primary.upgrading && all.find(isPrimary);
   });
+  // It has all that it is given.
+  if (!isHeld) await waitFor('its workers', () => childrenOf(next).length === 2);
   return { outcome, next };
 }
 
@@ -166,6 +174,28 @@ test('a primary that is killed during an upgrade is followed by the one that it 
   expect((await home.run('reload', 'web')).code).toBe(0);
 }, 60_000);
 
+test('a primary that is killed before it has given its sockets is followed by one that has them from the keeper', async () => {
+  const service = await start();
+  const { home, port, primary } = service;
+  const { pid } = await primary();
+  const hold = home.write('hold.js', `
+    const isThere = () => process.env.RCLUSTER_UPGRADE && require('fs').existsSync('hold');
+    while (isThere()) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);`);
+  home.write('hold', '');
+  home.write('go', '');
+  const { outcome, next } = await begin(service, { isHeld: true, env: { NODE_OPTIONS: `--require ${hold}` } });
+  process.kill(Number(pid), 'SIGKILL');
+  expect((await outcome).stderr).toBe(`rcluster: the primary that was asked has died; ${next} has taken its place\n`);
+  // Waits for somebody who listens there.
+  const answer = request(port);
+  fs.rmSync(path.join(home.folder, 'hold'));
+  expect((await answer).status).toBe(200);
+  await waitFor('a third one', async () => {
+    const now = await primary();
+    return now.pid !== next && now.pid !== pid && now.state === 'online' && now.restarts === 1;
+  });
+}, 60_000);
+
 test('a new primary that is killed later is started again as any other, and its sockets are kept', async () => {
   const { home, port, primary } = await start();
   await home.run('upgrade', 'web');
@@ -198,6 +228,32 @@ test('a stop during an upgrade ends both primaries; so does a restart, after whi
   expect([isAlive(second.next), isAlive(Number(pid)), (await primary()).state]).toEqual([false, false, 'online']);
   await second.outcome;
 }, 60_000);
+
+test('when an upgrade is refused, nobody is about to follow the primary any more, even if the end of that one takes its time', async () => {
+  const { home, primary } = await start();
+  const heavy = home.write('heavy.js', 'if (process.env.RCLUSTER_UPGRADE) global.heavy = Buffer.alloc(300 << 20, 1);');
+  home.write('web.js', 'process.exit(3)');
+  const { code } = await home.runWith({ env: { NODE_OPTIONS: `--require ${heavy}` } }, 'upgrade', 'web', '--update-env');
+  expect(code).toBe(1);
+  const events = home.manager.upgrade('web').then(() => undefined, (error) => error);
+  expect((await events).code).toBe('ERR_RCLUSTER_UPGRADE_FAILED');
+  expect((await primary()).upgrading).toBe(false);
+});
+
+test('a new primary that hangs later is ended by its watchdog, and another one starts', async () => {
+  const { home, port, primary } = await start('watched.config.js');
+  expect((await home.run('upgrade', 'web')).code).toBe(0);
+  const { pid, startedAt } = await primary();
+  await waitFor('the time in which it has to say something', () => Date.now() > Number(startedAt) + 3500);
+  // It has said that it lives.
+  expect(await primary()).toMatchObject({ pid, restarts: 0 });
+  process.kill(Number(pid), 'SIGSTOP');
+  await waitFor('another one', async () => {
+    const now = await primary();
+    return now.pid !== pid && now.state === 'online' && now.restarts === 1;
+  });
+  expect((await request(port)).status).toBe(200);
+});
 
 test('a worker, or what it has started, cannot say that it is the primary, or the next one', async () => {
   const { home, app, primary } = await start();

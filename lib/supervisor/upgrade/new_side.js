@@ -65,17 +65,20 @@ class NewSide {
     const lines = takeLines(env);
     if (lines.length === 0) return undefined;
     const side = new NewSide(lines);
-    side.#takeAll();
+    side.#takeAll(env.NOTIFY_SOCKET !== undefined);
     return side;
   }
 
-  #takeAll() {
+  /** @param {boolean} isManaged Whether somebody would start another one. */
+  #takeAll(isManaged) {
     this.#line.send({ act: 'hello', version: load().version(), node: process.version });
     for (;;) {
       const heard = this.#line.receiveNow(PACKET_TIME);
       if (!heard) throw refused(`nothing has come from the old primary for ${PACKET_TIME} ms`);
       if ('end' in heard) {
         if (heard.end === 'nonsense') throw refused('the old primary speaks another protocol');
+        // One that is started anew gets the sockets that the manager keeps. We would listen elsewhere, and who connects there would wait for ever.
+        if (isManaged) throw refused('the old primary has ended before it had given all that it listens on');
         // It has died: what we have is all that there is.
         this.#isOrphan = true;
         return;

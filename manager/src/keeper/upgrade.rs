@@ -129,16 +129,17 @@ impl Keeper {
         running.ended = false;
         instance.started_at =
             SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|time| u64::try_from(time.as_millis()).ok());
+        self.feed_watchdog(number);
+        self.changed = true;
         match former {
             Some(ipc) => {
+                let Some(running) = self.instances[number].running.as_mut() else { return true };
                 let _ = self.poller.set(&ipc, token::FORMER + place, true, false);
                 running.former = Some(Former { ipc, last_asked });
             }
             // Its end has been seen already.
             None => self.former_is_gone(number, last_asked),
         }
-        self.feed_watchdog(number);
-        self.changed = true;
         true
     }
 
@@ -169,6 +170,8 @@ impl Keeper {
     /// It answers nothing any more of what it was asked up to this number.
     fn former_is_gone(&mut self, number: usize, last_asked: u64) {
         let pid = self.instances[number].running.as_ref().map_or(0, |running| running.pid);
+        // Who has taken its place, before whoever has asked hears of it.
+        self.tell_changes();
         let later = self.asked.split_off(&(last_asked + 1));
         for (client, id) in std::mem::replace(&mut self.asked, later).into_values() {
             let text = format!("the primary that was asked has died; {pid} has taken its place");
