@@ -2,6 +2,10 @@
 
 // The verbs, as somebody uses them who has typed `pm2` so far.
 
+const fs = require('node:fs');
+const path = require('node:path');
+
+const { freePort } = require('../ecosystem/helpers/free_port');
 const { ofFolder } = require('../helpers/leftovers');
 const { isAlive } = require('../helpers/proc');
 const { request, waitFor: waitForCondition } = require('../helpers/run');
@@ -178,6 +182,31 @@ test('what uses more memory than it may, with all that it has started, starts an
   });
   expect(app.processes[0].unstableRestarts).toBe(0);
 });
+
+test('a worker of a cluster that uses more than it may ends when the next one serves: no request is refused, though it is the only one', async () => {
+  const home = new Home();
+  const port = await freePort();
+  home.write('server.js', `
+    const note = (what) => require('node:fs').appendFileSync('order', what + ' ' + process.pid + '\\n');
+    process.on('exit', () => note('ends'));
+    require('node:http').createServer((request, response) => {
+      if (request.url === '/grow') globalThis.held = Buffer.alloc(200e6, 1);
+      response.end(String(process.pid));
+    }).listen(${port}, '127.0.0.1', () => note('serves'));`);
+  await home.run('start', 'server.js', '-i', '1', '--max-memory-restart', '150M');
+  // One that is refused ends the test.
+  const get = async (/** @type {string} */ url) => (await request(port, { path: url })).body;
+  const first = await get('/grow');
+  const second = await waitFor('another worker', async () => {
+    const pid = await get('/');
+    return pid !== first && pid;
+  });
+  const order = () => fs.readFileSync(path.join(home.folder, 'order'), 'utf8').trim().split('\n');
+  await waitFor('the end of the first', async () => (await get('/')) === second && order().length === 3);
+  expect(order()).toEqual([`serves ${first}`, `serves ${second}`, `ends ${first}`]);
+  const [{ processes, workers }] = await home.json('list');
+  expect([processes[0].restarts, workers.length, workers[0].pid]).toEqual([0, 1, Number(second)]);
+}, 60_000);
 
 test('an ecosystem file starts what it says, and only what changed starts anew', async () => {
   const home = new Home();
