@@ -92,7 +92,9 @@ impl Keeper {
                 "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"), "protocol": PROTOCOL
             }))),
             "status" => Ok(Answer::Now(json!(self.status()))),
-            "app" if self.quitting => Err(("ERR_RCLUSTER_NOT_RUNNING", format!("\"{}\" is ending", self.app.name))),
+            "app" if self.quitting => {
+                Err(("ERR_RCLUSTER_NOT_RUNNING", format!("\"{}\" is ending", self.app.name)))
+            }
             "app" => Ok(Answer::Now(json!(self.app))),
             "subscribe" => {
                 if let Some(client) = self.clients.get_mut(&client) {
@@ -303,9 +305,14 @@ impl Keeper {
 
     /// Answers those who waited for instances that are where they were told to go.
     pub(super) fn answer_pending(&mut self) {
-        let settled = |number: &u32| self.instances.get(*number as usize).is_none_or(|one| one.life.is_settled());
+        let pending = std::mem::take(&mut self.pending);
+        // One that has ended, and whose last lines are being written, is about to start again or to be given up.
+        let settled = |number: &u32| {
+            let is_settled = self.instances.get(*number as usize).is_none_or(|one| one.life.is_settled());
+            is_settled && !self.is_being_logged(*number as usize)
+        };
         let (done, waiting): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.pending).into_iter().partition(|pending| pending.instances.iter().all(settled));
+            pending.into_iter().partition(|pending| pending.instances.iter().all(settled));
         self.pending = waiting;
         let surplus = self.app.processes() as usize;
         while self.instances.len() > surplus && self.instances.last().is_some_and(|last| last.life.is_at_rest()) {
