@@ -92,7 +92,8 @@ impl Keeper {
                 "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"), "protocol": PROTOCOL
             }))),
             "status" => Ok(Answer::Now(json!(self.status()))),
-            "app" if self.quitting => {
+            // What is on its way while an app is being deleted would start it again, and nobody would know that one.
+            "app" | "start" | "resume" | "restart" | "reload" | "scale" | "configure" if self.quitting => {
                 Err(("ERR_RCLUSTER_NOT_RUNNING", format!("\"{}\" is ending", self.app.name)))
             }
             "app" => Ok(Answer::Now(json!(self.app))),
