@@ -107,6 +107,41 @@ test('a primary that throws, and one that is restarted, leave their sockets to t
   await expect(request(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
 }, LONG);
 
+test('a primary that is killed while it is being reloaded is started once, by its keeper alone', async () => {
+  const home = new Home();
+  const slow = path.join(home.folder, 'slow');
+  home.write('web.js', `
+    console.log(require('fs').existsSync('slow') ? 'slow' : 'quick', process.ppid);
+    if (require('fs').existsSync('slow')) setInterval(() => {}, 1e6);
+    else require('http').createServer(() => {}).listen(0, '127.0.0.1');`);
+  await home.run('start', 'web.js', '-i', '1', '--min-uptime', '1', '--listen-timeout', '60s');
+  const { processes: [{ pid }] } = await appOf(home);
+  fs.writeFileSync(slow, '');
+  const reloaded = home.json('reload', 'web');
+  await waitFor('a worker that is not ready', () => home.log('web-out.log').includes('slow'));
+  fs.rmSync(slow);
+  process.kill(/** @type {number} */ (pid), 'SIGKILL');
+  expect(await reloaded).toMatchObject([{ name: 'web', kind: 'restart' }]);
+  const { processes: [one] } = await appOf(home);
+  expect(one).toMatchObject({ state: 'online', restarts: 1 });
+  expect(home.log('web-out.log').trim().split('\n')).toEqual([`quick ${pid}`, `slow ${pid}`, `quick ${one.pid}`]);
+}, LONG);
+
+test('a primary that ends while it is being reloaded, and is not to be started again, stays down, and that is said', async () => {
+  const home = new Home();
+  home.write('web.js', `
+    console.log(process.env.SLOW ? 'slow' : 'quick');
+    if (process.env.SLOW) setInterval(() => {}, 1e6);
+    else require('http').createServer(() => {}).listen(0, '127.0.0.1');`);
+  await home.run('start', 'web.js', '-i', '1', '--no-autorestart', '--listen-timeout', '60s');
+  const { processes: [{ pid }] } = await appOf(home);
+  const reloaded = home.runWith({ env: { SLOW: '1' } }, 'reload', 'web', '--update-env');
+  await waitFor('a worker that is not ready', () => home.log('web-out.log').includes('slow'));
+  process.kill(/** @type {number} */ (pid), 'SIGKILL');
+  expect(await reloaded).toMatchObject({ code: 1, stderr: expect.stringContaining('the primary has ended meanwhile') });
+  expect((await appOf(home)).processes[0]).toMatchObject({ state: 'stopped', pid: null, restarts: 0 });
+}, LONG);
+
 test("the file of a stopped cluster's Unix socket goes, and that of a killed one's stays", async () => {
   const home = new Home();
   const file = path.join(home.folder, 'web.sock');

@@ -184,6 +184,32 @@ time.sleep(1e6)`);
     expect(await teller.given(4)).toContain(' [] ');
   });
 
+  test('more descriptors than the keeper may have: what is told is heard, some are kept, none leaks, and it is said', async () => {
+    const teller = await Teller.start();
+    await teller.given();
+    const [{ keeper }] = await teller.manager.list();
+    const open = () => fs.readdirSync(`/proc/${keeper}/fd`).length;
+    const limit = 80; // what it has of its own is less than half of that
+    spawnSync('python3', ['-c', `import resource; resource.prlimit(${keeper}, resource.RLIMIT_NOFILE, (${limit}, ${limit}))`]);
+    const before = open();
+    const counts = [];
+    for (const count of [200, 201, 202]) {
+      await teller.tell(`many ${count}`);
+      await waitFor('what came with it', async () => (await teller.status()).statusText === `many ${count}`);
+      counts.push(open());
+    }
+    // A quarter of what it may have, and the log that says so.
+    expect(counts).toEqual(counts.map(() => counts[0]));
+    expect(counts[0] - before - limit / 4).toBeGreaterThanOrEqual(0);
+    expect(counts[0] - before - limit / 4).toBeLessThanOrEqual(2);
+    expect(await teller.home.run('restart', 'teller')).toMatchObject({ code: 0 });
+    await teller.given(2);
+    const said = () => teller.home.log('teller-error.log').match(/instance 0 has left more descriptors than can be kept for the process after it \(20 at most/g);
+    expect(said()).toHaveLength(1);
+    await teller.tell('many 50');
+    await waitFor('the same of the next process', () => said()?.length === 2);
+  });
+
   test('a name that is none is replaced', async () => {
     const teller = await Teller.start();
     await teller.given();

@@ -21,6 +21,7 @@ use super::recent::Looks;
 use super::store::{Known, Remembered, Store};
 use super::targets::{self, Target, unknown};
 use crate::durable::write_whole;
+use crate::keeper::PRIMARY_ENDED;
 use crate::model::{App, HIDDEN, Mode, Process, State, Status};
 
 /// The primary of a cluster that has this word gathers what its app counts itself.
@@ -440,11 +441,18 @@ impl Apps {
         let app = self.find(&target.key).ok_or_else(|| unknown(&target.key))?.app;
         let env = with_env.then_some(&app.env);
         let about = |kind: &str, report: Value| json!({ "name": app.name, "namespace": app.namespace, "kind": kind, "report": report });
-        match self.link(&target.key).await?.ask(op, json!({ "env": env })).await {
+        let link = self.link(&target.key).await?;
+        match link.ask(op, json!({ "env": env })).await {
             // Nothing is there to be replaced.
             Err(failure) if failure.code == "ERR_RCLUSTER_NOT_RUNNING" => {
                 self.ask(std::slice::from_ref(target), "restart", json!({})).await?;
                 Ok(about("restart", Value::Null))
+            }
+            // Its keeper starts another one, or has a reason not to: one starter is enough.
+            Err(failure) if failure.code == PRIMARY_ENDED => {
+                let settled = link.ask("settle", json!({})).await?;
+                let is_online = settled["processes"][0]["state"] == json!(State::Online);
+                if is_online { Ok(about("restart", Value::Null)) } else { Err(failure) }
             }
             other => other.map(|report| about("zero-loss", report)),
         }

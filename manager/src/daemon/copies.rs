@@ -16,7 +16,7 @@ use super::link::Link;
 use crate::board_layout::Figures;
 use crate::keeper::{About, Whose};
 use crate::sys::board::Board;
-use crate::sys::socket;
+use crate::sys::received::{receive, room_for_descriptors};
 
 /// Bytes of one read.
 const CHUNK: usize = 4096;
@@ -43,7 +43,15 @@ impl Told {
 /// All of them, by the key of the app.
 #[derive(Default)]
 pub struct Copies {
-    told: RefCell<BTreeMap<String, Rc<Told>>>,
+    told: Rc<RefCell<Tellers>>,
+}
+
+type Tellers = BTreeMap<String, Rc<Told>>;
+
+/// Whether another one may be kept: half of what the daemon may have open is for whoever asks it.
+fn has_room(all: &RefCell<Tellers>) -> bool {
+    let kept: usize = all.borrow().values().map(|told| told.kept.borrow().len() + told.boards.borrow().len()).sum();
+    kept < room_for_descriptors() / 2
 }
 
 /// A line of a keeper's.
@@ -59,11 +67,11 @@ impl Copies {
     pub fn follow(&self, key: &str, folder: PathBuf, link: &Rc<Link>) {
         let told = Rc::new(Told::default());
         self.told.borrow_mut().insert(key.to_owned(), Rc::clone(&told));
-        let link = Rc::downgrade(link);
+        let (link, all) = (Rc::downgrade(link), Rc::clone(&self.told));
         tokio::task::spawn_local(async move {
             loop {
                 // Whatever ends it: when the keeper has gone, what it had is what the next one gets.
-                let _ = listen(&folder.join("keeper.sock"), &told).await;
+                let _ = listen(&folder.join("keeper.sock"), &told, || has_room(&all)).await;
                 tokio::time::sleep(MOMENT).await;
                 if link.upgrade().is_none_or(|link| link.is_gone()) {
                     return;
@@ -98,32 +106,44 @@ impl Copies {
     }
 }
 
-async fn listen(path: &std::path::Path, told: &Told) -> io::Result<()> {
+async fn listen(path: &std::path::Path, told: &Told, has_room: impl Fn() -> bool) -> io::Result<()> {
     let stream = UnixStream::connect(path).await?;
     let asked = b"{\"id\":0,\"op\":\"guard\"}\n";
     if stream.try_write(asked)? < asked.len() {
         return Err(io::Error::from(io::ErrorKind::WriteZero));
     }
-    let (mut text, mut fds) = (Vec::new(), VecDeque::new());
+    let (mut text, mut fds, mut has_told) = (Vec::new(), VecDeque::new(), false);
     loop {
         stream.readable().await?;
         // Not kept while nothing comes.
         let mut chunk = [0; CHUNK];
-        let read = || socket::receive_with(&stream, &mut chunk);
-        let (count, came) = match stream.try_io(Interest::READABLE, read) {
+        let read = || receive(stream.as_fd(), &mut chunk);
+        let received = match stream.try_io(Interest::READABLE, read) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             other => other?,
         };
-        if count == 0 {
+        if received.bytes == 0 {
             return Ok(());
         }
-        text.extend_from_slice(&chunk[..count]);
-        fds.extend(came);
+        text.extend_from_slice(&chunk[..received.bytes]);
+        // One comes with each line: where there was no room for it, there is none for this line.
+        let lost = received.lost_fds.then_some(None);
+        fds.extend(received.fds.into_iter().map(Some).chain(lost));
         while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = text.drain(..=end).collect();
             match serde_json::from_slice(&line) {
                 Ok(Line::Kept { number, about }) => {
                     let fd = fds.pop_front().ok_or(io::ErrorKind::InvalidData)?;
+                    // A keeper that is killed takes it along: that is better than a daemon that can open nothing any more.
+                    let Some(fd) = fd.filter(|_| has_room()) else {
+                        if !std::mem::replace(&mut has_told, true) {
+                            eprintln!(
+                                "rclusterd: {}: there is no room for second descriptors (see \"ulimit -n\")",
+                                path.display()
+                            );
+                        }
+                        continue;
+                    };
                     match about.board {
                         None => drop(told.kept.borrow_mut().insert(number, (about, fd))),
                         // One that is none, or of another version, is no reason to give up the rest.

@@ -93,6 +93,8 @@ pub struct Told {
     pub watchdog: Option<u64>,
     /// When (ms since the keeper began) it has to have said so.
     pub alive_until: Option<u64>,
+    /// Whether it has left a descriptor for which there was no room, and that was said.
+    pub lost_fds: bool,
 }
 
 /// What instances are given besides what their app says.
@@ -188,7 +190,7 @@ impl Instance {
             env.push(self.mark(app));
         }
         env.push(format!("NOTIFY_SOCKET={}", gifts.notify));
-        env.push(format!("FDSTORE={}", store::MOST));
+        env.push(format!("FDSTORE={}", store::most()));
         if app.watchdog > 0 {
             env.push(format!("WATCHDOG_USEC={}", app.watchdog.saturating_mul(1000)));
         }

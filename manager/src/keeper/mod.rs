@@ -51,6 +51,7 @@ use life::{Action, Event, Rules};
 use lines::{Got, Lines};
 use log_orders::Waiting;
 use output::Outputs;
+pub use primary::PRIMARY_ENDED;
 use store::Store;
 pub use store::{About, Whose};
 

@@ -2,7 +2,7 @@
 
 use super::Keeper;
 use super::life::Event;
-use super::store::{self, About, Whose};
+use super::store::{self, About, Taken, Whose};
 use super::token;
 use crate::model::{Mode, State};
 use crate::sys::datagram::Told;
@@ -43,6 +43,9 @@ impl Keeper {
     fn apply(&mut self, number: usize, told: Told) {
         let value = |name: &str| told.text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
         let time = |name: &str| Some(value(name)?.parse::<u64>().ok()?.div_ceil(1000));
+        if told.lost_fds {
+            self.tell_lost(number);
+        }
         let before = self.instances[number].told.clone();
         let said = &mut self.instances[number].told;
         if let Some(status) = value("STATUS") {
@@ -108,9 +111,25 @@ impl Keeper {
             let name = store::valid_or_default(value("FDNAME").unwrap_or("stored")).to_owned();
             let about = About { instance: Some(instance), name, watched: value("FDPOLL") != Some("0"), board: None };
             for fd in told.fds {
-                self.store.keep(about.clone(), fd, &self.poller);
+                if self.store.keep(about.clone(), fd, &self.poller) == Taken::NoRoom {
+                    self.tell_lost(number);
+                }
             }
         }
+    }
+
+    /// A process has left something that cannot be kept. It has no way to hear of it (sd_notify(3)): whoever reads its log does, once for
+    /// each process.
+    fn tell_lost(&mut self, number: usize) {
+        let instance = &mut self.instances[number];
+        if std::mem::replace(&mut instance.told.lost_fds, true) {
+            return;
+        }
+        let (which, most) = (instance.number, store::most());
+        let text = format!(
+            "rclusterd: instance {which} has left more descriptors than can be kept for the process after it ({most} at most: see \"ulimit -n\")"
+        );
+        self.incident("descriptors", Some(which), &text);
     }
 
     /// Nobody needs the numbers of workers that are not there any more.

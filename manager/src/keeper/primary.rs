@@ -7,6 +7,10 @@ use super::Keeper;
 /// The number of a client that there never is: what is asked in its name nobody waits for.
 pub const NOBODY: u32 = 0;
 
+/// The code of what a primary was asked that has ended before it has answered. Whether another one starts is for its keeper to decide, and for
+/// nobody else.
+pub const PRIMARY_ENDED: &str = "ERR_RCLUSTER_PRIMARY_ENDED";
+
 impl Keeper {
     /// Whether workers are being replaced without somebody having asked for it.
     pub(super) fn reloads_by_itself(&self) -> bool {
@@ -61,7 +65,7 @@ impl Keeper {
         self.workers.clear();
         self.store.forget_boards(|_| true, &self.poller);
         for (client, id) in std::mem::take(&mut self.asked).into_values() {
-            let error = json!({ "code": "ERR_RCLUSTER_NOT_RUNNING", "message": "the primary has ended meanwhile" });
+            let error = json!({ "code": PRIMARY_ENDED, "message": "the primary has ended meanwhile" });
             self.send(client, &json!({ "id": id, "error": error }));
         }
     }

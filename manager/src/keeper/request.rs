@@ -92,7 +92,10 @@ impl Keeper {
                 "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"), "protocol": PROTOCOL
             }))),
             "status" => Ok(Answer::Now(json!(self.status()))),
-            "app" if self.quitting => Err(("ERR_RCLUSTER_NOT_RUNNING", format!("\"{}\" is ending", self.app.name))),
+            // What is on its way while an app is being deleted would start it again, and nobody would know that one.
+            "app" | "start" | "resume" | "restart" | "reload" | "scale" | "configure" if self.quitting => {
+                Err(("ERR_RCLUSTER_NOT_RUNNING", format!("\"{}\" is ending", self.app.name)))
+            }
             "app" => Ok(Answer::Now(json!(self.app))),
             "subscribe" => {
                 if let Some(client) = self.clients.get_mut(&client) {
@@ -304,12 +307,16 @@ impl Keeper {
 
     /// Answers those who waited for instances that are where they were told to go.
     pub(super) fn answer_pending(&mut self) {
+        let pending = std::mem::take(&mut self.pending);
         // The end of an app is that of what is told of it, too.
         let is_told = !self.quitting || self.hooks.are_idle();
-        let settled =
-            |number: &u32| is_told && self.instances.get(*number as usize).is_none_or(|one| one.life.is_settled());
+        // One that has ended, and whose last lines are being written, is about to start again or to be given up.
+        let settled = |number: &u32| {
+            let is_settled = self.instances.get(*number as usize).is_none_or(|one| one.life.is_settled());
+            is_told && is_settled && !self.is_being_logged(*number as usize)
+        };
         let (done, waiting): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.pending).into_iter().partition(|pending| pending.instances.iter().all(settled));
+            pending.into_iter().partition(|pending| pending.instances.iter().all(settled));
         self.pending = waiting;
         let surplus = self.app.processes() as usize;
         while self.instances.len() > surplus && self.instances.last().is_some_and(|last| last.life.is_at_rest()) {

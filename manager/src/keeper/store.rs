@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::token;
 use crate::sys::poll::Poller;
+use crate::sys::received::room_for_descriptors;
 use crate::sys::socket;
 
-/// The most descriptors that an app may leave.
-pub const MOST: usize = 4096;
+/// The most descriptors that an app may leave, where this process may have as many.
+const MOST: usize = 4096;
 /// The most boards of one place: a worker that leaves, the one that takes its place, and some that have ended and nobody has noticed yet. Whoever
 /// shows more loses the oldest, so that what a program says of its workers takes no room from what it has left.
 const MOST_BOARDS: usize = 8;
@@ -44,6 +45,23 @@ pub struct Whose {
     pub pid: i32,
 }
 
+/// What becomes of a descriptor that somebody leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It is kept.
+    New,
+    /// It is kept already.
+    Known,
+    /// There are too many: it is closed.
+    NoRoom,
+}
+
+/// The most descriptors that an app may leave here: a quarter of what this process may have open. The start of the next process needs as many
+/// again for a moment, and what processes write and whoever asks need the rest.
+pub fn most() -> usize {
+    MOST.min(room_for_descriptors() / 4)
+}
+
 /// One that is kept.
 struct Kept {
     about: About,
@@ -62,17 +80,19 @@ pub struct Store {
 }
 
 impl Store {
-    /// Keeps a descriptor, unless it is known. Returns whether it is new.
-    pub fn keep(&mut self, about: About, fd: OwnedFd, poller: &Poller) -> bool {
-        let Ok(identity) = socket::identity(&fd) else { return false };
+    /// Keeps a descriptor, unless it is known. Returns what has become of it.
+    pub fn keep(&mut self, about: About, fd: OwnedFd, poller: &Poller) -> Taken {
+        let Ok(identity) = socket::identity(&fd) else { return Taken::NoRoom };
         let is_it = |kept: &Kept| kept.about.instance == about.instance && kept.identity == identity;
         if self.kept.values().any(is_it) {
-            return false;
+            return Taken::Known;
         }
         match about.board {
             Some(whose) => self.make_room_for_board(whose.seat, poller),
             // Boards have room of their own.
-            None if self.kept.values().filter(|kept| kept.about.board.is_none()).count() >= MOST => return false,
+            None if self.kept.values().filter(|kept| kept.about.board.is_none()).count() >= most() => {
+                return Taken::NoRoom;
+            }
             None => {}
         }
         self.last += 1;
@@ -82,7 +102,7 @@ impl Store {
         }
         self.news.push(self.last);
         self.kept.insert(self.last, Kept { about, fd, identity });
-        true
+        Taken::New
     }
 
     /// Makes room for one more board of a place.
@@ -218,10 +238,10 @@ mod tests {
         let mut store = Store::default();
         let file = std::fs::File::open("/dev/null").unwrap();
         let (socket, other) = UnixStream::pair().unwrap();
-        assert!(store.keep(left(0, "a"), file.try_clone().unwrap().into(), &poller));
-        assert!(!store.keep(left(0, "b"), file.into(), &poller));
-        assert!(store.keep(left(0, "c"), socket.try_clone().unwrap().into(), &poller));
-        assert!(store.keep(left(1, "a"), socket.into(), &poller));
+        assert_eq!(store.keep(left(0, "a"), file.try_clone().unwrap().into(), &poller), Taken::New);
+        assert_eq!(store.keep(left(0, "b"), file.into(), &poller), Taken::Known);
+        assert_eq!(store.keep(left(0, "c"), socket.try_clone().unwrap().into(), &poller), Taken::New);
+        assert_eq!(store.keep(left(1, "a"), socket.into(), &poller), Taken::New);
         assert_eq!(store.of(0).map(|(name, _)| name).collect::<Vec<_>>(), ["a", "c"]);
         store.remove(0, "a", &poller);
         assert_eq!((store.of(0).count(), store.of(1).count()), (1, 1));
@@ -256,7 +276,7 @@ mod tests {
         let mut store = Store::default();
         for (file, pid) in [("/dev/null", 7), ("/dev/zero", 8)] {
             let about = About { board: Some(Whose { seat: 0, pid }), watched: false, ..left(0, "") };
-            assert!(store.keep(about, std::fs::File::open(file).unwrap().into(), &poller));
+            assert_eq!(store.keep(about, std::fs::File::open(file).unwrap().into(), &poller), Taken::New);
         }
         assert_eq!((store.of(0).count(), store.numbers().len()), (0, 2));
         store.forget_boards(|whose| whose.pid == 7, &poller);
@@ -270,9 +290,9 @@ mod tests {
         let board = |seat, pid| About { board: Some(Whose { seat, pid }), watched: false, ..left(0, "") };
         let memory = || nix::sys::memfd::memfd_create(c"x", nix::sys::memfd::MFdFlags::empty()).unwrap();
         for pid in 0..100 {
-            assert!(store.keep(board(0, pid), memory(), &poller));
+            assert_eq!(store.keep(board(0, pid), memory(), &poller), Taken::New);
         }
-        assert!(store.keep(board(1, 7), memory(), &poller));
+        assert_eq!(store.keep(board(1, 7), memory(), &poller), Taken::New);
         // The last ones: of who is there now.
         let pids: Vec<i32> = store.kept.values().filter_map(|kept| Some(kept.about.board?.pid)).collect();
         assert_eq!(pids, (92..100).chain([7]).collect::<Vec<_>>());

@@ -1,19 +1,16 @@
 //! The socket that programs tell their state to (sd_notify(3)): datagrams, with the sender's process and descriptors.
 
-use std::io::{self, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, UnixCredentials, bind, recvmsg,
-    setsockopt, socket, sockopt,
-};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, setsockopt, socket, sockopt};
+
+use super::received::receive;
 
 /// The longest datagram.
 const LONGEST: usize = 8192;
-/// The most descriptors of one (SCM_MAX_FD of unix(7)).
-const MOST_FDS: usize = 253;
 
 /// What a program has told.
 pub struct Told {
@@ -23,6 +20,8 @@ pub struct Told {
     pub pid: i32,
     /// Descriptors that came along.
     pub fds: Vec<OwnedFd>,
+    /// Whether there were more of them than this process has room for.
+    pub lost_fds: bool,
 }
 
 /// Where programs tell their state.
@@ -55,31 +54,12 @@ impl NotifySocket {
     /// The next that has been told.
     pub fn next(&self) -> io::Result<Option<Told>> {
         let mut bytes = [0; LONGEST];
-        let mut control = nix::cmsg_space!([std::os::fd::RawFd; MOST_FDS], UnixCredentials);
-        let mut slices = [IoSliceMut::new(&mut bytes)];
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-        let received = recvmsg::<()>(self.fd.as_raw_fd(), &mut slices, Some(&mut control), flags);
-        let (length, pid, fds) = match received {
-            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => return Ok(None),
-            Err(error) => return Err(error.into()),
-            Ok(message) => {
-                let (mut pid, mut fds) = (0, Vec::new());
-                for part in message.cmsgs()? {
-                    match part {
-                        ControlMessageOwned::ScmCredentials(who) => pid = who.pid(),
-                        ControlMessageOwned::ScmRights(numbers) => {
-                            for number in numbers {
-                                // SAFETY: the kernel has just installed it for this call alone.
-                                fds.push(unsafe { OwnedFd::from_raw_fd(number) });
-                            }
-                        }
-                        _ => {}
-                    }
-                }
-                (message.bytes, pid, fds)
-            }
+        let received = match receive(self.fd.as_fd(), &mut bytes) {
+            Err(error) if [ErrorKind::WouldBlock, ErrorKind::Interrupted].contains(&error.kind()) => return Ok(None),
+            other => other?,
         };
-        Ok(Some(Told { text: String::from_utf8_lossy(&bytes[..length]).into_owned(), pid, fds }))
+        let text = String::from_utf8_lossy(&bytes[..received.bytes]).into_owned();
+        Ok(Some(Told { text, pid: received.sender, fds: received.fds, lost_fds: received.lost_fds }))
     }
 }
 
@@ -92,7 +72,7 @@ impl AsFd for NotifySocket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix::sys::socket::{ControlMessage, sendmsg};
+    use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
     use std::io::IoSlice;
 
     #[test]

@@ -14,6 +14,7 @@ pub mod priority;
 pub mod process;
 pub mod procfs;
 pub mod random;
+pub mod received;
 pub mod service_manager;
 pub mod signals;
 pub mod socket;

@@ -1,6 +1,6 @@
 //! Sockets that this user's processes talk over, and those that programs are given.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -10,16 +10,13 @@ use std::{fs, process};
 
 use nix::fcntl::{FcntlArg, FdFlag};
 use nix::sys::socket::{
-    AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, SockaddrStorage,
-    UnixAddr, bind, getsockname, getsockopt, listen, recvmsg, sendmsg, setsockopt, socket, socketpair, sockopt,
+    AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, SockaddrStorage, UnixAddr, bind, getsockname,
+    getsockopt, listen, sendmsg, setsockopt, socket, socketpair, sockopt,
 };
 
 use crate::model::SocketName;
 
 const FLAGS: SockFlag = SockFlag::SOCK_CLOEXEC.union(SockFlag::SOCK_NONBLOCK);
-
-/// The most descriptors of one message (SCM_MAX_FD of unix(7)).
-const MOST_FDS: usize = 253;
 
 /// How many connections may wait for a program that is not there.
 const BACKLOG: i32 = 511;
@@ -114,22 +111,6 @@ pub fn send_with(socket: impl AsFd, bytes: &[u8], fd: Option<BorrowedFd>) -> io:
     Ok(sendmsg::<()>(socket.as_fd().as_raw_fd(), &[IoSlice::new(bytes)], with, flags, None)?)
 }
 
-/// Receives bytes, and the descriptors that came with them, without waiting.
-pub fn receive_with(socket: impl AsFd, bytes: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
-    let mut control = nix::cmsg_space!([std::os::fd::RawFd; MOST_FDS]);
-    let mut slices = [IoSliceMut::new(bytes)];
-    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-    let message = recvmsg::<()>(socket.as_fd().as_raw_fd(), &mut slices, Some(&mut control), flags)?;
-    let mut fds = Vec::new();
-    for part in message.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(numbers) = part {
-            // SAFETY: the kernel has just installed each for this call alone.
-            fds.extend(numbers.into_iter().map(|number| unsafe { OwnedFd::from_raw_fd(number) }));
-        }
-    }
-    Ok((message.bytes, fds))
-}
-
 /// Takes the descriptors that whoever started this process has left for it behind the standard streams. To be called once, and before
 /// anything else is opened.
 pub fn take_given(count: usize) -> io::Result<Vec<OwnedFd>> {
@@ -173,6 +154,7 @@ fn is_abandoned(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::received::{Received, receive};
 
     #[test]
     fn sockets_have_the_names_that_users_write() {
@@ -200,10 +182,10 @@ mod tests {
         assert_eq!(send_with(&ours, b"one", Some(file.as_fd())).unwrap(), 3);
         assert_eq!(send_with(&ours, b"two", None).unwrap(), 3);
         let mut bytes = [0; 16];
-        let (count, fds) = receive_with(&theirs, &mut bytes).unwrap();
-        assert_eq!((&bytes[..3], fds.len()), (&b"one"[..], 1));
+        let Received { bytes: count, fds, lost_fds, .. } = receive(theirs.as_fd(), &mut bytes).unwrap();
+        assert_eq!((&bytes[..3], fds.len(), lost_fds), (&b"one"[..], 1, false));
         assert_eq!(identity(&fds[0]).unwrap(), identity(&file).unwrap());
-        let rest = if count == 3 { receive_with(&theirs, &mut bytes).unwrap().0 } else { count - 3 };
+        let rest = if count == 3 { receive(theirs.as_fd(), &mut bytes).unwrap().bytes } else { count - 3 };
         assert_eq!(rest, 3);
     }
 
