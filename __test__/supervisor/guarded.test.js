@@ -9,6 +9,7 @@ const net = require('node:net');
 const { once } = require('node:events');
 const path = require('node:path');
 const { COMMAND } = require('../helpers/command');
+const { freePorts } = require('../helpers/free_ports');
 const { load } = require('../helpers/load');
 const { childrenOf, request, startScript, waitFor, waitForDeath } = require('../helpers/run');
 const { temporaryFolder, writeScript } = require('../helpers/service');
@@ -74,6 +75,22 @@ class Manager {
 }
 
 describeWithPython('with a manager that keeps descriptors (without python3 there is none)', () => {
+  test('addresses of seats are kept as well: who comes while there is no primary is served by the next worker of that seat', async () => {
+    const first = await freePorts(2);
+    const main = () => require('node:http').createServer((_, response) => response.end(`${process.env.NODE_APP_INSTANCE} of ${process.ppid}`)).listen(0, '127.0.0.1');
+    const manager = new Manager([], { main, args: ['--seat-listen', `127.0.0.1:${first}+`] });
+    await manager.ready();
+    const { pid } = manager;
+    manager.kill();
+    let refused = 0;
+    let last = '';
+    const ask = (seat) => request(first + seat, { timeout: 10_000 }).then(({ body }) => (last = body), ({ code }) => void (refused += Number(code === 'ECONNREFUSED')));
+    while (!last.endsWith(` of ${manager.pid}`) || manager.pid === pid) await ask(1);
+    await manager.restarted(pid);
+    for (const seat of [0, 1]) expect((await request(first + seat)).body).toBe(`${seat} of ${manager.pid}`);
+    expect(refused).toBe(0);
+  });
+
   test.each([['rr', 10], ['reuseport', 4]])('a primary is killed under load (policy %s, %i times): nothing is refused, and its workers end', async (policy, rounds) => {
     const manager = new Manager([{ port: 0, host: '127.0.0.1' }], { env: { DELAY: '5' }, args: ['--policy', policy] });
     await manager.ready();
