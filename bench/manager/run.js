@@ -13,6 +13,7 @@ const { build } = require('../lib/build.js');
 const { machine, busy } = require('../lib/machine.js');
 const figures = require('./figures.js');
 const logs = require('./logs.js');
+const looking = require('./looking.js');
 const { endAllOnSignals, nameOfPm2, pm2, rcluster, withoutPm2 } = require('./managers.js');
 
 const { PROGRAMS } = figures;
@@ -44,6 +45,12 @@ const ROWS = [
   { text: 'a killed program running again, ms', key: 'crash', digits: 1, goal: '≤ 5', met: (value) => value <= 5 },
   { text: 'the same program started by `child_process.spawn`, ms', key: 'alone', digits: 1 },
   { text: "idle: wake-ups of the manager's processes per second", key: 'idle', digits: 1, goal: '0', met: (value) => value === 0 },
+  { text: `daemon with ${PROGRAMS} programs that nobody looks at, % of a processor`, key: 'unseen', digits: 2, goal: '0', met: (value) => value === 0 },
+  { text: 'the same daemon with the page open, %', key: 'page', digits: 2, goal: '≤ 2', met: (value) => value <= 2 },
+  { text: 'the same daemon with `monit`, %', key: 'monit', digits: 2, goal: '≤ 2', met: (value) => value <= 2 },
+  { text: '`monit` itself, % of a processor', key: 'view', digits: 2, goal: '≤ 2', met: (value) => value <= 2 },
+  { text: 'the same daemon with a scrape of `/metrics` each second, %', key: 'scraped', digits: 2, goal: '≤ 5', met: (value) => value <= 5 },
+  { text: 'a scrape of `/metrics` with these, ms', key: 'scrape', digits: 1, goal: '≤ 20', met: (value) => value <= 20 },
 ];
 
 /** The raw rounds: by rival, by figure. */
@@ -88,13 +95,13 @@ class Rounds {
 
 /**
  * @param {() => import('./managers.js').Rival} make
- * @param {string} program
+ * @param {(rival: import('./managers.js').Rival, folder: string) => Promise<Record<string, number | undefined>>} measure
  */
-async function measureManager(make, program) {
+async function measureManager(make, measure) {
   const rival = make();
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'bench-'));
   try {
-    return await figures.measure(rival, folder, program);
+    return await measure(rival, folder);
   } finally {
     await rival.end();
     fs.rmSync(folder, { recursive: true, force: true });
@@ -116,9 +123,11 @@ async function main([rounds = '5']) {
   if (busy() > 0.5) console.log(`the machine is busy (load average ${busy().toFixed(1)}): expect figures that scatter`);
   const began = Date.now();
   const all = new Rounds();
+  const measure = (/** @type {import('./managers.js').Rival} */ rival, /** @type {string} */ folder) => figures.measure(rival, folder, begin);
   for (let round = 0; round < Number(rounds); round++) {
-    await all.add('rcluster', () => measureManager(rcluster, begin));
-    if (!missing) await all.add(nameOfPm2(), () => measureManager(pm2, begin));
+    await all.add('rcluster', () => measureManager(rcluster, measure));
+    if (!missing) await all.add(nameOfPm2(), () => measureManager(pm2, measure));
+    await all.add('rcluster', () => measureManager(rcluster, looking.measure));
     await all.add('rcluster', () => logs.measure('manager'));
     if (!missing) await all.add(nameOfPm2(), () => logs.measure('pm2'));
     await all.add(logs.FILE, () => logs.measure('file'));
