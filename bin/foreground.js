@@ -13,6 +13,8 @@ const { version } = require('../package.json');
 
 const EXIT = Object.freeze({ failed: 1, usage: 2 });
 const SIGNALS = /** @type {const} */ (['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR2', ...(process.pid === 1 ? ['SIGQUIT'] : [])]);
+/** So many letters of a verb may be wrong. */
+const MISTYPED = 2;
 const UNITS = Object.freeze({ ms: 1, s: 1000, m: 60_000, '': 1 });
 
 /** @param {string} text */
@@ -54,6 +56,14 @@ function execOption(text, before = []) {
   return [...before, text];
 }
 
+/** The verb that somebody may have meant. @param {string} word */
+function meant(word) {
+  if (!/^[a-z]{4,}$/i.test(word)) return '';
+  const { distance, nearest } = require('../manager/cli/nearest.js');
+  const verb = nearest(word, Object.keys(require('../manager/cli/verbs.js').VERBS));
+  return distance(word.toLowerCase(), verb.toLowerCase()) > MISTYPED ? '' : `: did you mean rcluster ${verb}?`;
+}
+
 /** @param {string} text */
 function fileName(text) {
   if (text === '') throw new InvalidArgumentError('It must be the name of a file.');
@@ -91,7 +101,7 @@ const program = new Command('rcluster')
   .option('--cwd <folder>', 'the folder that workers run in')
   .option('--exec-arg <option>', 'an option for the Node of each worker, such as --exec-arg=--enable-source-maps; may be repeated', execOption)
   .option('--pid-file <file>', "where to write the command's process id", fileName)
-  .version(version)
+  .version(version, '-v, --version')
   .addHelpText('after', `
 Signals: SIGTERM and SIGINT stop gracefully, a second one at once; SIGHUP reloads; SIGUSR2 writes the status to stderr.
 Environment of workers: NODE_APP_INSTANCE is the number of the worker's place, from 0 on.
@@ -118,7 +128,7 @@ function findScript(script, folder) {
     // Such as a name that ends with a dot, or is no module for us.
     if (fs.statSync(file, { throwIfNoEntry: false })?.isFile()) return file;
     const isFolder = fs.statSync(file, { throwIfNoEntry: false })?.isDirectory();
-    return refuse(isFolder ? `"${script}" is a folder without a script to start` : `there is no script "${script}"`);
+    return refuse(isFolder ? `"${script}" is a folder without a script to start` : `there is no script "${script}"${meant(script)}`);
   }
 }
 

@@ -8,6 +8,7 @@ const path = require('node:path');
 const { KEY_FLAGS, MISSING_FLAGS, NOTHING_FLAGS } = require('./flags.js');
 const { readKey, readApp } = require('./keys.js');
 const { notice } = require('./say.js');
+const { isCommand, isProgram } = require('./script.js');
 const { parse, usage } = require('./words.js');
 
 /** Options that are written otherwise than their keys. @type {Record<string, (value: any) => any>} */
@@ -61,35 +62,21 @@ function appFromArguments(script, args, options) {
   const file = path.resolve(cwd, script);
   const isFile = fs.existsSync(file) && !(fs.statSync(file).isDirectory() && isProgram(script));
   const all = [...(more === undefined ? [] : readKey('args', more, '--args')), ...args];
-  // As PM2: a command line is a shell's.
-  const command = !isFile && /\s/.test(script) ? { script: 'bash', args: ['-c', [script, ...all.map(quoted)].join(' ')], interpreter: 'none', name: keys.name ?? script } : undefined;
-  if (!isFile && !command && keys.interpreter === undefined && !isProgram(script)) throw new Error(`there is no script "${keys.cwd === undefined ? script : file}"`);
+  const isLine = !isFile && isCommand(script);
+  if (!isFile && !isLine && keys.interpreter === undefined && !isProgram(script)) throw new Error(`there is no script "${keys.cwd === undefined ? script : file}"`);
   /** @type {Set<string>} */
   const notices = new Set();
   const app = readApp({
     script: isFile ? file : script,
-    name: path.basename(script).replace(/\.[^.]+$/, '') || script,
+    name: isLine ? script : path.basename(file).replace(/\.[^.]+$/, '') || script,
     ...(nodeArgs !== undefined && { interpreter_args: nodeArgs }),
     ...(user !== undefined && { uid: user }),
     ...keys,
     ...(all.length > 0 && { args: all }),
-    ...command,
     cwd,
   }, { folder: process.cwd(), notices });
   for (const text of notices) notice(text);
   return app;
-}
-
-/** As a shell reads it back. @param {string} word */
-const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
-
-/**
- * Whether a shell would find it by its name alone.
- *
- * @param {string} name
- */
-function isProgram(name) {
-  return name !== '' && name !== '.' && name !== '..' && !name.includes('/') && (process.env.PATH ?? '').split(':').some((folder) => fs.existsSync(path.join(folder, name)));
 }
 
 module.exports = { appFromArguments, keysFromOptions };

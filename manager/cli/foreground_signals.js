@@ -2,8 +2,6 @@
 
 // What the signals to `rcluster run` mean.
 
-const { SAME, hasTerminal } = require('../../lib/supervisor/signals.js');
-
 /** SIGQUIT is what some engines and images send to end a container, and Control-\ in a terminal. */
 const STOPS = /** @type {const} */ (['SIGTERM', 'SIGINT', 'SIGQUIT']);
 
@@ -21,6 +19,7 @@ const STOPS = /** @type {const} */ (['SIGTERM', 'SIGINT', 'SIGQUIT']);
  * @returns {Asked}
  */
 function listen() {
+  const { SAME, hasTerminal } = require('../../lib/supervisor/signals.js');
   let does = { stop() {}, kill() {}, reload() {}, status() {} };
   /** @type {number | undefined} */
   let stoppedAt;

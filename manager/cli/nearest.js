@@ -29,4 +29,4 @@ function distance(one, other) {
   return row[other.length];
 }
 
-module.exports = { nearest };
+module.exports = { distance, nearest };

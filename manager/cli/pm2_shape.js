@@ -10,6 +10,11 @@ const MODES = Object.freeze({ program: 'fork_mode', cluster: 'cluster_mode' });
 /** The states of a cluster's worker, in PM2's words. @type {Record<string, string>} */
 const WORKER_STATES = Object.freeze({ starting: 'launching', running: 'launching', ready: 'online', retiring: 'stopping', failed: 'errored', exited: 'stopped', restarting: 'waiting restart' });
 
+/** What runs a script, by its extension: as the keeper has it. @type {Record<string, string>} */
+const INTERPRETERS = Object.freeze({
+  '.js': 'node', '.cjs': 'node', '.mjs': 'node', '.ts': 'node', '.mts': 'node', '.py': 'python3', '.sh': 'bash', '.rb': 'ruby', '.pl': 'perl', '.php': 'php', '.lua': 'lua',
+});
+
 /** @param {import('../client.js').Manager} manager */
 async function asPm2(manager) {
   const [apps, described] = await Promise.all([manager.list(), manager.describe('all')]);
@@ -42,13 +47,8 @@ function rows({ mode, ids, processes, workers }) {
  * @param {string} home
  */
 function shape({ name, namespace, mode, script, cwd, instances }, about, one, home) {
-  const suffix = instances === 1 || about.mergeLogs ? '' : `-${one.instance}`;
-  const log = (/** @type {string} */ stream, /** @type {string | null} */ given) => {
-    const { dir, name: stem, ext } = path.parse(given === null ? path.join(home, 'logs', `${name.replace(/\//g, '-')}-${stream}.log`) : path.resolve(cwd, given));
-    return given === 'NULL' || given === '/dev/null' ? '/dev/null' : path.join(dir, `${stem}${suffix}${ext}`);
-  };
   const file = path.resolve(cwd, script);
-  const interpreter = about.interpreter ?? (/\.(?:[cm]?[jt]s)$/.test(script) || mode === 'cluster' ? 'node' : 'none');
+  const interpreter = about.interpreter ?? (mode === 'cluster' ? 'node' : (INTERPRETERS[path.extname(script)] ?? 'none'));
   return {
     pid: one.pid ?? 0,
     name,
@@ -68,11 +68,15 @@ function shape({ name, namespace, mode, script, cwd, instances }, about, one, ho
       pm_cwd: cwd,
       args: about.args,
       node_args: about.interpreterArgs,
-      pm_out_log_path: log('out', about.outFile),
-      pm_err_log_path: log('error', about.errorFile),
+      pm_out_log_path: logFile(about, one.instance, 'out', home),
+      pm_err_log_path: logFile(about, one.instance, 'error', home),
       merge_logs: about.mergeLogs,
+      autostart: about.autostart,
       autorestart: about.autorestart,
+      max_restarts: about.maxRestarts,
       kill_timeout: about.killTimeout,
+      listen_timeout: about.listenTimeout,
+      ...said(about),
       treekill: about.treekill,
       watch: about.watch.length > 0,
       instance_var: about.instanceVar,
@@ -89,6 +93,38 @@ function shape({ name, namespace, mode, script, cwd, instances }, about, one, ho
     pm_id: one.id,
     monit: { memory: one.memory, cpu: one.cpu },
   };
+}
+
+/**
+ * What PM2 has there only where somebody has said it.
+ *
+ * @param {import('../client').App} about
+ */
+function said({ maxMemory, cronRestart, restartDelay, expBackoff, minUptime, stopExitCodes, waitReady }) {
+  return {
+    ...(maxMemory > 0 && { max_memory_restart: maxMemory }),
+    ...(cronRestart !== null && { cron_restart: cronRestart }),
+    ...(restartDelay > 0 && { restart_delay: restartDelay }),
+    ...(expBackoff > 0 && { exp_backoff_restart_delay: expBackoff }),
+    ...(minUptime !== null && { min_uptime: minUptime }),
+    ...(stopExitCodes.length > 0 && { stop_exit_codes: stopExitCodes }),
+    ...(waitReady && { wait_ready: true }),
+  };
+}
+
+/**
+ * Where the lines of an instance go.
+ *
+ * @param {import('../client').App} app
+ * @param {number} instance
+ * @param {'out' | 'error'} stream
+ * @param {string} home
+ */
+function logFile({ name, cwd, instances, mergeLogs, outFile, errorFile }, instance, stream, home) {
+  const given = stream === 'out' ? outFile : errorFile;
+  if (given === 'NULL' || given === '/dev/null') return '/dev/null';
+  const { dir, name: stem, ext } = path.parse(given === null ? path.join(home, 'logs', `${name.replace(/\//g, '-')}-${stream}.log`) : path.resolve(cwd, given));
+  return path.join(dir, `${stem}${instances === 1 || mergeLogs ? '' : `-${instance}`}${ext}`);
 }
 
 /** Of folders that were looked at: apps share them. @type {Map<string, string>} */
@@ -118,4 +154,4 @@ function versionIn(folder) {
   }
 }
 
-module.exports = { asPm2 };
+module.exports = { asPm2, logFile };

@@ -12,6 +12,8 @@ const { withEnvironment } = require('./env.js');
 const { print, printJson } = require('./say.js');
 const { usage } = require('./words.js');
 
+const IS_TYPESCRIPT = /\.[cm]?tsx?$/;
+
 /**
  * The apps that words name: those of configuration files, and scripts. Where there are no words, those of the folder's configuration file.
  *
@@ -31,6 +33,7 @@ async function appsFrom(verb, words, options, args = []) {
     else if (NAMED.test(word) && !fs.existsSync(word)) throw new Error(`there is no configuration file "${word}"`);
     else apps.push(withEnvironment(appFromArguments(word, args, options), undefined));
   }
+  for (const app of apps) if (IS_TYPESCRIPT.test(app.script)) require('./typescript.js').checkTypeScript(app);
   return apps;
 }
 

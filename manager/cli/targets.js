@@ -6,11 +6,12 @@
 const path = require('node:path');
 
 const { configFile } = require('./config_name.js');
-const { fail } = require('./say.js');
+const { fail, notice } = require('./say.js');
 const { usage } = require('./words.js');
 
 /**
- * Does something to each of the words. What one of them does not name is said, and the others are done all the same.
+ * Does something to each of the words. What one of them does not name is said, and the others are done all the same. Whoever names a
+ * configuration file means those of its apps that are there.
  *
  * @param {import('../client.js').Manager} manager
  * @param {string[]} words
@@ -21,14 +22,22 @@ const { usage } = require('./words.js');
 async function forEach(manager, words, options, act) {
   /** @type {Map<string, any>} */
   const all = new Map();
-  for (const word of await expand(words, options)) {
+  /** What files name and is not there. @type {Error[]} */
+  const missing = [];
+  let done = 0;
+  const targets = await expand(words, options);
+  for (const { word, isOfFile } of targets) {
     try {
       for (const one of await known(manager, word, act)) all.set(`${one.namespace}:${one.name}`, one);
+      done++;
     } catch (error) {
-      if (words.length === 1) throw error;
-      fail(/** @type {Error} */ (error).message);
+      if (isOfFile && isUnknown(error)) missing.push(/** @type {Error} */ (error));
+      else if (targets.length === 1) throw error;
+      else fail(/** @type {Error} */ (error).message);
     }
   }
+  if (done === 0 && missing.length > 0) throw missing[0];
+  for (const { message } of missing) notice(message);
   return [...all.values()];
 }
 
@@ -42,11 +51,14 @@ async function expand(words, options) {
   const targets = [];
   for (const word of words) {
     const file = configFile(word);
-    if (!file) targets.push(word);
-    else for (const { name, namespace = 'default' } of await require('./config.js').readConfig(file, options)) targets.push(`${namespace}:${name}`);
+    if (!file) targets.push({ word, isOfFile: false });
+    else for (const { name, namespace = 'default' } of await require('./config.js').readConfig(file, options)) targets.push({ word: `${namespace}:${name}`, isOfFile: true });
   }
   return targets;
 }
+
+/** @param {any} error */
+const isUnknown = ({ code }) => code === 'ERR_RCLUSTER_NO_SUCH_TARGET';
 
 /**
  * @param {import('../client.js').Manager} manager
@@ -57,7 +69,7 @@ async function known(manager, word, act) {
   try {
     return await act(word);
   } catch (error) {
-    if (/** @type {any} */ (error).code !== 'ERR_RCLUSTER_NO_SUCH_TARGET') throw error;
+    if (!isUnknown(error)) throw error;
     const file = path.resolve(word);
     const ofScript = (await manager.list()).filter(({ script, cwd }) => path.resolve(cwd, script) === file);
     if (ofScript.length === 0) throw error;

@@ -206,6 +206,10 @@ impl Apps {
     fn change(&self, change: impl FnOnce(&mut Remembered)) -> Result<(), Failure> {
         let mut next = self.remembered.borrow().clone();
         change(&mut next);
+        if next.apps.is_empty() {
+            // As with PM2: whoever begins anew finds the numbers that scripts count on.
+            next.next_id = 0;
+        }
         if next == *self.remembered.borrow() {
             return Ok(());
         }
@@ -553,13 +557,18 @@ impl Apps {
         Ok(json!({ "apps": remembered.apps.len() }))
     }
 
-    /// Starts what [`Apps::save`] has kept and is not known now: the same names, numbers and instances.
+    /// Starts what [`Apps::save`] has kept and is not known now: the same names and instances, and the same numbers unless others have them by now.
     pub async fn resurrect(&self) -> Result<Value, Failure> {
         let (dumped, _) = self.dump.load();
         let mut keys = Vec::new();
         self.change(|remembered| {
             remembered.next_id = remembered.next_id.max(dumped.next_id);
-            for known in dumped.apps {
+            for mut known in dumped.apps {
+                let is_taken = |id: &u64| remembered.apps.iter().any(|other| other.app.ids.contains(id));
+                if known.app.ids.iter().any(is_taken) {
+                    known.app.ids.clear();
+                    give_ids(&mut known.app, &mut remembered.next_id);
+                }
                 if remembered.apps.iter().all(|other| other.app.key() != known.app.key()) {
                     keys.push((known.app.key(), known.stopped));
                     remembered.apps.push(known);

@@ -197,7 +197,8 @@ impl Life {
         match (self.phase, event) {
             (Phase::Stopped | Phase::Errored | Phase::Waiting, Event::Start | Event::Restart) => {
                 self.unstable = 0;
-                if self.phase == Phase::Waiting || event == Event::Restart {
+                // What did not run is started, and not started anew: as PM2 counts.
+                if self.phase == Phase::Waiting {
                     self.restarts += 1;
                 }
                 self.launch(rules, now)
