@@ -23,6 +23,7 @@ use super::targets::{self, Target, unknown};
 use crate::durable::write_whole;
 use crate::keeper::PRIMARY_ENDED;
 use crate::model::{App, HIDDEN, Mode, Process, State, Status};
+use crate::sys::memory;
 
 /// The primary of a cluster that has this word gathers what its app counts itself.
 const APP_METRICS: &str = "--app-metrics";
@@ -301,6 +302,8 @@ impl Apps {
         for result in join_all(all.map(|(plan, before)| self.bring_about(plan, before.as_ref())).collect()).await {
             result?;
         }
+        // Starting many takes much that is not needed again.
+        memory::give_back();
         let keys: Vec<String> = plans.iter().map(|plan| plan.app.key()).collect();
         let mut all = self.processes_of(&keys);
         for (status, plan) in all.iter_mut().zip(&plans) {
