@@ -4,6 +4,7 @@
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
+const net = require('node:net');
 const path = require('node:path');
 const { isAlive } = require('../helpers/proc');
 const { ROOT, startScript, waitFor: waitForCondition, waitForDeath } = require('../helpers/run');
@@ -208,6 +209,22 @@ time.sleep(1e6)`);
     await waitFor('it to be said', () => said()?.length === 1);
     await teller.tell('many 50');
     await waitFor('the same of the next process', () => said()?.length === 2);
+  });
+
+  test('who connects to a keeper that has no descriptor left is sent away, and the keeper goes on', async () => {
+    const teller = await Teller.start();
+    await teller.given();
+    const [{ keeper }] = await teller.manager.list();
+    const folder = path.join(teller.home.path, 'run');
+    const socket = path.join(folder, fs.readdirSync(folder)[0], 'keeper.sock');
+    const limit = fs.readdirSync(`/proc/${keeper}/fd`).length + 4;
+    spawnSync('python3', ['-c', `import resource; resource.prlimit(${keeper}, resource.RLIMIT_NOFILE, (${limit}, ${limit}))`]);
+    let sentAway = 0;
+    const all = Array.from({ length: 20 }, () => net.connect(socket).on('close', () => void sentAway++).on('error', () => {}).resume());
+    await waitFor('those for whom there is no room', () => sentAway >= 14);
+    for (const one of all) one.destroy();
+    await teller.tell('tell STATUS=well');
+    await waitFor('what it is told', async () => (await teller.status()).statusText === 'well');
   });
 
   test('a name that is none is replaced', async () => {

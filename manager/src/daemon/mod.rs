@@ -13,6 +13,7 @@ mod plan;
 mod recent;
 mod store;
 mod targets;
+mod together;
 mod update;
 mod web;
 

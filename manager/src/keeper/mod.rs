@@ -29,7 +29,6 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -44,6 +43,7 @@ use crate::logs::place;
 use crate::model::{App, Mode, State, Status, Worker};
 use crate::sys::poll::Poller;
 use crate::sys::signals::{self, Signals};
+use crate::sys::socket::Door;
 use crate::sys::{datagram::NotifySocket, process, procfs, socket};
 use instance::{Gifts, Instance};
 use leftovers::Note;
@@ -115,7 +115,7 @@ pub struct Keeper {
     began: Instant,
     poller: Poller,
     signals: Signals,
-    listener: UnixListener,
+    door: Door,
     notify: NotifySocket,
     clients: BTreeMap<u32, Client>,
     last_client: u32,
@@ -190,9 +190,9 @@ impl Keeper {
         let signals =
             Signals::open(&[Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR2])?;
         let (poller, notify) = (Poller::new()?, NotifySocket::open()?);
-        let listener = socket::listen_private(&folder.join("keeper.sock"))?;
+        let door = Door::new(socket::listen_private(&folder.join("keeper.sock"))?);
         poller.add(&signals, token::SIGNALS)?;
-        poller.add(&listener, token::LISTENER)?;
+        poller.add(&door, token::LISTENER)?;
         poller.add(&notify, token::NOTIFY)?;
         let mut keeper = Keeper {
             folder: folder.to_owned(),
@@ -201,7 +201,7 @@ impl Keeper {
             began: Instant::now(),
             poller,
             signals,
-            listener,
+            door,
             notify,
             clients: BTreeMap::new(),
             last_client: 0,

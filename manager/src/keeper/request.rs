@@ -28,7 +28,7 @@ pub(super) enum Answer {
 impl Keeper {
     /// Somebody wants to ask.
     pub(super) fn on_client(&mut self) {
-        while let Ok((stream, _)) = self.listener.accept() {
+        while let Some(stream) = self.door.accept() {
             if !socket::is_ours(&stream) || stream.set_nonblocking(true).is_err() {
                 continue;
             }

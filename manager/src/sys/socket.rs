@@ -1,5 +1,6 @@
 //! Sockets that this user's processes talk over, and those that programs are given.
 
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -14,6 +15,7 @@ use nix::sys::socket::{
     getsockopt, listen, sendmsg, setsockopt, socket, socketpair, sockopt,
 };
 
+use super::libc;
 use crate::model::SocketName;
 
 const FLAGS: SockFlag = SockFlag::SOCK_CLOEXEC.union(SockFlag::SOCK_NONBLOCK);
@@ -31,6 +33,46 @@ pub fn listen_private(path: &Path) -> io::Result<UnixListener> {
     fs::rename(&temporary, path)?;
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+/// A listening socket of a process whose table of descriptors may be full: one place is kept, so that whoever connects then is sent away. Else
+/// it would be waited for again and again, with all of a processor.
+pub struct Door {
+    listener: UnixListener,
+    place: Option<File>,
+}
+
+impl Door {
+    /// For a listener that does not block.
+    pub fn new(listener: UnixListener) -> Door {
+        Door { listener, place: Self::take_place() }
+    }
+
+    fn take_place() -> Option<File> {
+        File::open("/dev/null").ok()
+    }
+
+    /// The next one that wants to come in, if there is one.
+    pub fn accept(&mut self) -> Option<UnixStream> {
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => return Some(stream),
+                Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
+                    // Without it nobody can be sent away.
+                    self.place.take()?;
+                    drop(self.listener.accept());
+                    self.place = Self::take_place();
+                }
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+impl AsFd for Door {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
 }
 
 /// Whether the process at the other end belongs to this user, or to root.

@@ -1,0 +1,164 @@
+//! The keepers of apps: found, started, and told to end.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use serde_json::json;
+
+use super::Apps;
+use crate::daemon::link::{Failure, Link, SILENT};
+use crate::daemon::store::Known;
+use crate::daemon::targets::unknown;
+use crate::daemon::together::join_all;
+use crate::durable::write_whole;
+use crate::model::{App, State};
+
+impl Apps {
+    /// Finds the keepers that are there, and starts those that are missing.
+    pub async fn adopt(&self) {
+        let keys: Vec<String> = self.remembered.borrow().apps.iter().map(|known| known.app.key()).collect();
+        // What becomes of each is in the list.
+        join_all(keys.iter().map(|key| self.link(key)).collect()).await;
+        self.find_unknown(&keys).await;
+    }
+
+    /// Whether a keeper of this home runs already.
+    pub fn any_runs(&self) -> bool {
+        let mut folders = fs::read_dir(self.home.run()).into_iter().flatten().flatten();
+        folders.any(|entry| std::os::unix::net::UnixStream::connect(entry.path().join("keeper.sock")).is_ok())
+    }
+
+    /// Waits until all instances have come to where they were told to go.
+    pub async fn settled(&self) {
+        let links: Vec<Rc<Link>> = self.links.borrow().values().cloned().collect();
+        join_all(links.iter().map(|link| link.ask("settle", json!({}))).collect()).await;
+    }
+
+    /// Ends all apps in order, and their keepers: they are started with the next daemon.
+    pub async fn rest(&self) {
+        let links = std::mem::take(&mut *self.links.borrow_mut());
+        join_all(links.values().map(|link| link.ask("rest", json!({}))).collect()).await;
+    }
+
+    /// Keepers that run and are not in the list: what was written down last could not be read, or a daemon has died while it had them end.
+    /// What runs is listed.
+    pub(super) async fn find_unknown(&self, known: &[String]) {
+        let folders = fs::read_dir(self.home.run()).into_iter().flatten().flatten();
+        for key in folders.filter_map(|entry| entry.file_name().into_string().ok()) {
+            if known.contains(&key) {
+                continue;
+            }
+            let Ok(link) = Link::connect(&self.folder(&key), &self.events).await else { continue };
+            let app = link.ask("app", json!({})).await.ok().and_then(|app| serde_json::from_value::<App>(app).ok());
+            let Some(app) = app.filter(|app| app.key() == key) else { continue };
+            let stopped =
+                link.status().is_some_and(|status| status.processes.iter().all(|one| one.state == State::Stopped));
+            let added = self.change(|remembered| {
+                remembered.next_id = app.ids.iter().map(|id| id + 1).chain([remembered.next_id]).max().unwrap_or(0);
+                remembered.apps.push(Known { app, stopped });
+            });
+            // On a full disk it is found again by the next daemon.
+            if added.is_ok() {
+                self.know(&key, &link);
+            }
+        }
+    }
+
+    /// Starts keepers anew that have gone, though their apps have not. Returns whether all are there.
+    pub async fn revive(&self) -> bool {
+        let is_gone = |(key, link): (&String, &Rc<Link>)| link.is_gone().then(|| key.clone());
+        let keys: Vec<String> = self.links.borrow().iter().filter_map(is_gone).collect();
+        join_all(keys.iter().map(|key| self.link(key)).collect()).await.iter().all(Result::is_ok)
+    }
+
+    /// Stops all apps and forgets them, but for what [`Apps::save`] has kept.
+    pub async fn quit_all(&self) -> Result<(), Failure> {
+        self.change(|remembered| remembered.apps.clear())?;
+        let starting: Vec<String> = self.starting.borrow().keys().cloned().collect();
+        join_all(starting.iter().map(|key| self.no_longer_starting(key)).collect()).await;
+        let links = std::mem::take(&mut *self.links.borrow_mut());
+        join_all(links.values().map(|link| link.ask("quit", json!({}))).collect()).await;
+        for key in links.keys() {
+            self.copies.forget(key);
+            self.looks.forget(key);
+        }
+        Ok(())
+    }
+
+    pub(super) fn folder(&self, key: &str) -> PathBuf {
+        self.home.run().join(key)
+    }
+
+    pub(super) async fn new_keeper(&self, app: &App) -> Result<Rc<Link>, Failure> {
+        let folder = self.folder(&app.key());
+        let failed = |error: std::io::Error| {
+            Failure::new("ERR_RCLUSTER_NOT_SAVED", format!("\"{}\" could not be kept: {error}", app.name))
+        };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed)?;
+        let (file, text) = (folder.join("app.json"), json!(app).to_string());
+        // A keeper that has been killed can be replaced on a full disk, too. Nobody waits for the disk: what survives a power failure is the
+        // daemon's own state, of which this is written anew.
+        if fs::read(&file).ok().as_deref() != Some(text.as_bytes()) {
+            write_whole(&file, text.as_bytes()).map_err(failed)?;
+        }
+        Link::open(&folder, &self.copies.of(&app.key()), &self.events).await
+    }
+
+    /// The line to an app's keeper, which is started if it is not there. Then what ran before it does again.
+    pub(super) async fn link(&self, key: &str) -> Result<Rc<Link>, Failure> {
+        let open = || self.links.borrow().get(key).filter(|link| !link.is_gone()).cloned();
+        if let Some(link) = open() {
+            return Ok(link);
+        }
+        let turn = Rc::clone(self.starting.borrow_mut().entry(key.to_owned()).or_default());
+        let _turn = turn.lock().await;
+        if let Some(link) = open() {
+            return Ok(link);
+        }
+        let Known { app, stopped } = self.find(key).ok_or_else(|| unknown(key))?;
+        let link = match Link::connect(&self.folder(key), &self.events).await {
+            Ok(link) => link,
+            // It is there: another one could not take its place.
+            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+                return Err(Failure::new(SILENT, format!("\"{}\": {error}", app.name)));
+            }
+            Err(_) => {
+                let link = self.new_keeper(&app).await?;
+                if !stopped {
+                    // Nobody waits for it: what becomes of it is in the list.
+                    let link = Rc::clone(&link);
+                    tokio::task::spawn_local(async move { link.ask("resume", json!({})).await });
+                }
+                link
+            }
+        };
+        self.know(key, &link);
+        Ok(link)
+    }
+
+    /// Resolves when nobody starts an app's keeper any more, who would know it only after it should have been told to quit. Whoever comes
+    /// later finds that the app is forgotten.
+    pub(super) async fn no_longer_starting(&self, key: &str) {
+        let turn = self.starting.borrow().get(key).cloned();
+        if let Some(turn) = turn {
+            drop(turn.lock().await);
+        }
+    }
+
+    pub(super) fn know(&self, key: &str, link: &Rc<Link>) {
+        self.copies.follow(key, self.folder(key), link);
+        self.links.borrow_mut().insert(key.to_owned(), Rc::clone(link));
+    }
+
+    /// Whose keeper it is that says nothing.
+    pub(super) fn of(&self, key: &str, failure: Failure) -> Failure {
+        match self.find(key) {
+            Some(known) if failure.is_silence() => {
+                Failure { message: format!("\"{}\": {}", known.app.name, failure.message), ..failure }
+            }
+            _ => failure,
+        }
+    }
+}

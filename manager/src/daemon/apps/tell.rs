@@ -1,0 +1,121 @@
+//! What is told of apps: what they are, what they do, and their figures.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+
+use super::Apps;
+use crate::daemon::link::Failure;
+use crate::daemon::metrics;
+use crate::daemon::targets::{Target, unknown};
+use crate::daemon::together::join_all;
+use crate::model::{App, Process, State, Status};
+
+/// The primary of a cluster that has this word gathers what its app counts itself.
+const APP_METRICS: &str = "--app-metrics";
+
+impl Apps {
+    /// Each app with its processes.
+    pub fn list(&self) -> Vec<Value> {
+        let keys: Vec<String> = self.remembered.borrow().apps.iter().map(|known| known.app.key()).collect();
+        self.processes_of(&keys)
+    }
+
+    /// What an app is; its environment only where that is asked for.
+    pub fn describe(&self, target: &Target, with_env: bool) -> Result<Value, Failure> {
+        let known = self.find(&target.key).ok_or_else(|| unknown(&target.key))?;
+        let mut app = json!(known.app.without_secrets());
+        if !with_env && let Some(app) = app.as_object_mut() {
+            app.remove("env");
+        }
+        Ok(app)
+    }
+
+    /// The same for Prometheus.
+    pub async fn metrics(&self, open: bool) -> Result<String, Failure> {
+        let keys: Vec<String> = self.remembered.borrow().apps.iter().map(|known| known.app.key()).collect();
+        let statuses = self.statuses_of(&keys);
+        let links = self.links.borrow().clone();
+        let asked = |(app, _): &&(App, Option<Status>)| app.cluster_args.iter().any(|arg| arg == APP_METRICS);
+        let asking = statuses.iter().filter(asked).filter_map(|(app, _)| {
+            let link = Rc::clone(links.get(&app.key())?);
+            Some(async move { (metrics::label(&app.name, &app.namespace), link.app_metrics(metrics::TIME).await) })
+        });
+        let told = join_all(asking.collect()).await;
+        let (mut own, mut dropped) = (metrics::OwnMetrics::default(), self.dropped.borrow_mut());
+        for (app, told) in told {
+            own.add(&app, told.as_deref(), &mut dropped);
+        }
+        let names: BTreeSet<String> =
+            statuses.iter().map(|(app, _)| metrics::label(&app.name, &app.namespace)).collect();
+        dropped.keep(|name| names.contains(name));
+        let known = statuses
+            .iter()
+            .filter_map(|(app, status)| Some((app.name.as_str(), app.namespace.as_str(), status.as_ref()?)));
+        metrics::text(known, &own, &dropped, open)
+            .map_err(|error| Failure::new("ERR_RCLUSTER_INTERNAL", error.to_string()))
+    }
+
+    /// Apps with what their keepers tell, what the kernel says of their processes, and what is on the boards of workers.
+    pub(super) fn statuses_of(&self, keys: &[String]) -> Vec<(App, Option<Status>)> {
+        let mut statuses: Vec<(App, Option<Status>)> = keys
+            .iter()
+            .filter_map(|key| {
+                let app = self.find(key)?.app;
+                let status = self.links.borrow().get(key).filter(|link| !link.is_gone()).and_then(|link| link.status());
+                Some((app, status))
+            })
+            .collect();
+        for (app, status) in &mut statuses {
+            if let Some(status) = status {
+                self.looks.fill(&app.key(), status, self.copies.figures(&app.key()));
+            }
+        }
+        self.figures.fill(statuses.iter_mut().filter_map(|(_, status)| status.as_mut()));
+        statuses
+    }
+
+    pub(super) fn processes_of(&self, keys: &[String]) -> Vec<Value> {
+        self.statuses_of(keys)
+            .into_iter()
+            .map(|(app, status)| {
+                let processes = status.as_ref().map_or_else(|| nobody(&app), |status| status.processes.clone());
+                json!({
+                    "name": app.name, "namespace": app.namespace, "mode": app.mode, "script": app.script, "cwd": app.cwd,
+                    "instances": app.instances, "ids": app.ids, "keeper": status.as_ref().map(|status| status.keeper), "processes": processes,
+                    "nextRun": status.as_ref().and_then(|status| status.next_run),
+                    "watching": status.as_ref().and_then(|status| status.watching.clone()),
+                    "recent": status.as_ref().and_then(|status| status.recent.as_ref()),
+                    "workers": status.map(|status| status.workers).unwrap_or_default(),
+                })
+            })
+            .collect()
+    }
+}
+
+/// What is told of processes whose keeper is not there.
+fn nobody(app: &App) -> Vec<Process> {
+    (0..app.processes())
+        .map(|instance| Process {
+            instance,
+            id: app.ids.get(instance as usize).copied(),
+            pid: None,
+            state: State::Errored,
+            started_at: None,
+            restarts: 0,
+            unstable_restarts: 0,
+            exit_code: None,
+            signal: None,
+            last_error: Some("its keeper is not there".into()),
+            status_text: None,
+            reloading: false,
+            upgrading: false,
+            memory: 0,
+            cpu_time: 0,
+            cpu: 0.0,
+            threads: 0,
+            descriptors: 0,
+        })
+        .collect()
+}
