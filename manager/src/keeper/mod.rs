@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -37,7 +37,6 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::durable::write_whole;
 use crate::logs::console::Console;
 use crate::logs::place;
 use crate::model::{App, Mode, State, Status, Worker};
@@ -151,7 +150,8 @@ pub struct Keeper {
     quitting: bool,
     /// Whether the app has been given up, and not only its keeper told to end.
     forgets: bool,
-    _lock: Flock<File>,
+    /// Held as long as we live; it tells who that is.
+    lock: Flock<File>,
 }
 
 /// Runs the keeper of the app in `folder` until it is told to quit. `kept`: what the one before us had in its store. `line`: where a daemon asks us
@@ -179,8 +179,9 @@ pub fn run(
 impl Keeper {
     fn open(folder: &Path, kept: Vec<(About, OwnedFd)>, console: Option<Console>) -> io::Result<Keeper> {
         let app: App = serde_json::from_str(&resolve::read(&folder.join("app.json"))?)?;
+        // Never removed: whoever had opened it by then would have a lock of his own.
         let lock =
-            File::options().write(true).create(true).truncate(false).mode(0o600).open(folder.join("keeper.lock"))?;
+            File::options().write(true).create(true).truncate(false).mode(0o600).open(folder.join("keeper.json"))?;
         let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
             Errno::EWOULDBLOCK => io::Error::new(io::ErrorKind::AddrInUse, ANOTHER),
             other => other.into(),
@@ -223,7 +224,7 @@ impl Keeper {
             before: Note::read(folder),
             quitting: false,
             forgets: false,
-            _lock: lock,
+            lock,
         };
         // Who asks meanwhile waits.
         if let Some(before) = &keeper.before {
@@ -246,7 +247,7 @@ impl Keeper {
         let start = i32::try_from(pid).ok().and_then(procfs::stat).map(|stat| stat.start);
         let about =
             json!({ "pid": pid, "startTime": start, "version": env!("CARGO_PKG_VERSION"), "protocol": PROTOCOL });
-        let _ = write_whole(&self.folder.join("keeper.json"), about.to_string().as_bytes());
+        let _ = self.lock.set_len(0).and_then(|()| self.lock.write_all_at(about.to_string().as_bytes(), 0));
     }
 
     /// Milliseconds since this keeper began.
@@ -274,7 +275,7 @@ impl Keeper {
             self.tell_changes();
             if self.quitting && self.ordered.is_empty() && self.is_at_rest() && self.hooks.are_idle() {
                 let _ = fs::remove_file(self.folder.join("keeper.sock"));
-                let _ = fs::remove_file(self.folder.join("keeper.json"));
+                let _ = self.lock.set_len(0);
                 if self.forgets {
                     let _ = fs::remove_file(self.folder.join("state.json"));
                 }
