@@ -264,7 +264,7 @@ export interface Watching {
 }
 
 /** What somebody may have to see to. */
-export type IncidentKind = 'crash' | 'crash-loop' | 'hang' | 'memory' | 'reload-failed' | 'upgraded' | 'watch-suspended' | 'watch-failed';
+export type IncidentKind = 'crash' | 'crash-loop' | 'hang' | 'memory' | 'reload-failed' | 'upgraded' | 'descriptors' | 'watch-suspended' | 'watch-failed';
 
 /** Something that has happened. `at`: milliseconds since 1970. */
 export type ManagerEvent = { at: number } & (

@@ -206,7 +206,7 @@ time.sleep(1e6)`);
     expect(await teller.home.run('restart', 'teller')).toMatchObject({ code: 0 });
     await teller.given(2);
     const said = () => teller.home.log('teller-error.log').match(/instance 0 has left more descriptors than can be kept for the process after it \(20 at most/g);
-    await waitFor('it to be said', () => said()?.length === 1);
+    await waitFor(() => `it to be said once, not ${teller.home.log('teller-error.log')}`, () => said()?.length === 1);
     await teller.tell('many 50');
     await waitFor('the same of the next process', () => said()?.length === 2);
   });

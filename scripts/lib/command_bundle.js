@@ -11,6 +11,8 @@ const { linker, withoutComments } = require('./bundling.js');
 const MANAGER = path.join(ROOT, 'manager');
 /** Loaded by itself, as by what runs a script in the foreground. */
 const VERBS = 'cli/verbs.js';
+/** A program of its own. */
+const WEBHOOK = 'webhook.js';
 /** What `list`, `jlist`, `describe` and `logs` load. */
 const FIRST = [
   'cli/main.js', 'cli/say.js', 'cli/words.js', 'client.js', 'ask.js', 'home.js', 'cli/table.js', 'cli/targets.js', 'cli/config_name.js', 'cli/pm2_shape.js',
@@ -22,7 +24,7 @@ const REQUIRE = /\brequire\((['`])(\.{1,2}\/[^'`]+)\1\)/g;
 /** @returns {string[]} Paths below `manager/`. */
 function modules() {
   const all = fs.readdirSync(MANAGER, { recursive: true, encoding: 'utf8' });
-  return all.filter((name) => name.endsWith('.js') && !/^(?:src|web)\//.test(name)).sort();
+  return all.filter((name) => name.endsWith('.js') && !/^(?:src|web)\//.test(name) && name !== WEBHOOK).sort();
 }
 
 /** @param {string} name */

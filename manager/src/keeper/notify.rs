@@ -4,6 +4,7 @@ use super::Keeper;
 use super::life::Event;
 use super::store::{self, About, Taken, Whose};
 use super::token;
+use crate::logs::place::Stream;
 use crate::model::{Mode, State};
 use crate::sys::datagram::Told;
 use crate::sys::{process, procfs};
@@ -127,8 +128,9 @@ impl Keeper {
         }
         let (which, most) = (instance.number, store::most());
         let text = format!(
-            "rclusterd: instance {which} has left more descriptors than can be kept for the process after it ({most} at most: see \"ulimit -n\")"
+            "instance {which} has left more descriptors than can be kept for the process after it ({most} at most: see \"ulimit -n\")"
         );
+        self.say(Stream::Error, &text);
         self.incident("descriptors", Some(which), &text);
     }
 

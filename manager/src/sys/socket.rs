@@ -60,8 +60,12 @@ impl Door {
                 Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
                     // Without it nobody can be sent away.
                     self.place.take()?;
-                    drop(self.listener.accept());
+                    let is_sent_away = self.listener.accept().is_ok();
                     self.place = Self::take_place();
+                    // A full table is told before it is looked whether there is anybody.
+                    if !is_sent_away {
+                        return None;
+                    }
                 }
                 Err(_) => return None,
             }
