@@ -4,12 +4,12 @@
 
 const { once } = require('node:events');
 const fs = require('node:fs');
-const net = require('node:net');
 const path = require('node:path');
 
 const { ROOT, waitFor: waitForCondition } = require('../helpers/run');
 const { execute, firstOf, isPermitted, startContainer } = require('./container');
 const { Home } = require('./home');
+const { freePort } = require('../ecosystem/helpers/free_port');
 
 const waitFor = (/** @type {string} */ message, /** @type {() => any} */ condition) => waitForCondition(condition, { message });
 const testIfPermitted = isPermitted ? test : test.skip;
@@ -38,15 +38,6 @@ function install(home, name) {
   fs.symlinkSync(ROOT, path.join(app, 'node_modules', 'rcluster'));
   fs.symlinkSync('../rcluster/bin/rcluster.js', path.join(app, 'node_modules', '.bin', 'rcluster'));
   return app;
-}
-
-async function freePort() {
-  const server = net.createServer().listen(0);
-  await once(server, 'listening');
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
-  server.close();
-  await once(server, 'close');
-  return String(port);
 }
 
 for (const [name, writable] of /** @type {[string, string[]][]} */ ([['one', []], ['several', ['/tmp']]])) {

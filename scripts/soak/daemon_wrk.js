@@ -12,13 +12,13 @@
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const fs = require('node:fs');
-const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
 const { setTimeout: sleep } = require('node:timers/promises');
 const { parseArgs } = require('node:util');
 
 const { endAllOnSignals, pm2, rcluster, withoutPm2 } = require('../../bench/manager/managers.js');
+const { freePort } = require('./free_port.js');
 
 const { values } = parseArgs({ options: { kills: { type: 'string', default: '10' }, only: { type: 'string', default: 'rcluster,pm2' } } });
 const KILLS = Number(values.kills);
@@ -42,15 +42,6 @@ const WEB = `require('node:http').createServer((request, response) => response.e
 const MANAGERS = { rcluster: { make: rcluster, verb: 'list' }, pm2: { make: pm2, verb: 'resurrect' } };
 
 /** @typedef {{ requests: number, failed: number, written: number, missing: number, twice: number, others: number }} Figures */
-
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = /** @type {net.AddressInfo} */ (server.address());
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** @param {number} port */
 function wrk(port) {

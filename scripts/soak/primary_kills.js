@@ -21,6 +21,7 @@ const { setTimeout: sleep } = require('node:timers/promises');
 const { parseArgs } = require('node:util');
 
 const { endAllOnSignals, pm2, rcluster, withoutPm2 } = require('../../bench/manager/managers.js');
+const { freePort } = require('./free_port.js');
 
 const { values } = parseArgs({ options: { kills: { type: 'string', default: '10' }, only: { type: 'string', default: 'rcluster,ab,pm2,node' } } });
 const KILLS = Number(values.kills);
@@ -138,15 +139,6 @@ async function untilServed(port, before) {
     if (primary !== 0 && primary !== before) return primary;
   }
   throw new Error(`nobody has answered for ${PATIENCE / 1000} s`);
-}
-
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = /** @type {net.AddressInfo} */ (server.address());
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /**

@@ -18,7 +18,8 @@ const { parseArgs } = require('node:util');
 
 const { Manager } = require('../../manager/client.js');
 const { costs } = require('./hostile/proc.js');
-const { childrenOf, freePort } = require('./supervision/subjects.js');
+const { freePort } = require('./free_port.js');
+const { childrenOf } = require('./supervision/subjects.js');
 const { idle, second, secure, upload, webSocket } = require('./upgrades/clients.js');
 
 const { values } = parseArgs({ options: { upgrades: { type: 'string', default: '10' }, idle: { type: 'string', default: '500' } } });

@@ -5,23 +5,14 @@
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const http = require('node:http');
-const net = require('node:net');
 const path = require('node:path');
 const { setTimeout: sleep } = require('node:timers/promises');
 
 const { root } = require('../../lib/sources.js');
+const { freePort } = require('../free_port.js');
 
 /** How often (ms) one looks whether a pod that starts may get requests; sooner than its readiness probe would say so. */
 const LOOK = 100;
-
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = /** @type {net.AddressInfo} */ (server.address());
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 class Pod {
   /** Where its service is. */

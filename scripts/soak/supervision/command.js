@@ -11,7 +11,8 @@ const { once } = require('node:events');
 const { setTimeout: sleep } = require('node:timers/promises');
 
 const { Asking, get } = require('./load.js');
-const { APP, childrenOf, freePort, root } = require('./subjects.js');
+const { freePort } = require('../free_port.js');
+const { APP, childrenOf, root } = require('./subjects.js');
 
 const COMMAND = path.join(root, 'bin', 'rcluster.js');
 const UNSHARE = ['--pid', '--fork', '--mount-proc', '--kill-child'];

@@ -52,7 +52,8 @@ async function main() {
 /** Load meanwhile. */
 async function restless() {
   const { Asking } = require('./load.js');
-  const { Subject, freePort } = require('./subjects.js');
+  const { freePort } = require('../free_port.js');
+  const { Subject } = require('./subjects.js');
   const subject = new Subject(await freePort(), { SECONDS: `${SECONDS}` });
   subject.spawn(process.execPath, [__filename]);
   await subject.line(/^ready$/);

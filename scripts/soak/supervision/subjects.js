@@ -11,21 +11,14 @@ const { once } = require('node:events');
 const { createInterface } = require('node:readline');
 const { setTimeout: sleep } = require('node:timers/promises');
 
+const { freePort } = require('../free_port.js');
+
 const root = path.join(__dirname, '..', '..', '..');
 const APP = path.join(__dirname, 'app.js');
 const PM2 = path.join(root, '__test__', 'ecosystem', 'node_modules', 'pm2', 'bin', 'pm2');
 
 /** @type {Set<Subject>} To be ended whatever happens. */
 const running = new Set();
-
-/** @returns {Promise<number>} */
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = /** @type {net.AddressInfo} */ (server.address());
-  await new Promise((resolve) => { server.close(resolve); });
-  return port;
-}
 
 /**
  * @param {number} pid
@@ -212,4 +205,4 @@ async function stopAll() {
   await Promise.all([...running].map((subject) => subject.stop()));
 }
 
-module.exports = { APP, Plain, Pm2, Rcluster, Subject, childrenOf, freePort, root, stopAll, withSubject };
+module.exports = { APP, Plain, Pm2, Rcluster, Subject, childrenOf, root, stopAll, withSubject };
