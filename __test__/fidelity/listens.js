@@ -59,6 +59,10 @@ const player = {
       workers[name].on('message', onMessage);
       workers[name].send('ping');
       await until(() => answered || workers[name].isDead());
+      workers[name].off('message', onMessage);
+    };
+    const pongs = async () => {
+      for (const name of Object.keys(workers)) if (workers[name].isConnected()) await pong(name);
     };
 
     for (const [name, operations, awaited] of args.steps) {
@@ -67,6 +71,8 @@ const player = {
         for (let i = 0; i < 8; i++) answers.add(await ask());
         // Without round-robin the kernel decides who answers.
         log.push(`answers: ${args.policy === 'SCHED_RR' ? [...answers].sort() : !answers.has('ECONNREFUSED')}`);
+        // A server is closed when its last connection is: what comes next shall not race with that.
+        await pongs();
         continue;
       }
       if (operations === 'disconnect' || operations === 'kill') {
@@ -86,7 +92,7 @@ const player = {
       const deadline = Date.now() + args.patience;
       await until(() => log.length >= awaited || Date.now() > deadline);
     }
-    for (const name of Object.keys(workers)) if (workers[name].isConnected()) await pong(name);
+    await pongs();
     report({ log, ports: ports.length });
     process.exit();
   },
@@ -94,9 +100,22 @@ const player = {
     const net = require('node:net');
     const dgram = require('node:dgram');
     const servers = {};
+    let connections = 0;
+    let asked = 0;
+    /** Answers what was asked as soon as no connection is open. */
+    const pong = () => {
+      for (; asked > 0 && connections === 0; asked--) process.send('pong');
+    };
     const create = (name, kind, worker) => {
       const say = (...event) => process.send([name, ...event]);
-      const server = kind === 'udp' ? dgram.createSocket('udp4') : net.createServer((socket) => socket.end(worker));
+      const server = kind === 'udp' ? dgram.createSocket('udp4') : net.createServer((socket) => {
+        connections++;
+        socket.on('close', () => {
+          connections--;
+          pong();
+        });
+        socket.end(worker);
+      });
       server.on('listening', () => say('listening', server.address()));
       server.on('error', (error) => {
         const { address, errno, port, syscall } = error;
@@ -106,7 +125,10 @@ const player = {
       return server;
     };
     process.on('message', (message) => {
-      if (message === 'ping') return process.send('pong');
+      if (message === 'ping') {
+        asked++;
+        return pong();
+      }
       for (const [name, operation, options] of message.operations) {
         const kind = operation === 'bind' ? 'udp' : 'tcp';
         const server = (servers[name] ??= create(name, kind, `${message.name}.${name}`));
