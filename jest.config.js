@@ -13,5 +13,6 @@ module.exports = {
   modulePathIgnorePatterns: ['<rootDir>/.cache/', '<rootDir>/target/'],
   // Most of the time a test waits for processes of its own: with one file per processor more than half of each would idle.
   maxWorkers: Math.max(2, 2 * os.availableParallelism()),
+  testSequencer: '<rootDir>/__test__/helpers/sequencer.js',
   testTimeout: 30_000,
 };

@@ -16,7 +16,7 @@ async function main() {
   const arches = values.target?.map(knownArch);
   if (arches) for (const arch of arches) await buildFor(arch);
   else await buildNative();
-  installTools();
+  await installTools();
   makeBundle();
 }
 

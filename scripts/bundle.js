@@ -164,11 +164,8 @@ function makeBundle() {
 module.exports = { makeBundle };
 
 if (require.main === module) {
-  try {
-    require('./lib/setup.js').installTools();
-    makeBundle();
-  } catch (error) {
-    say(/** @type {Error} */ (error).message);
+  require('./lib/setup.js').installTools().then(makeBundle).catch((/** @type {Error} */ error) => {
+    say(error.message);
     process.exitCode = 1;
-  }
+  });
 }

@@ -105,7 +105,7 @@ const steps = [
 
 async function main() {
   const chosen = choose(steps, process.argv.slice(2));
-  installTools();
+  await installTools();
   const { passed, failed, ok } = await runSteps(chosen);
   process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
   process.exitCode = ok ? 0 : 1;

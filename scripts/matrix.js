@@ -9,11 +9,12 @@ const path = require('node:path');
 const { parseArgs } = require('node:util');
 const { nodeBinary } = require('../__test__/node-suite/nodes.js');
 const { say } = require('./build-native.js');
-const { installEcosystem, setUp } = require('./lib/setup.js');
+const { setUp } = require('./lib/setup.js');
 const { root } = require('./lib/sources.js');
 
 const JEST = path.join('node_modules', 'jest', 'bin', 'jest.js');
-const PATTERNS = ['__test__/node/', '__test__/fidelity/', '__test__/ecosystem/'];
+/** Not the examples of deploying: they are about other programs than Node. */
+const PATTERNS = ['__test__/node/', '__test__/fidelity/', '__test__/ecosystem/(?!deploy_)'];
 
 /**
  * @param {string} major such as `22`
@@ -39,8 +40,7 @@ async function main() {
     options: { nodes: { type: 'string', default: '20,22,24,26' } },
     allowPositionals: true,
   });
-  await setUp();
-  installEcosystem();
+  await setUp({ ecosystem: true });
   const patterns = positionals.length > 0 ? positionals : PATTERNS;
   const runs = values.nodes.split(',').map((major) => runWith(major.trim(), patterns));
   process.stdout.write('\n');

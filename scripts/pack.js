@@ -10,7 +10,7 @@ const { installTools } = require('./lib/setup.js');
 
 async function main() {
   await buildAll();
-  installTools();
+  await installTools();
   makeBundle();
 }
 

@@ -1,13 +1,12 @@
 'use strict';
 
 // `npm test`: sets up what is missing, then runs every kind of test in order, up to the first that fails.
-//   node scripts/test.js [rust] [rust-bench] [rust-fuzz] [models] [jest] [types] [node-suite]
+//   node scripts/test.js [rust] [rust-manager] [rust-bench] [rust-fuzz] [models] [jest] [types] [node-suite] [computing] [waiting]
 
 const fs = require('node:fs');
 const path = require('node:path');
-const { buildManager } = require('./build-manager.js');
 const { say } = require('./build-native.js');
-const { installEcosystem, setUp } = require('./lib/setup.js');
+const { setUp } = require('./lib/setup.js');
 const { root } = require('./lib/sources.js');
 const { choose, runSteps } = require('./lib/steps.js');
 const { buildHostile } = require('./soak/hostile/build.js');
@@ -44,6 +43,7 @@ const steps = [
     command: 'cargo',
     args: ['test', '--locked', '--package', 'rclusterd'],
     count: cargoCounts,
+    computes: true,
   },
   {
     name: 'rust-bench',
@@ -51,6 +51,7 @@ const steps = [
     command: 'cargo',
     args: ['test', '--locked', '--manifest-path', path.join('bench', 'load', 'Cargo.toml')],
     count: cargoCounts,
+    computes: true,
   },
   {
     name: 'rust-fuzz',
@@ -58,6 +59,7 @@ const steps = [
     command: 'cargo',
     args: ['test', '--locked', '--no-default-features', '--manifest-path', path.join('fuzz', 'Cargo.toml')],
     count: cargoCounts,
+    computes: true,
   },
   {
     name: 'models',
@@ -65,6 +67,7 @@ const steps = [
     command: 'cargo',
     args: ['test', '--locked', '--manifest-path', path.join('models', 'Cargo.toml'), '--', '--nocapture'],
     count: cargoCounts,
+    computes: true,
   },
   {
     name: 'jest',
@@ -118,12 +121,9 @@ function typeTests() {
 
 async function main() {
   const chosen = choose(steps, process.argv.slice(2));
-  await setUp();
-  if (chosen.some(({ name }) => name === 'jest')) {
-    await buildManager();
-    installEcosystem();
-    buildHostile();
-  }
+  const jest = chosen.some(({ name }) => name === 'jest');
+  await setUp({ manager: jest, ecosystem: jest });
+  if (jest) buildHostile();
   const { passed, failed, skipped, ok } = await runSteps(chosen);
   process.stdout.write(`\n${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ''}\n`);
   process.exitCode = ok ? 0 : 1;

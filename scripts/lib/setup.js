@@ -2,9 +2,11 @@
 
 // Brings a fresh clone to the point where its checks can run.
 
-const { spawnSync } = require('node:child_process');
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
+const { buildManager } = require('../build-manager.js');
 const { buildNative, say } = require('../build-native.js');
 const { makeBundle } = require('../bundle.js');
 const { root } = require('./sources.js');
@@ -27,17 +29,18 @@ function modulesAreOld(folder) {
  *
  * @param {string} folder
  * @param {string} what is installed, in words
- * @throws {Error} when npm fails
+ * @returns {Promise<void>} rejects when npm fails
  */
-function installModules(folder, what) {
+async function installModules(folder, what) {
   if (!modulesAreOld(folder)) return;
   say(`installing ${what} (npm ci)`);
   // Our own install step would build the native part, which is built on its own, with progress shown.
-  const { status } = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], {
+  const npm = spawn('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], {
     cwd: folder,
     stdio: ['ignore', 'inherit', 'inherit'],
   });
-  if (status !== 0) throw new Error('npm ci failed, see above.');
+  const [code] = await once(npm, 'close');
+  if (code !== 0) throw new Error('npm ci failed, see above.');
   // npm leaves the file's time alone when nothing had to change.
   const now = new Date();
   fs.utimesSync(path.join(folder, 'node_modules', '.package-lock.json'), now, now);
@@ -45,7 +48,7 @@ function installModules(folder, what) {
 
 /** Installs the tools (jest, eslint, typescript). */
 function installTools() {
-  installModules(root, 'the development tools');
+  return installModules(root, 'the development tools');
 }
 
 /**
@@ -53,14 +56,22 @@ function installTools() {
  * would make npm remove what is installed here.
  */
 function installEcosystem() {
-  installModules(ECOSYSTEM, 'the libraries of the ecosystem tests');
+  return installModules(ECOSYSTEM, 'the libraries of the ecosystem tests');
 }
 
-/** Installs the tools, builds the native part, and makes the bundle. */
-async function setUp() {
-  installTools();
-  await buildNative();
+/**
+ * Installs the tools, builds the native part, and makes the bundle.
+ *
+ * @param {{ manager?: boolean, ecosystem?: boolean }} [more] also the process manager, and the libraries of the ecosystem tests
+ */
+async function setUp({ manager = false, ecosystem = false } = {}) {
+  const build = async () => {
+    await buildNative();
+    if (manager) await buildManager();
+  };
+  // npm waits for the network and the disk while cargo computes.
+  await Promise.all([installTools(), ecosystem && installEcosystem(), build()]);
   makeBundle();
 }
 
-module.exports = { installEcosystem, installTools, setUp };
+module.exports = { installTools, setUp };

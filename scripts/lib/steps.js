@@ -14,6 +14,7 @@ const { root } = require('./sources.js');
  * @property {string[]} args
  * @property {(output: string) => Counts} [count] reads the number of tests from the output; without it the step
  *   itself counts as one
+ * @property {boolean} [computes] whether it needs a processor all the time, and little of it is told by clocks: it may run beside those that wait
  * @property {number} [skipCode] the exit code that means "could not run here"
  */
 
@@ -84,8 +85,11 @@ async function runSteps(steps) {
   return sum;
 }
 
+/** Names of several steps. @type {Record<string, (step: Step) => boolean>} */
+const KINDS = { computing: ({ computes }) => computes === true, waiting: ({ computes }) => computes !== true };
+
 /**
- * The steps that were asked for by name, or all of them.
+ * The steps that were asked for by name or by kind, or all of them.
  *
  * @param {Step[]} steps
  * @param {string[]} names
@@ -93,10 +97,11 @@ async function runSteps(steps) {
  * @throws {Error} for a name that no step has
  */
 function choose(steps, names) {
-  const known = steps.map((step) => step.name);
+  const known = [...steps.map((step) => step.name), ...(steps.some(KINDS.computing) ? Object.keys(KINDS) : [])];
   const unknown = names.filter((name) => !known.includes(name));
   if (unknown.length > 0) throw new Error(`no step is called "${unknown[0]}"; there are: ${known.join(', ')}`);
-  return names.length === 0 ? steps : steps.filter((step) => names.includes(step.name));
+  const kinds = names.flatMap((name) => KINDS[name] ?? []);
+  return names.length === 0 ? steps : steps.filter((step) => names.includes(step.name) || kinds.some((isOf) => isOf(step)));
 }
 
 module.exports = { choose, runSteps, show };
