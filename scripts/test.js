@@ -1,7 +1,7 @@
 'use strict';
 
-// `npm test`: sets up what is missing, then runs every kind of test in order, up to the first that fails.
-//   node scripts/test.js [rust] [rust-manager] [rust-bench] [rust-fuzz] [models] [jest] [types] [node-suite] [computing] [waiting]
+// `npm test`: sets up what is missing, then runs every kind of test in order, up to the first that fails; what only computes, beside what waits.
+//   node scripts/test.js [rust] [rust-manager] [rust-bench] [rust-fuzz] [models] [jest] [types] [node-suite]
 
 const fs = require('node:fs');
 const path = require('node:path');

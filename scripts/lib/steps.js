@@ -3,6 +3,7 @@
 // Runs the steps of `npm test` and `npm run lint`: a heading, the command with its output shown as it comes, the time.
 
 const { spawn } = require('node:child_process');
+const os = require('node:os');
 const { root } = require('./sources.js');
 
 /**
@@ -14,7 +15,7 @@ const { root } = require('./sources.js');
  * @property {string[]} args
  * @property {(output: string) => Counts} [count] reads the number of tests from the output; without it the step
  *   itself counts as one
- * @property {boolean} [computes] whether it needs a processor all the time, and little of it is told by clocks: it may run beside those that wait
+ * @property {boolean} [computes] whether it needs a processor all the time, and little of it is told by clocks: it runs beside those that wait
  * @property {number} [skipCode] the exit code that means "could not run here"
  */
 
@@ -22,20 +23,22 @@ const { root } = require('./sources.js');
 const COLOURS = /\u001b\[[0-9;]*m/g;
 
 /**
- * Runs a command in the project's folder, shows its output and keeps it.
+ * Runs a command in the project's folder, and keeps its output.
  *
  * @param {string} command
  * @param {string[]} args
+ * @param {{ quiet?: boolean, niceness?: number, signal?: AbortSignal }} [options] `quiet`: its output is not shown as it comes; `signal` ends it
  * @returns {Promise<{ code: number, output: string }>} `code` is 1 when a signal ended the command
  */
-function show(command, args) {
-  const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+function show(command, args, { quiet = false, niceness = 0, signal } = {}) {
+  const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], signal });
+  if (niceness > 0 && child.pid !== undefined) os.setPriority(child.pid, niceness);
   let output = '';
   for (const [from, to] of /** @type {const} */ ([[child.stdout, process.stdout], [child.stderr, process.stderr]])) {
     from.setEncoding('utf8');
     from.on('data', (text) => {
       output += text;
-      to.write(text);
+      if (!quiet) to.write(text);
     });
   }
   return new Promise((resolve) => {
@@ -48,13 +51,17 @@ function show(command, args) {
  * Runs one step. In CI a step that could not run is a failed one: there nobody reads why.
  *
  * @param {Step} step
+ * @param {{ beside?: boolean, signal?: AbortSignal }} [options] `beside`: with what others leave of the processors, its output shown in the end
  * @returns {Promise<Counts & { ok: boolean }>}
  */
-async function runStep(step) {
-  process.stdout.write(`\n=== ${step.name}: ${step.title}\n`);
+async function runStep(step, { beside = false, signal } = {}) {
+  const heading = `\n=== ${step.name}: ${step.title}\n`;
+  if (!beside) process.stdout.write(heading);
   const started = Date.now();
-  const { code, output } = await show(step.command, step.args);
+  const { code, output } = await show(step.command, step.args, { quiet: beside, niceness: beside ? 10 : 0, signal });
   const seconds = ((Date.now() - started) / 1000).toFixed(1);
+  if (signal?.aborted) return { passed: 0, failed: 0, ok: false };
+  if (beside) process.stdout.write(`${heading}${output}`);
 
   const skipped = step.skipCode !== undefined && code === step.skipCode;
   const ok = code === 0 || (skipped && !process.env.CI);
@@ -67,15 +74,16 @@ async function runStep(step) {
 }
 
 /**
- * Runs the steps in order and stops at the first that fails.
+ * Runs steps in order and stops at the first that fails.
  *
  * @param {Step[]} steps
+ * @param {Parameters<typeof runStep>[1]} [options]
  * @returns {Promise<Counts & { ok: boolean }>} the sum
  */
-async function runSteps(steps) {
+async function runInOrder(steps, options) {
   const sum = { passed: 0, failed: 0, skipped: 0, ok: true };
   for (const step of steps) {
-    const result = await runStep(step);
+    const result = await runStep(step, options);
     sum.passed += result.passed;
     sum.failed += result.failed;
     sum.skipped += result.skipped ?? 0;
@@ -85,11 +93,33 @@ async function runSteps(steps) {
   return sum;
 }
 
-/** Names of several steps. @type {Record<string, (step: Step) => boolean>} */
-const KINDS = { computing: ({ computes }) => computes === true, waiting: ({ computes }) => computes !== true };
+/**
+ * Runs the steps in order and stops at the first that fails. Those that only compute run in the time in which the others wait.
+ *
+ * @param {Step[]} steps
+ * @returns {Promise<Counts & { ok: boolean }>} the sum
+ */
+async function runSteps(steps) {
+  const stop = new AbortController();
+  /** @param {Step[]} some @param {boolean} beside */
+  const line = async (some, beside) => {
+    const sum = await runInOrder(some, { beside, signal: stop.signal });
+    if (!sum.ok) stop.abort();
+    return sum;
+  };
+  const waiting = steps.filter(({ computes }) => !computes);
+  const computing = steps.filter(({ computes }) => computes);
+  const [one, other] = await Promise.all([line(waiting, false), line(computing, waiting.length > 0)]);
+  return {
+    passed: one.passed + other.passed,
+    failed: one.failed + other.failed,
+    skipped: (one.skipped ?? 0) + (other.skipped ?? 0),
+    ok: one.ok && other.ok,
+  };
+}
 
 /**
- * The steps that were asked for by name or by kind, or all of them.
+ * The steps that were asked for by name, or all of them.
  *
  * @param {Step[]} steps
  * @param {string[]} names
@@ -97,11 +127,10 @@ const KINDS = { computing: ({ computes }) => computes === true, waiting: ({ comp
  * @throws {Error} for a name that no step has
  */
 function choose(steps, names) {
-  const known = [...steps.map((step) => step.name), ...(steps.some(KINDS.computing) ? Object.keys(KINDS) : [])];
+  const known = steps.map((step) => step.name);
   const unknown = names.filter((name) => !known.includes(name));
   if (unknown.length > 0) throw new Error(`no step is called "${unknown[0]}"; there are: ${known.join(', ')}`);
-  const kinds = names.flatMap((name) => KINDS[name] ?? []);
-  return names.length === 0 ? steps : steps.filter((step) => names.includes(step.name) || kinds.some((isOf) => isOf(step)));
+  return names.length === 0 ? steps : steps.filter((step) => names.includes(step.name));
 }
 
 module.exports = { choose, runSteps, show };
