@@ -81,7 +81,9 @@ test('when a cluster is said to be online all its workers are', async () => {
   const home = new Home();
   home.write('server.js', "require('http').createServer((_, answer) => answer.end()).listen(0, '127.0.0.1')");
   for (let round = 0; round < 5; round++) {
-    const [{ processes: [{ state }], workers }] = await home.json('start', 'server.js', '-n', `server${round}`, '-i', '3');
+    // On a busy machine three seconds may be short.
+    const start = ['start', 'server.js', '-n', `server${round}`, '-i', '3', '--listen-timeout', '20000'];
+    const [{ processes: [{ state }], workers }] = await home.json(...start);
     expect([state, ...workers.map((/** @type {any} */ worker) => worker.state)]).toEqual(['online', 'ready', 'ready', 'ready']);
   }
   for (const count of [4, 5, 2, 3]) {
