@@ -1,6 +1,7 @@
 'use strict';
 
 // The real Node binaries of other versions and for other processors, as the registry's `node-<platform>-<arch>` packages carry them.
+//   node __test__/node-suite/nodes.js 22 26   has them in the cache
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -37,3 +38,5 @@ function nodeBinary(major, arch = process.arch) {
 }
 
 module.exports = { nodeBinary };
+
+if (require.main === module) for (const major of process.argv.slice(2)) nodeBinary(major);

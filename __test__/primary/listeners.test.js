@@ -266,8 +266,8 @@ test('the address of a seat stays open without a worker: also after another prim
   jest.useFakeTimers();
   const { listeners, worker, asks, since } = setUp();
   expect(listeners.seats.open(0, { host: '127.0.0.1', port: 3001 })).toBe(0);
-  listeners.handOver(20, 21, () => {});
-  listeners.handBack();
+  listeners.handover.handOver(20, 21, () => {});
+  listeners.handover.handBack();
   since();
   jest.advanceTimersByTime(60_000);
   listeners.closeAwaiting();

@@ -19,6 +19,8 @@ function servers() {
   listen('before', Object.assign(make(), { keepAliveTimeout: 7000 }));
   listen('after', make());
   listen('own', make(), { exclusive: true });
+  // When the others have made it ready long since.
+  if (process.env.LATER) setTimeout(() => listen('later', make(), { exclusive: true }), 500);
 }
 
 /** @param {import('../helpers/run').Script} command @param {string} name */
@@ -42,6 +44,13 @@ test('those that say nothing have it, also with sockets of their own and after a
   process.kill(command.pid, 'SIGHUP');
   await command.waitForLine(/replaced 1 workers/);
   expect(await said(command, 'silent')).toBe('timeout=61');
+});
+
+test('one with a socket of its own has it though it listens later than those that have made the worker ready', async () => {
+  const command = startCommand(['-i', '1', '--settle-time', '0', '--keep-alive-timeout', '61s', writeScript(servers)], { env: { LATER: '1' } });
+  await command.waitForLine(/^rcluster: 1 worker is ready$/);
+  await command.waitForLine(/^later /);
+  await waitFor(async () => (await said(command, 'later')) === 'timeout=61');
 });
 
 test('without the option all have what Node gives them', async () => {

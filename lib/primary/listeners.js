@@ -2,10 +2,10 @@
 
 // What the workers listen on: one entry per address, shared by all workers that ask for it.
 
-const { system } = require('../errors.js');
 const { load } = require('../native.js');
 const { POLICIES } = require('./policies.js');
 const { Guarded } = require('./guarded.js');
+const { Handover } = require('./handover.js');
 const { Shares } = require('./heirs.js');
 const { Opener, errno } = require('./opener.js');
 const { addressOnly, isTooMuch, isUdp, nameOf, typed } = require('./question.js');
@@ -47,20 +47,6 @@ const REPLACED_WITHIN = 5000;
 
 /** @typedef {Asked & import('./opener.js').Opened} Entry */
 
-/** @typedef {(key: string, fd: number, left: number) => void} OnMoved Gets a connection, and owns the descriptor. */
-
-/**
- * @typedef {object} Handed A listener, for another primary; or a socket that nobody has asked for, without a key.
- * @property {string} name In words.
- * @property {string} [key]
- * @property {number} [id] The acceptor's, if it accepts.
- * @property {unknown} [data] What servers said of themselves.
- * @property {number} [seat] Whose address it is, if it is for the worker of one seat.
- * @property {number} [inherited] The number of the descriptor, where it was asked for by that.
- * @property {number[]} fds
- * @property {string[]} names Of each of them, as in LISTEN_FDNAMES.
- */
-
 /**
  * Who has taken a worker's place, or the place of the one who had.
  *
@@ -84,15 +70,13 @@ class Listeners {
   /** What others keep for us. */
   #guarded;
   #opener;
+  /** Who gets what moves. */
+  #shares = new Shares();
   #isLeaving = false;
-  /** Whether another primary has all of it. */
-  #isHandedOver = false;
-  /** What the primary before us has said of each of its listeners, by key. @type {Map<string, { id?: number, data: unknown }>} */
-  #before = new Map();
-  /** Gets what moves while another primary has our listeners, if the acceptor has no part in it. @type {OnMoved | undefined} */
-  #onMoved;
   /** Of listeners that are closed as soon as what has come has been accepted. @type {import('./guarded.js').Guard[]} */
   #finishing = [];
+  /** What passes between these and those of another primary. */
+  handover;
   /** Those of single seats. */
   seats = new SeatListeners({
     open: (question) => this.#openForSeat(question),
@@ -116,6 +100,16 @@ class Listeners {
     this.#native = native;
     this.#guarded = new Guarded(native);
     this.#opener = new Opener(native, () => this.acceptor, this.#guarded, (fd) => this.#isOurs(fd));
+    this.handover = new Handover({
+      native,
+      guarded: this.#guarded,
+      shares: this.#shares,
+      acceptor: () => this.acceptor,
+      startedAcceptor: () => this.#acceptor,
+      entries: () => [...this.#entries.values()],
+      entryOf: (key) => this.#entries.get(key),
+      onLeft: (entry) => this.#awaitReplacement(entry),
+    });
   }
 
   /**
@@ -134,126 +128,6 @@ class Listeners {
   /** From now on what is closed here goes on elsewhere: the manager keeps the sockets, and their files stay. */
   leaveSockets() {
     this.#isLeaving = true;
-  }
-
-  /**
-   * All that workers listen on, and what nobody has asked for yet, for a primary that starts beside us.
-   *
-   * @returns {Handed[]} Whoever gets them closes the descriptors.
-   */
-  toHandOver() {
-    /** @type {Handed[]} */
-    const all = [];
-    const add = (/** @type {Handed} */ handed) => {
-      all.push(handed);
-      if (handed.inherited === undefined && handed.fds.length === 0) throw system(-errno().EMFILE, 'dup');
-    };
-    try {
-      for (const entry of this.#entries.values()) add(this.#describe(entry));
-      for (const { name, fd } of this.#guarded.unclaimed) add({ name, ...this.#copies([fd], () => name) });
-      return all;
-    } catch (error) {
-      for (const { fds } of all) for (const fd of fds) this.#native().closeFd(fd);
-      throw error;
-    }
-  }
-
-  /**
-   * @param {Entry} entry
-   * @returns {Handed}
-   */
-  #describe({ key, name, accepted, id, data, question, distributed, ours, seat }) {
-    const handed = { key, name, ...(accepted && { id }), data, seat };
-    // It has the same descriptor under the same number.
-    if (question.fd !== null) return { ...handed, inherited: question.fd, fds: [], names: [] };
-    const nameIn = (/** @type {number} */ fd) => (ours ? this.#guarded.nameOf(question, distributed, fd) : '');
-    if (!accepted) return { ...handed, ...this.#copies([id], nameIn) };
-    const fds = this.acceptor.listenerFds(id);
-    return { ...handed, fds, names: fds.map(nameIn) };
-  }
-
-  /**
-   * @param {number[]} fds
-   * @param {(fd: number) => string} nameIn
-   */
-  #copies(fds, nameIn) {
-    const copies = fds.map((fd) => this.#native().duplicateFd(fd)).filter((fd) => fd >= 0);
-    return { fds: copies, names: copies.map(nameIn) };
-  }
-
-  /**
-   * Another primary accepts from all our listeners from now on.
-   *
-   * @param {number} out Where what nobody has taken goes.
-   * @param {number} back The other end of it.
-   * @param {OnMoved} onMoved
-   */
-  handOver(out, back, onMoved) {
-    this.#isHandedOver = true;
-    this.#onMoved = onMoved;
-    this.acceptor.handOver(out, back);
-  }
-
-  /** The other primary has died: all is as it was. */
-  handBack() {
-    this.#isHandedOver = false;
-    this.#onMoved = undefined;
-    this.acceptor.handBack();
-    // What workers have left meanwhile.
-    for (const entry of [...this.#entries.values()]) if (entry.workers.size === 0 && entry.seat === undefined) this.#awaitReplacement(entry);
-  }
-
-  /** How many connections are still to go to the other primary. */
-  get crossing() {
-    return this.#acceptor?.crossing()[1] ?? 0;
-  }
-
-  /** The primary before us has left, and all is ours. */
-  own() {
-    this.#guarded.isBorrowed = false;
-  }
-
-  /**
-   * What the primary before us has said of its listeners. It still serves from them.
-   *
-   * @param {{ key: string, id?: number, data: unknown }[]} handed
-   */
-  remember(handed) {
-    this.#guarded.isBorrowed = true;
-    for (const { key, id, data } of handed) this.#before.set(key, { id, data });
-  }
-
-  /** The keys of those on which nobody of ours listens. */
-  get missed() {
-    return [...this.#before.keys()].filter((key) => !this.#entries.has(key));
-  }
-
-  /**
-   * What comes back to the primary before us comes over a bridge.
-   *
-   * @param {number} fd Our end.
-   */
-  addSource(fd) {
-    /** @type {[number, number][]} */
-    const pairs = [...this.#before].flatMap(([key, { id }]) => {
-      const entry = this.#entries.get(key);
-      return entry?.accepted && id !== undefined ? [[id, entry.id]] : [];
-    });
-    this.acceptor.addSource(fd, pairs.map(([theirs]) => theirs), pairs.map(([, ours]) => ours));
-  }
-
-  /**
-   * A connection that the primary before us had, and that the acceptor has no part in.
-   *
-   * @param {string} key
-   * @param {number} fd Stays open.
-   * @param {number} left How long it may stay idle.
-   */
-  adopt(key, fd, left) {
-    const workers = [...(this.#entries.get(key)?.workers ?? [])].filter((worker) => !worker.held);
-    const passOn = (/** @type {any} */ worker) => worker.channel?.passOn({ act: 'adopt', key, left }, fd, worker.channel);
-    const to = this.#shares.inOrder(workers, undefined).find(passOn);
-    if (to) this.#shares.give(to);
   }
 
   /** Started when it is first needed. */
@@ -312,7 +186,7 @@ class Listeners {
     const backlog = question.backlog > 0 ? question.backlog : DEFAULT_BACKLOG;
     const described = { key: keyOf(question), name: nameOf(question), fixed: question.port !== 0 };
     /** @type {Entry} */
-    const entry = { ...described, accepted, ...opened, question, backlog, data: this.#before.get(described.key)?.data ?? null, workers: new Set(), accepting: new Set() };
+    const entry = { ...described, accepted, ...opened, question, backlog, data: this.handover.dataBefore(described.key), workers: new Set(), accepting: new Set() };
     this.#entries.set(entry.key, entry);
     return entry;
   }
@@ -406,9 +280,6 @@ class Listeners {
     if (entry?.distributed && entry.workers.has(worker) && worker.number !== undefined) this.acceptor.disown(entry.id, worker.number);
   }
 
-  /** Who gets what moves. */
-  #shares = new Shares();
-
   /**
    * A connection that a worker which is leaving hands on: to the one that has taken its place, unless that has more than its part by
    * then, or else to who has the fewest. Without anybody to take it, it is closed by the caller.
@@ -421,11 +292,7 @@ class Listeners {
    */
   move(from, key, fd, left, said) {
     const entry = this.#entries.get(key);
-    if (this.#onMoved && entry && this.#native().isConnection(fd)) {
-      const copy = this.#native().duplicateFd(fd);
-      if (copy >= 0) this.#onMoved(key, copy, left);
-      return;
-    }
+    if (entry && this.handover.takes(key, fd, left)) return;
     const all = entry ? [...entry.workers].filter((worker) => worker !== from) : [];
     const released = all.filter((worker) => !worker.held);
     const others = released.length > 0 ? released : all;
@@ -546,7 +413,7 @@ class Listeners {
    */
   #close(entry, serve = false) {
     // It stays for what comes back; the process ends soon.
-    if (this.#isHandedOver) return;
+    if (this.handover.isDone) return;
     clearTimeout(entry.replacement);
     this.#entries.delete(entry.key);
     for (const worker of entry.workers) worker.joined--;

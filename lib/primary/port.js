@@ -51,15 +51,15 @@ const LOOK = 10;
  * @property {import('./listeners.js').Listeners['useSockets']} useSockets
  * @property {() => void} closeUnclaimed Closes what a primary before us had and nobody has asked for.
  * @property {() => void} leaveSockets What is closed from now on stays with the manager, for the primary after us.
- * @property {import('./listeners.js').Listeners['toHandOver']} toHandOver All that workers listen on, for another primary.
- * @property {import('./listeners.js').Listeners['handOver']} handOver Another primary accepts from all of it from now on.
+ * @property {import('./handover.js').Handover['toHandOver']} toHandOver All that workers listen on, for another primary.
+ * @property {import('./handover.js').Handover['handOver']} handOver Another primary accepts from all of it from now on.
  * @property {() => void} handBack It has died, and we do again.
  * @property {() => number} crossing How many connections are still to go to it.
- * @property {import('./listeners.js').Listeners['remember']} remember What the primary before us has said of its listeners.
+ * @property {import('./handover.js').Handover['remember']} remember What the primary before us has said of its listeners.
  * @property {() => void} own That one has left, and all is ours.
  * @property {() => string[]} missed Which of those no worker of ours listens on.
- * @property {import('./listeners.js').Listeners['addSource']} addSource
- * @property {import('./listeners.js').Listeners['adopt']} adopt
+ * @property {import('./handover.js').Handover['addSource']} addSource
+ * @property {import('./handover.js').Handover['adopt']} adopt
  * @property {(options: SeatOptions) => void} setUpSeats Before any is opened.
  * @property {(seat: number, place: Readonly<SeatPlace>) => number} openSeat An address for the worker of one seat alone. Returns 0 or a
  *   negative errno.
@@ -106,15 +106,15 @@ function makePort(cluster, workers) {
     useSockets: (sockets, store) => listeners.useSockets(sockets, store),
     closeUnclaimed: () => listeners.closeUnclaimed(),
     leaveSockets: () => listeners.leaveSockets(),
-    toHandOver: () => listeners.toHandOver(),
-    handOver: (out, back, onMoved) => listeners.handOver(out, back, onMoved),
-    handBack: () => listeners.handBack(),
-    crossing: () => listeners.crossing,
-    remember: (handed) => listeners.remember(handed),
-    own: () => listeners.own(),
-    missed: () => listeners.missed,
-    addSource: (fd) => listeners.addSource(fd),
-    adopt: (key, fd, left) => listeners.adopt(key, fd, left),
+    toHandOver: () => listeners.handover.toHandOver(),
+    handOver: (out, back, onMoved) => listeners.handover.handOver(out, back, onMoved),
+    handBack: () => listeners.handover.handBack(),
+    crossing: () => listeners.handover.crossing,
+    remember: (handed) => listeners.handover.remember(handed),
+    own: () => listeners.handover.own(),
+    missed: () => listeners.handover.missed,
+    addSource: (fd) => listeners.handover.addSource(fd),
+    adopt: (key, fd, left) => listeners.handover.adopt(key, fd, left),
     setUpSeats: (options) => void Object.assign(listeners.seats, options),
     openSeat: (seat, place) => listeners.seats.open(seat, place),
     async closeSeats(seats, patience) {

@@ -6,8 +6,9 @@ const EventEmitter = require('node:events');
 const { setTimeout: sleep } = require('node:timers/promises');
 
 const { ours } = require('../errors.js');
-const { CrashLoop } = require('./backoff.js');
 const { Countdown } = require('./countdown.js');
+const { Crashes } = require('./crashes.js');
+const { Endpoint } = require('./endpoint.js');
 const { Occupant } = require('./occupant.js');
 const options = require('./options.js');
 const { workerOutputs } = require('./outputs.js');
@@ -24,8 +25,6 @@ const { Watchdog } = require('./watchdog.js');
 const MOST_PATIENCE = 6;
 /** How long (ms) after all are ready a socket of the primary before us waits for somebody who asks for it. */
 const UNCLAIMED = 5000;
-/** Signals that come from outside as a rule. */
-const EXTERNAL = Object.freeze(['SIGINT', 'SIGKILL', 'SIGTERM']);
 
 /** Emits `ready`, `restart`, `hang`, `memory`, `crash-loop`, `reload`, `stopped` and others: see index.d.ts. */
 class Supervisor extends EventEmitter {
@@ -37,12 +36,9 @@ class Supervisor extends EventEmitter {
   #addresses;
   /** All workers that have not exited, those that are leaving included. @type {Set<Occupant>} */
   #alive = new Set();
-  #crashLoop;
+  #crashes;
   /** @type {Watchdog} */
   #watchdog;
-  /** Whether any worker has stayed alive for a while, doing its work, and whether any has for long. */
-  #works = false;
-  #isOld = false;
   #allWereReady = false;
   #isWaiting = false;
   /** ms that the slowest worker took to get ready. */
@@ -75,10 +71,7 @@ class Supervisor extends EventEmitter {
   #isScaled = false;
   #ignoreSignals = () => {};
   #stopTelling = () => {};
-  /** @type {import('./health.js').Health | undefined} */
-  #health;
-  /** @type {import('./app_metrics.js').AppMetrics | undefined} */
-  #appMetrics;
+  #endpoint;
 
   /**
    * @param {import('../primary/port.js').Port} port
@@ -89,7 +82,7 @@ class Supervisor extends EventEmitter {
     this.#options = options.parse(given);
     this.#newSide = NewSide.begin(process.env);
     this.#port = this.#newSide?.wrap(port) ?? port;
-    this.#crashLoop = new CrashLoop(this.#options.restart);
+    this.#crashes = new Crashes(this.#options);
     this.#service = {
       options: this.#options,
       newOccupant: (prospects) => this.#newOccupant(prospects),
@@ -107,6 +100,18 @@ class Supervisor extends EventEmitter {
       this.#rejectReady = reject;
     });
     handled(this.#firstReady);
+    this.#endpoint = new Endpoint({
+      newSide: this.#newSide,
+      occupants: () => this.#occupants,
+      script: () => this.#port.script(),
+      now: () => ({
+        state: this.#stateInWords,
+        ready: this.#seats.filter(({ occupant }) => occupant?.state === 'ready').length,
+        workers: this.#seats.length,
+        minReady: this.#options.minReady,
+      }),
+      onTold: (error, address) => this.#onEndpoint(error, address),
+    });
     const manager = withoutManagerVariables(process.env);
     this.#manager = manager;
     this.#outputs = workerOutputs(manager);
@@ -120,8 +125,12 @@ class Supervisor extends EventEmitter {
     const tellManager = (/** @type {boolean} */ isReady) => void (this.#stopTelling = notifyManager(this, manager, isReady));
     if (this.#newSide) this.#newSide.whenMain(() => tellManager(this.#allWereReady));
     else tellManager(false);
-    if (this.#options.appMetrics) this.#gatherMetrics();
-    if (this.#options.health) this.#serveHealth(this.#options.health);
+    if (this.#options.appMetrics) this.#endpoint.gatherMetrics();
+    if (this.#options.health) {
+      // Before others hear of it, who may end the process.
+      this.once('stopped', () => this.#endpoint.close());
+      this.#endpoint.open(this.#options.health);
+    }
     reapOrphans(port.pids);
     if (this.#options.signals) this.#ignoreSignals = handleSignals(this);
     this.once('stopped', () => this.#ignoreSignals());
@@ -152,47 +161,21 @@ class Supervisor extends EventEmitter {
     while (this.#seats.length < count) this.#addSeat();
   }
 
-  #gatherMetrics() {
-    const { AppMetrics } = require('./app_metrics.js');
-    this.#appMetrics = new AppMetrics(() => this.#occupants, () => this.#port.script());
-  }
-
   /** What the workers count with prom-client, all together; nothing where nobody has asked for that (`appMetrics`). */
   appMetrics() {
-    return this.#appMetrics?.gather();
-  }
-
-  /** @param {Readonly<import('./health.js').Place>} place */
-  #serveHealth(place) {
-    // Before others hear of it, who may end the process.
-    this.once('stopped', () => this.#health?.close());
-    const fd = this.#newSide?.healthAt(place);
-    if (fd === undefined) this.#openHealth(place);
-    // Until then the old primary answers there.
-    else this.#newSide?.whenMain(() => this.#openHealth(place, fd));
+    return this.#endpoint.metrics();
   }
 
   /**
-   * @param {Readonly<import('./health.js').Place>} place
-   * @param {number} [fd]
+   * @param {Error | undefined} error
+   * @param {string} address
    */
-  #openHealth(place, fd) {
-    const { serveHealth } = require('./health.js');
-    const now = () => ({
-      state: this.#stateInWords,
-      ready: this.#seats.filter(({ occupant }) => occupant?.state === 'ready').length,
-      workers: this.#seats.length,
-      minReady: this.#options.minReady,
-    });
-    const own = this.#appMetrics;
-    const told = (/** @type {Error | undefined} */ error, /** @type {string} */ address) => {
-      if (error) {
-        this.#rejectReady(error);
-        void this.kill();
-      }
-      this.emit('health', { address, error });
-    };
-    this.#health = serveHealth(place, { now, metrics: own && (() => own.text()) }, told, fd);
+  #onEndpoint(error, address) {
+    if (error) {
+      this.#rejectReady(error);
+      void this.kill();
+    }
+    this.emit('health', { address, error });
   }
 
   get #stateInWords() {
@@ -279,34 +262,13 @@ class Supervisor extends EventEmitter {
 
   /** @param {Occupant} occupant */
   #onCrash(occupant) {
-    const { pid, reason, lastWords, end, usableAt } = occupant;
-    const { settleTime, restart } = this.#options;
-    const now = Date.now();
-    const worked = ({ usableAt: begin = now }) => now - begin;
-    for (const one of [occupant, ...this.#alive]) {
-      this.#works ||= one.usableAt !== undefined && worked(one) >= settleTime;
-      this.#isOld ||= one.uptime >= restart.resetAfter;
-    }
-    const oldest = Math.max(0, ...this.#occupants.map(worked));
-    // Somebody may want it to end.
-    const early = usableAt === undefined || !EXTERNAL.includes(`${end?.signal}`);
-    const deaf = usableAt !== undefined && /\b(?:listen|bind) E[A-Z]+\b/.test(lastWords);
-    const crash = { early, deaf, lived: worked(occupant) };
-    const loop = this.#crashLoop.crashed(now, crash, { works: this.#works, isOld: this.#isOld, oldest });
+    const loop = this.#crashes.onCrash(occupant, this.#alive, this.#occupants);
     if (!loop) return;
-    const { count, fatal } = loop;
-    // The line that names the error; the rest has been printed by the worker itself.
-    const line = lastWords.split('\n').find((text) => /Error\b/.test(text)) ?? lastWords.split('\n').at(-1);
-    const words = line ? `: ${line}` : '';
-    const never = usableAt === undefined ? 'before any was ready' : `within ${settleTime} ms of being ready`;
-    const why = loop.early ? never : 'as they cannot listen';
-    const when = fatal ? why : `within ${restart.window / 1000} s`;
-    const error = ours('ERR_RCLUSTER_CRASH_LOOP', `${count} workers died ${when}; the last, ${pid}, ${reason}${words}`);
-    if (fatal) {
-      this.#rejectReady(error);
+    if (loop.fatal) {
+      this.#rejectReady(loop.error);
       void this.#stopSoon();
     }
-    this.emit('crash-loop', { fatal, error });
+    this.emit('crash-loop', loop);
   }
 
   /**
@@ -388,7 +350,7 @@ class Supervisor extends EventEmitter {
       newSide: this.#newSide,
       patience: () => this.#patience,
       count: () => (this.#isScaled ? this.#seats.length : undefined),
-      health: () => ({ place: this.#options.health, fd: this.#health?.fd() }),
+      health: () => ({ place: this.#options.health, fd: this.#endpoint.fd() }),
       reloaded: () => this.#reloads.idle(),
       finish: () => this.#finishForNext(),
       onFailed: () => void (this.#upgrade = undefined),
@@ -407,7 +369,7 @@ class Supervisor extends EventEmitter {
   /** Another primary serves. Resolves to what became of the connections of each worker. */
   #finishForNext() {
     // First, as it is answered by what holds now.
-    this.#health?.leave();
+    this.#endpoint.leave();
     // Nobody stops us any more; the other one is told.
     this.#stopping ??= this.#upgrade?.finished;
     this.#state = 'stopping';

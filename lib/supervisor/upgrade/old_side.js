@@ -52,7 +52,7 @@ class OldSide {
   #timer;
   /** Why there is no new primary. @type {Error | undefined} */
   #error;
-  /** What it is given. @type {import('../../primary/listeners.js').Handed[]} */
+  /** What it is given. @type {import('../../primary/handover.js').Handed[]} */
   #handed = [];
   /** Packets of it that are still to go. @type {{ message: import('./line.js').Message, fds: number[] }[]} */
   #packets = [];

@@ -8,6 +8,8 @@ const { keepTail } = require('./tail.js');
 
 /** How often (ms) a worker that is not ready looks whether a server with a socket of its own listens. */
 const LOOK = 20;
+/** How long (ms) after it is ready such servers are still looked for: they may begin to listen later than those that have made it ready. */
+const LATER = 10_000;
 /** Hooks are run when this part of the time is over, even if connections are still open; and what the program does on SIGTERM. */
 const HOOKS_AT = 0.8;
 const FAREWELL_AT = 0.9;
@@ -49,10 +51,22 @@ function supervise({ worker, cluster, servers, send, runHooks }, options) {
   if (options.crash === 'drain') process.on('uncaughtException', onCrash);
   if (options.signals) leaveSignalsToPrimary();
 
-  /** Which servers have sockets of their own, of which the primary knows nothing. */
-  function tellOwn() {
+  function ownServers() {
     const own = activeHandles().filter((handle) => handle instanceof require('node:net').Server && handle.listening && !servers.has(handle));
     for (const server of own) servers.setKeepAlive(server);
+    return own;
+  }
+
+  /** @param {number} readyAt */
+  function lookForLaterOnes(readyAt) {
+    ownServers();
+    const passed = performance.now() - readyAt;
+    if (passed < LATER) setTimeout(lookForLaterOnes, LOOK + passed / 50, readyAt).unref();
+  }
+
+  /** Which servers have sockets of their own, of which the primary knows nothing. */
+  function tellOwn() {
+    const own = ownServers();
     send({ act: 'own-listening', addresses: own.map((server) => nameOf(server.address())).join(', ') });
     return own.length > 0;
   }
@@ -176,6 +190,7 @@ function supervise({ worker, cluster, servers, send, runHooks }, options) {
         // One that dies soon was not ready, and should have said why.
         setTimeout(stopTail, options.settleTime).unref();
         stopLooking();
+        if (options.keepAliveTimeout !== undefined) lookForLaterOnes(performance.now());
         // With no descriptor left nothing could be loaded.
         setImmediate(drains);
         setImmediate(farewell);
