@@ -18,8 +18,8 @@ beforeEach(() => {
 });
 afterEach(() => fs.rmSync(folder, { recursive: true, force: true }));
 
-/** A native file, as short as it may be: one segment, and versions of symbols. */
-function nativeFile({ processor = 183, page = 0x10000, versions = ['GLIBC_2.17', 'GLIBC_2.28'], text = '' }) {
+/** A native file, as short as it may be: one segment, and versions of symbols; `first` is the type of the section that is usually none. */
+function nativeFile({ processor = 183, page = 0x10000, versions = ['GLIBC_2.17', 'GLIBC_2.28'], text = '', first = 0 }) {
   const names = `\0${versions.join('\0')}\0`;
   const at = { segments: 64, sections: 120, needed: 312, names: 328 + 16 * versions.length };
   const bytes = Buffer.alloc(at.names + names.length);
@@ -37,6 +37,7 @@ function nativeFile({ processor = 183, page = 0x10000, versions = ['GLIBC_2.17',
     bytes.writeUInt32LE(link, start + 40);
     bytes.writeUInt32LE(info, start + 44);
   };
+  section(0, { type: first, offset: 0 });
   section(1, { type: 0x6ffffffe, offset: at.needed, link: 2, info: 1 });
   section(2, { type: 3, offset: at.names });
   bytes.writeUInt16LE(versions.length, at.needed + 2);
@@ -56,7 +57,7 @@ test('versions are compared by their numbers', () => {
 
 test('what a native file needs is read from it', () => {
   const needed = needs(nativeFile({ versions: ['GCC_3.0', 'GLIBC_2.4', 'GLIBC_2.17', 'GLIBC_PRIVATE'] }));
-  expect(needed).toEqual({ arch: 'arm64', alignment: 0x10000, versions: ['GCC_3.0', 'GLIBC_2.4', 'GLIBC_2.17', 'GLIBC_PRIVATE'] });
+  expect(needed).toEqual({ arch: 'arm64', alignment: 0x10000, versions: ['GCC_3.0', 'GLIBC_2.4', 'GLIBC_2.17', 'GLIBC_PRIVATE'], stripped: true });
   expect(glibcOf(needed)).toBe('2.17');
   // This Node is a native file as well.
   expect(needs(process.execPath)).toMatchObject({ arch: process.arch, versions: expect.arrayContaining([expect.stringMatching(/^GLIBC_/)]) });
@@ -70,6 +71,7 @@ test.each([
   ['is for another processor', {}, 'x64', 'it is for arm64'],
   ['asks for a newer glibc', { versions: ['GLIBC_2.34'] }, 'arm64', 'it asks for glibc 2.34'],
   ['is for small pages alone', { page: 0x1000 }, 'arm64', 'a kernel with pages of 64 KiB cannot load it'],
+  ['carries the names of its functions', { first: 2 }, 'arm64', 'it carries names for a debugger (Cargo.toml: strip)'],
   ['names a folder of this machine', { text: `${ROOT}/src/lib.rs` }, 'arm64', `it names ${ROOT}/`],
   ['is as it should be', {}, 'arm64', undefined],
   ['is for x64, where pages are small', { processor: 62, page: 0x1000 }, 'x64', undefined],

@@ -31,7 +31,7 @@ const CHECKS = /** @type {Record<string, string>} */ ({
   messages: 'messages in both serializations',
   handles: 'sockets and servers travel with messages',
   reload: 'a reload under load loses no request and no idle connection',
-  manager: 'the process manager: a program, its log, its death, a daemon that is killed, a cluster that is reloaded',
+  manager: 'the process manager: a program, its log, its death, its stop, a daemon that is killed, a cluster that is reloaded',
 });
 
 /** What emulation cannot show, with why. */
@@ -39,6 +39,7 @@ const NOT_EMULATED = [
   'memory order: an x64 machine orders more than arm64 does; `npm run test:models` tries what arm64 may do',
   'why a program could not be started: qemu forks where clone(2) is asked to share the memory in which the manager would find it',
   'what has lost its parent: qemu knows no subreaper, so that it belongs to process 1 and not to the keeper',
+  '`rcluster list` without options: it is printed by a shell, which is the machine\'s, and takes the executable of its processor',
   'pages of 16 and 64 KiB: the files are made for them (scripts/lib/targets.js), and were loaded with 4 KiB',
   'times: emulated programs take ten times as long, and a worker that is slow to turn is passed over now and then',
 ];

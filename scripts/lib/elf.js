@@ -5,7 +5,8 @@
 //
 //   offset 0   ELF header: magic, class, byte order; at 18 the processor, at 32 and 40 where the tables of segments and sections are
 //   segments   those of type LOAD get into memory, each to an address that fits its alignment
-//   sections   one of type VERNEED: a chain of libraries, each with a chain of the versions of its symbols that are needed
+//   sections   one of type VERNEED: a chain of libraries, each with a chain of the versions of its symbols that are needed;
+//              one of type SYMTAB: names of functions, which only a debugger reads
 
 const fs = require('node:fs');
 
@@ -13,6 +14,7 @@ const MAGIC = '\x7fELF\x02\x01';
 /** By their numbers in the header, as Node calls them. */
 const PROCESSORS = /** @type {Record<number, string>} */ ({ 62: 'x64', 183: 'arm64' });
 const LOAD = 1;
+const SYMTAB = 2;
 const VERNEED = 0x6ffffffe;
 
 /**
@@ -20,6 +22,7 @@ const VERNEED = 0x6ffffffe;
  * @property {string} arch The processor, as Node calls it.
  * @property {number} alignment The largest page that it can be loaded with.
  * @property {string[]} versions Versions of symbols, such as `GLIBC_2.28`.
+ * @property {boolean} stripped Whether it is without what only a debugger reads.
  */
 
 /**
@@ -33,8 +36,9 @@ function needs(file) {
   if (!arch || bytes.toString('latin1', 0, MAGIC.length) !== MAGIC) {
     throw new Error(`${typeof file === 'string' ? file : 'this'} is no native file for x64 or arm64`);
   }
-  const versions = sections(bytes).flatMap((section, _index, all) => (section.type === VERNEED ? versionsIn(bytes, section, all[section.link]) : []));
-  return { arch, alignment: alignment(bytes), versions: [...new Set(versions)] };
+  const all = sections(bytes);
+  const versions = all.flatMap((section) => (section.type === VERNEED ? versionsIn(bytes, section, all[section.link]) : []));
+  return { arch, alignment: alignment(bytes), versions: [...new Set(versions)], stripped: all.every(({ type }) => type !== SYMTAB) };
 }
 
 /** @param {Buffer} bytes */

@@ -125,6 +125,7 @@ function unfit(file, arch, { anyGlibc }) {
   if (needed.arch !== arch) return `it is for ${needed.arch}`;
   if (arch === 'arm64' && needed.alignment < LARGEST_PAGE) return `a kernel with pages of ${LARGEST_PAGE >> 10} KiB cannot load it`;
   if (anyGlibc && compareVersions(glibcOf(needed), GLIBC) > 0) return `it asks for glibc ${glibcOf(needed)}`;
+  if (!needed.stripped) return 'it carries names for a debugger (Cargo.toml: strip)';
   const folder = [cargoHome(), `${root}${path.sep}`].find((one) => bytes.includes(one));
   return folder && `it names ${folder}`;
 }

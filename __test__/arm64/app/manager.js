@@ -1,7 +1,7 @@
 'use strict';
 
-// The process manager, by its command: a program is started, its output is in a file, it is started again when it was killed, the
-// daemon may be killed meanwhile, and a cluster is reloaded.
+// The process manager, by its command: a program is started, its output is kept and shown, it is started again when it was killed, the
+// daemon may be killed meanwhile, it is stopped, and a cluster is reloaded.
 
 const assert = require('node:assert/strict');
 const { execFileSync } = require('node:child_process');
@@ -13,12 +13,12 @@ const { setTimeout: sleep } = require('node:timers/promises');
 const LIMIT = 60_000;
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rc-'));
 const env = { ...process.env, RCLUSTER_HOME: path.join(folder, 'home') };
-const command = path.join(path.dirname(require.resolve('rcluster/package.json')), 'bin', 'rcluster.js');
+const command = path.join(__dirname, 'node_modules', '.bin', 'rcluster');
 
 /** @param {string[]} words */
-const rcluster = (...words) => execFileSync(process.execPath, [command, ...words], { encoding: 'utf8', cwd: folder, env });
-/** @param {string} name */
-const processesOf = (name) => JSON.parse(rcluster('list', '--json')).find((app) => app.name === name).processes;
+const rcluster = (...words) => execFileSync(command, words, { encoding: 'utf8', cwd: folder, env });
+/** @param {string} name @returns {{ processes: { pid: number, state: string }[], workers: { pid: number }[] }} */
+const appOf = (name) => JSON.parse(rcluster('list', '--json')).find((app) => app.name === name);
 
 /** @param {string} what @param {() => any} condition */
 async function until(what, condition) {
@@ -34,17 +34,25 @@ async function main() {
   fs.writeFileSync(path.join(folder, 'server.js'), "require('http').createServer((q, r) => r.end('x')).listen(0, '127.0.0.1')");
   try {
     rcluster('start', 'program.js', '--min-uptime', '1');
-    const [{ pid, state }] = processesOf('program');
+    const [{ pid, state }] = appOf('program').processes;
     assert.equal(state, 'online');
     const log = path.join(env.RCLUSTER_HOME, 'logs', 'program-out.log');
     await until('the line is in the log', () => fs.existsSync(log) && fs.readFileSync(log, 'utf8').includes(`it runs on ${process.arch}\n`));
 
     process.kill(Number(fs.readFileSync(path.join(env.RCLUSTER_HOME, 'daemon.pid'), 'utf8')), 'SIGKILL');
     process.kill(pid, 'SIGKILL');
-    await until('it runs again', () => processesOf('program').find((one) => one.state === 'online' && one.pid !== pid));
+    await until('it runs again', () => appOf('program').processes.find((one) => one.state === 'online' && one.pid !== pid));
+
+    const twice = new RegExp(`it runs on ${process.arch}\n[^]*it runs on ${process.arch}\n`);
+    await until('the line of each is shown', () => twice.test(rcluster('logs', 'program', '--nostream')));
+    assert.match(rcluster('list'), /program.*online/);
+    const [{ pid: again }] = appOf('program').processes;
+    rcluster('stop', 'program');
+    assert.deepEqual(appOf('program').processes.map((one) => one.state), ['stopped']);
+    assert.throws(() => process.kill(again, 0), { code: 'ESRCH' });
 
     rcluster('start', 'server.js', '-i', '2', '--listen-timeout', '60000');
-    const workers = () => processesOf('server').map((one) => one.pid);
+    const workers = () => appOf('server').workers.map((one) => one.pid);
     const before = workers();
     assert.equal(before.length, 2);
     rcluster('reload', 'server');

@@ -71,19 +71,21 @@ const OWN_PID: usize = 48;
 
 /// Starts it in a session of its own. Returns its process when it runs, or what has failed.
 pub fn spawn(program: &Program) -> Result<i32, (Failed, io::Error)> {
-    start(program, false)
+    start(program, &mut new_stack(), None)
 }
 
 /// Starts it as nobody's child, in a session that it does not lead. Returns when it runs.
 pub fn spawn_detached(program: &Program) -> Result<(), (Failed, io::Error)> {
-    start(program, true).map(drop)
+    start(program, &mut new_stack(), Some(&mut new_stack())).map(drop)
 }
 
-fn start(program: &Program, detached: bool) -> Result<i32, (Failed, io::Error)> {
+/// Starts it in a child that runs on `stack`; with a second stack, in a child of that one, which then ends.
+fn start(program: &Program, stack: &mut Stack, second: Option<&mut Stack>) -> Result<i32, (Failed, io::Error)> {
+    let detached = second.is_some();
     let failed = |error: io::Error| (Failed::Start, error);
     let prepared = Prepared::new(program).map_err(|_| failed(io::Error::from(io::ErrorKind::InvalidInput)))?;
-    let mut child = Child { prepared, detached, failed: None };
-    let pid = clone_and_wait(become_program, &mut child).map_err(|errno| failed(errno.into()))?;
+    let mut child = Child { prepared, second: second.map(std::ptr::from_mut), failed: None };
+    let pid = clone_and_wait(become_program, stack, &mut child).map_err(|errno| failed(errno.into()))?;
     if child.failed.is_none() && !detached {
         return Ok(pid);
     }
@@ -98,22 +100,31 @@ fn start(program: &Program, detached: bool) -> Result<i32, (Failed, io::Error)> 
 /// What a child works on: in our memory, which it has to itself until it executes another file or ends.
 struct Child {
     prepared: Prepared,
-    /// Whether it starts another one, and ends.
-    detached: bool,
+    /// The stack of another one that it starts, to end itself. Not a part of its own: a function with room for it would touch what is below that.
+    second: Option<*mut Stack>,
     /// What it could not do.
     failed: Option<(Failed, Errno)>,
 }
 
-/// Bytes of a child's stack, of which it touches a few hundred.
-const STACK: usize = 16 << 10;
+/// Words of a child's stack: 16 KiB, of which it touches a few hundred bytes.
+const STACK: usize = 1 << 10;
+
+type Stack = [MaybeUninit<u128>; STACK];
+
+fn new_stack() -> Stack {
+    [MaybeUninit::uninit(); STACK]
+}
 
 /// Runs `main` in a child with our memory, and goes on when that has executed another file or ended. Returns its number.
-fn clone_and_wait(main: extern "C" fn(*mut libc::c_void) -> libc::c_int, child: &mut Child) -> Result<i32, Errno> {
-    let mut stack = [MaybeUninit::<u128>::uninit(); STACK / size_of::<u128>()];
+fn clone_and_wait(
+    main: extern "C" fn(*mut libc::c_void) -> libc::c_int,
+    stack: &mut Stack,
+    child: &mut Child,
+) -> Result<i32, Errno> {
     // What we do when a signal comes must not be done by a child.
     let mut before = SigSet::empty();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
-    // SAFETY: the child runs on a stack of its own, which lives until it needs it no more, as we wait (CLONE_VFORK); `main` calls nothing but
+    // SAFETY: the child runs on a stack of its own, which is there until it needs it no more, as we wait (CLONE_VFORK); `main` calls nothing but
     // what may be called between fork and exec (signal-safety(7)), and touches only `child`, which nobody else does meanwhile.
     let pid = unsafe {
         let top = stack.as_mut_ptr_range().end.cast();
@@ -130,8 +141,10 @@ extern "C" fn become_program(child: *mut libc::c_void) -> libc::c_int {
     let child = unsafe { &mut *child.cast::<Child>() };
     // SAFETY: it touches no memory of ours.
     unsafe { libc::setsid() };
-    if std::mem::take(&mut child.detached) {
-        if let Err(errno) = clone_and_wait(become_detached, child) {
+    if let Some(stack) = child.second.take() {
+        // SAFETY: whoever waits for us has it, and leaves it to us.
+        let stack = unsafe { &mut *stack };
+        if let Err(errno) = clone_and_wait(become_detached, stack, child) {
             child.failed = Some((Failed::Start, errno));
         }
         return 0;
@@ -397,6 +410,33 @@ mod tests {
         let numbers: Vec<i32> = text.split_ascii_whitespace().map(|number| number.parse().unwrap()).collect();
         assert_eq!(waitpid(Pid::from_raw(numbers[0]), None), Err(Errno::ECHILD));
         assert_ne!(numbers[0], numbers[1]);
+    }
+
+    #[test]
+    fn children_stay_on_their_stacks() {
+        let unused = u128::MAX / 3;
+        let (mut stack, mut second) = ([MaybeUninit::new(unused); STACK], [MaybeUninit::new(unused); STACK]);
+        let null = std::fs::File::options().read(true).write(true).open("/dev/null").unwrap();
+        let program = Program {
+            file: Path::new("/bin/sh"),
+            args: vec![OsStr::new("sh"), OsStr::new("-c"), OsStr::new("exit")],
+            env: Vec::new(),
+            cwd: Path::new("/"),
+            stdio: [null.as_fd(), null.as_fd(), null.as_fd()],
+            fds: Vec::new(),
+            own_pid: Vec::new(),
+            user: None,
+        };
+        start(&program, &mut stack, Some(&mut second)).unwrap();
+        for stack in [stack, second] {
+            // SAFETY: all of it has been written above.
+            let untouched = stack.iter().take_while(|word| unsafe { word.assume_init() } == unused).count();
+            assert!(
+                untouched > stack.len() / 2 && untouched < stack.len(),
+                "{untouched} of {} are untouched",
+                stack.len()
+            );
+        }
     }
 
     #[test]
