@@ -51,7 +51,12 @@ function post(url, body, sent) {
       if (statusCode >= 200 && statusCode < 300) resolve({});
       else resolve({ problem: `answered ${statusCode}`, isFinal: statusCode < 500 && statusCode !== 408 && statusCode !== 429 });
     });
-    asked.on('error', ({ message }) => resolve({ problem: signal.aborted ? `did not answer within ${PATIENCE / 1000} s` : message || 'could not be reached' }));
+    asked.on('error', ({ message }) => {
+      // Another try a moment later would meet the same one.
+      const isStranger = /** @type {import('node:tls').TLSSocket | null} */ (asked.socket)?.authorizationError != null;
+      if (isStranger) resolve({ problem: `has a certificate that is not trusted (${message})`, isFinal: true });
+      else resolve({ problem: signal.aborted ? `did not answer within ${PATIENCE / 1000} s` : message || 'could not be reached' });
+    });
     asked.end(body);
   });
 }

@@ -19,8 +19,9 @@ const http = require('node:http');
 const server = http.createServer((request, response) => {
   const began = Date.now();
   while (Date.now() - began < 3);
-  console.log(request.method, request.url, 200, Date.now() - began + ' ms');
-  response.end('ok');
+  const status = request.url === '/checkout' && Math.random() < 0.03 ? 503 : 200;
+  console.log(request.method, request.url, status, Date.now() - began + ' ms');
+  response.writeHead(status).end('ok');
 });
 server.listen(Number(process.env.PORT), '127.0.0.1');
 const paths = ['/', '/cart', '/products/42', '/products?page=2', '/checkout', '/login'];
@@ -103,7 +104,7 @@ async function main() {
   try {
     const { url } = await manager.openWeb({ listen: '127.0.0.1:0' });
     await manager.start([
-      { name: 'api', script: 'api.js', mode: 'cluster', instances: 2, cwd, env },
+      { name: 'api', script: 'api.js', mode: 'cluster', instances: 2, clusterArgs: ['--count-requests'], cwd, env },
       { name: 'mailer', script: 'mailer.js', instances: 2, cwd, env },
       { name: 'reports', script: 'reports.js', cwd, env },
       { name: 'importer', script: 'importer.js', restartDelay: 20_000, cwd, env },

@@ -8,7 +8,7 @@ const os = require('node:os');
 const path = require('node:path');
 const tls = require('node:tls');
 const { text } = require('node:stream/consumers');
-const selfsigned = require('selfsigned');
+const { certificate } = require('./helpers/certificate');
 const { childrenOf, serve, waitFor } = require('./helpers/start');
 
 let folder;
@@ -17,16 +17,9 @@ const env = {};
 
 beforeAll(async () => {
   folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rcluster-tls-'));
-  const altNames = [{ type: 2, value: 'localhost' }];
-  const made = await selfsigned.generate([{ name: 'commonName', value: 'localhost' }], {
-    algorithm: 'sha256',
-    keyType: 'ec',
-    extensions: [{ name: 'subjectAltName', altNames }],
-  });
-  env.KEY_FILE = path.join(folder, 'key.pem');
-  env.CERT_FILE = path.join(folder, 'cert.pem');
-  fs.writeFileSync(env.KEY_FILE, made.private);
-  fs.writeFileSync(env.CERT_FILE, made.cert);
+  const made = await certificate(folder);
+  env.KEY_FILE = made.keyFile;
+  env.CERT_FILE = made.certFile;
   ca = made.cert;
 });
 afterAll(() => fs.rmSync(folder, { recursive: true }));

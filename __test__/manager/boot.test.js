@@ -15,7 +15,6 @@ const { waitFor } = require('../helpers/run');
 const { Home } = require('./home');
 
 const hasAnalyze = spawnSync('systemd-analyze', ['--version']).status === 0;
-const testWithAnalyze = hasAnalyze ? test : test.skip;
 const testWithPython = dgram ? test : test.skip;
 
 /** Listens as systemd does, and prints what it is told. */
@@ -121,10 +120,10 @@ describe('the unit', () => {
     expect(() => unitOf({ uid: 0, serviceName: 'a/b', ...given })).toThrow('--service-name must be letters, digits and any of _-@:. Received "a/b"');
   });
 
-  testWithAnalyze('is one that systemd-analyze finds nothing wrong with', () => {
+  (hasAnalyze ? test : test.skip).each([['the system', 0], ['a user', 1000]])('of %s is one that systemd-analyze finds nothing wrong with', (_, uid) => {
     const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rc-unit-'));
     try {
-      const unit = unitOf({ uid: 0, user: 'root', ...given, executable: executable() });
+      const unit = unitOf({ uid, ...(uid === 0 && { user: 'root' }), ...given, executable: executable() });
       const file = path.join(folder, unit.name);
       fs.writeFileSync(file, textOf(unit));
       const { status, stderr } = spawnSync('systemd-analyze', ['verify', '--man=no', file], { encoding: 'utf8' });

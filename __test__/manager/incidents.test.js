@@ -3,14 +3,14 @@
 // What somebody may have to see to: told by `rcluster events`, to the command of on_event, and to a webhook.
 
 const { createHmac } = require('node:crypto');
-const { once } = require('node:events');
 const fs = require('node:fs');
-const http = require('node:http');
 const path = require('node:path');
 
+const { certificate } = require('../ecosystem/helpers/certificate');
 const { describe: described, ofFolder } = require('../helpers/leftovers');
 const { waitFor } = require('../helpers/run');
 const { Home } = require('./home');
+const { receiver } = require('./receiver');
 
 const SECRET = 'a secret that nobody sees';
 /** Crashes as often as it is started, but for the last time. */
@@ -23,35 +23,6 @@ const crashing = (/** @type {number} */ times) => `
 
 /** @param {Home} home @param {object} app */
 const config = (home, app) => home.write('ecosystem.config.json', JSON.stringify({ apps: [{ name: 'a', script: 'a.js', ...app }] }));
-
-/** @type {http.Server[]} */
-const servers = [];
-afterEach(() => {
-  for (const server of servers.splice(0)) {
-    server.close();
-    server.closeAllConnections();
-  }
-});
-
-/**
- * A server for a webhook. `answer` decides about each request.
- *
- * @param {(index: number) => number | undefined} answer A status; nothing for no answer.
- */
-async function receiver(answer) {
-  /** @type {{ headers: http.IncomingHttpHeaders, body: string }[]} */
-  const got = [];
-  const server = http.createServer((req, res) => {
-    let body = '';
-    req.on('data', (chunk) => (body += chunk)).on('end', () => {
-      const status = answer(got.push({ headers: req.headers, body }) - 1);
-      if (status !== undefined) res.writeHead(status).end();
-    });
-  });
-  servers.push(server);
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  return { got, url: `http://127.0.0.1:${/** @type {import('node:net').AddressInfo} */ (server.address()).port}/hook` };
-}
 
 test('a command has the event on standard input and in variables, one after the other, and what it writes is in the log', async () => {
   const home = new Home();
@@ -96,19 +67,6 @@ test('a program that is given up, and one that grows too large, are told of as w
   await waitFor(() => home.log('b-out.log').startsWith('memory\n'));
 }, 40_000);
 
-test('of a cluster: a worker that crashes, one that hangs, and a reload that fails', async () => {
-  const home = new Home();
-  const server = 'require("node:http").createServer((req, res) => { res.end(); if (req.url === "/crash") process.exit(4); }).listen(0, "127.0.0.1")';
-  home.write('a.js', `${server}; require('node:fs').existsSync('crash') && setTimeout(() => { require('node:fs').rmSync('crash', { force: true }); process.exit(4); }, 1500)`);
-  home.write('crash', '');
-  await home.run('start', 'a.js', '-i', '1', '--on-event', 'echo "$RCLUSTER_EVENT"');
-  await waitFor(() => home.log('a-out.log').includes('crash\n'));
-  await waitFor(async () => (await home.json('list'))[0].workers.every((/** @type {any} */ { state }) => state === 'ready'));
-  home.write('a.js', 'throw new Error("broken")');
-  expect((await home.run('reload', 'a')).code).toBe(1);
-  await waitFor(() => home.log('a-out.log').includes('reload-failed\n'));
-}, 60_000);
-
 test('a webhook that fails twice gets it the third time, signed, and the secret is shown nowhere', async () => {
   const home = new Home();
   const { got, url } = await receiver((index) => (index < 2 ? 500 : 200));
@@ -139,6 +97,28 @@ test('a webhook that fails twice gets it the third time, signed, and the secret 
   await waitFor(() => got.length === 4);
   const [, time, signature] = /^t=(\d+),v1=([0-9a-f]{64})$/.exec(String(got[3].headers['rcluster-signature'])) ?? [];
   expect(signature).toBe(createHmac('sha256', SECRET).update(`${time}.${got[3].body}`).digest('hex'));
+}, 60_000);
+
+test('by HTTPS: whoever certifies the server is trusted when the app names it, and else nothing is sent, which is said at once', async () => {
+  const home = new Home();
+  const tls = await certificate(home.folder, [{ type: 7, ip: '127.0.0.1' }]);
+  const { got, url } = await receiver(() => 204, tls);
+  home.write('a.js', 'setTimeout(() => process.exit(3), 100)');
+  home.write('strange.js', crashing(2));
+  const apps = [
+    { name: 'known', script: 'a.js', max_restarts: 1, webhook: { url, secret: SECRET }, env: { NODE_EXTRA_CA_CERTS: tls.certFile } },
+    { name: 'strange', script: 'strange.js', webhook: url },
+  ];
+  home.write('ecosystem.config.json', JSON.stringify({ apps }));
+  const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env;
+  expect((await home.runWith({ env: { ...env, NODE_EXTRA_CA_CERTS: undefined } }, 'start')).code).toBe(0);
+  await waitFor(() => got.some(({ body }) => JSON.parse(body).kind === 'crash-loop'));
+  expect(got[0].headers['rcluster-signature']).toMatch(/^t=\d+,v1=[0-9a-f]{64}$/);
+  const host = new URL(url).host;
+  // It will not be another one in a second: there is one try.
+  await waitFor(() => home.log('strange-error.log').endsWith(`[rcluster] webhook: ${host} has a certificate that is not trusted (self-signed certificate), after 1 try: events are left out until it can be reached\n`));
+  await waitFor(async () => (await home.json('list')).find((/** @type {any} */ { name }) => name === 'strange').processes[0].restarts === 2);
+  expect(new Set(got.map(({ body }) => JSON.parse(body).app))).toEqual(new Set(['known']));
 }, 60_000);
 
 test('a webhook that never answers holds up nothing; one that says no is said once, without its path', async () => {

@@ -82,6 +82,10 @@ test('workers of a cluster have numbers of their own, which the status and the m
   const [worker] = await workersOf(home);
   expect(worker.stats).toMatchObject({ connections: { total: 3, queued: 0 }, waiting: { count: 3 }, http: { requests: 3 } });
   expect(worker.descriptors).toBeGreaterThan(10);
+  // Who looks again and again leaves away what was counted since the start.
+  const [{ workers: [short] }] = await home.manager.request('GET', '/v1/apps?stats=false');
+  expect([short.pid, short.stats, short.recent]).toEqual([worker.pid, null, expect.objectContaining({ utilization: expect.any(Number) })]);
+  await expect(home.manager.request('GET', '/v1/apps?stats=maybe')).rejects.toThrow('a listing is asked for with stats=true or stats=false. Received "stats=maybe"');
   const open = await metrics(home, 'application/openmetrics-text;version=1.0.0,text/plain;q=0.5');
   expect(open.type).toBe('application/openmetrics-text; version=1.0.0; charset=utf-8');
   expect(open.text).toMatch(/# EOF\n$/);

@@ -132,6 +132,25 @@ test('every answer keeps the browser from doing anything else with it', async ()
   }
 });
 
+/** How much light a colour gives: WCAG 2, relative luminance. @param {number[]} colour */
+const light = (colour) => colour.map((part) => (part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)).reduce((sum, part, index) => sum + part * [0.2126, 0.7152, 0.0722][index], 0);
+const parts = (/** @type {string} */ hex) => (hex.match(/[0-9a-f]{2}/g) ?? []).map((part) => parseInt(part, 16) / 255);
+
+test.each([['light', 0], ['dark', 1]])('%s: what is written can be read on everything that it stands on', (_, which) => {
+  const style = fs.readFileSync(path.join(__dirname, '..', '..', 'manager', 'web', 'style.css'), 'utf8');
+  const scheme = [...style.matchAll(/:root \{([^}]*)\}/g)][which][1];
+  const colours = Object.fromEntries([...scheme.matchAll(/--([\w-]+): (#[0-9a-f]{6,8})/g)].map(([, name, hex]) => [name, parts(hex)]));
+  const [red, green, blue, alpha] = colours['accent-faint'];
+  const selected = [red, green, blue].map((part, index) => part * alpha + colours.sheet[index] * (1 - alpha));
+  for (const name of ['ink', 'faint', 'accent', 'good', 'bad', 'changing', 'off']) {
+    for (const [place, ground] of Object.entries({ paper: colours.paper, sheet: colours.sheet, hover: colours.hover, selected })) {
+      const [dark, bright] = [light(colours[name]), light(ground)].sort((a, b) => a - b);
+      const contrast = (bright + 0.05) / (dark + 0.05);
+      expect([name, place, contrast >= 4.5 || contrast]).toEqual([name, place, true]);
+    }
+  }
+});
+
 test('what is vendored is what the package of that name has', () => {
   const root = path.join(__dirname, '..', '..');
   for (const name of ['uPlot.iife.min.js', 'uPlot.min.css']) {

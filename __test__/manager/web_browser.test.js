@@ -114,13 +114,54 @@ testInBrowser(`what boards of workers say, in the list, of each worker, and over
     await see(page, /Requests\s+Errors\s+New\s+Open\s+Waiting\s+Loop\s+Delay/, '.instances');
     await see(page, /^0\s+ready.*?\s[1-9][\d.]*k?\s+[1-9][\d.]*k?\s+[1-9][\d.]*k?\s+\d+\s+[\d.]+ m?s · [\d.]+ m?s\s+\d+ %\s+[\d.]+ m?s · [\d.]+ m?s$/m, '.instances');
     // Of each there is a chart as soon as the next figure is kept.
-    await see(page, /Requests each second\s*[1-9][^]*Waiting for the server, 99 of 100\s*[\d.]+ m?s[^]*Event loop running\s*[1-9]\d* %/, '.charts');
+    await see(page, /Requests each second\s*[1-9][^]*Waiting, 99 of 100\s*[\d.]+ m?s[^]*Event loop running\s*[1-9]\d* %/, '.charts');
     expect(await page.$$eval('.plot canvas', (all) => all.length)).toBe(8);
   } finally {
     isOver = true;
     await asking;
   }
   expect(complaints).toEqual([]);
+});
+
+testInBrowser(`a link leads to an app that is far down in a long list, whose head stays to be seen${because}`, async () => {
+  const home = new Home();
+  await startTwo(home);
+  await home.manager.start(Array.from({ length: 60 }, (_, index) => ({ name: `app-${index}`, script: 'quiet.js', cwd: home.folder, autostart: false })));
+  const { page } = await openPage(home);
+  await page.goto(`${page.url()}#app=default%3Aapp-57`);
+  await see(page, /^app-57/, '#detail h2');
+  const place = (/** @type {string} */ selector) => page.$eval(selector, (element) => {
+    const { top, bottom } = element.getBoundingClientRect();
+    return { top, bottom, seen: document.elementFromPoint(element.getBoundingClientRect().left + 20, (top + bottom) / 2)?.closest('tr') === element.closest('tr') };
+  });
+  await waitFor('the line of the app', async () => (await place('tr[aria-current]')).seen);
+  expect(await textOf(page, 'tr[aria-current]')).toMatch(/^app-57/);
+  expect((await place('#apps thead th')).seen).toBe(true);
+  expect(await page.evaluate(() => scrollY)).toBe(0);
+  // With keys: what has the focus is not below the head.
+  for (let i = 0; i < 40; i++) await page.keyboard.press('k');
+  expect((await place('#apps a:focus')).top).toBeGreaterThanOrEqual((await place('#apps thead th')).bottom - 1);
+}, TWO_BROWSERS);
+
+testInBrowser(`on a phone nothing is wider than the screen, and the logs are near below all charts${because}`, async () => {
+  const home = new Home();
+  await startTwo(home);
+  const port = await startCluster(home);
+  const { page } = await openPage(home);
+  await page.setViewport({ width: 360, height: 740, isMobile: true });
+  const width = () => page.evaluate(() => document.documentElement.scrollWidth);
+  expect(await width()).toBe(360);
+  await page.goto(`${page.url()}#app=default%3Aweb`);
+  let isOver = false;
+  const asking = keepAsking(port, () => isOver);
+  try {
+    await waitFor('all charts', async () => (await page.$$('.plot canvas')).length === 8);
+  } finally {
+    isOver = true;
+    await asking;
+  }
+  expect(await width()).toBe(360);
+  expect(await page.$eval('.logs ol', (element) => element.getBoundingClientRect().top)).toBeLessThan(740);
 });
 
 testInBrowser(`acting: each after a question, with the mouse and with keys${because}`, async () => {

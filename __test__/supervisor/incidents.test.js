@@ -23,7 +23,7 @@ async function saidAfter(events) {
   fs.writeFileSync(file, `
     const EventEmitter = require('node:events');
     const { serveKeeper } = require(${JSON.stringify(path.join(ROOT, 'lib', 'supervisor', 'managed.js'))});
-    const supervisor = Object.assign(new EventEmitter(), { status: () => ({ workers: [] }) });
+    const supervisor = Object.assign(new EventEmitter(), { status: () => ({ workers: [{ seat: 0, pid: 11 }, { seat: 2, pid: 12 }] }) });
     serveKeeper(supervisor, new EventEmitter());
     for (const [name, payload] of ${JSON.stringify(events)}) supervisor.emit(name, payload);
     setImmediate(() => process.disconnect());`);
@@ -47,7 +47,7 @@ test('each kind, with the seat of a worker that has died', async () => {
   ]);
   expect(said).toEqual([
     ['crash', 1, 'worker 11 ended with code 3'],
-    ['memory', undefined, 'worker 12 uses 300 MiB, and is replaced'],
+    ['memory', 2, 'worker 12 uses 300 MiB, and is replaced'],
     ['crash-loop', undefined, 'they die'],
     ['reload-failed', undefined, 'the new one failed'],
     ['upgraded', undefined, 'primary 2 has taken the place of 1: 3 connections moved, 4 ended by themselves, 0 were cut'],
@@ -59,5 +59,5 @@ test('a worker that hangs has hung once, and not crashed besides; the one after 
   const hang = ['hang', { pid: 11, time: 5000 }];
   const restart = ['restart', { seat: 0, pid: 11, reason: 'did not turn its event loop for 5000 ms' }];
   const said = await saidAfter(/** @type {any} */ ([hang, hang, restart, restart]));
-  expect(said.map(([kind]) => kind)).toEqual(['hang', 'crash']);
+  expect(said.map(([kind, seat]) => [kind, seat])).toEqual([['hang', 0], ['crash', 0]]);
 });

@@ -1,6 +1,6 @@
 'use strict';
 
-// What looking costs the daemon: nobody looks, the page is open, the terminal view is, Prometheus asks each second.
+// What looking at a hundred clusters of four workers costs the daemon: nobody looks, the page is open, the terminal view is, Prometheus asks.
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -14,10 +14,16 @@ const { executable } = require('../../manager/home.js');
 const { PROGRAMS, median } = require('./figures.js');
 
 /** How long (ms) each is watched, and how long before it does what it does all the time. */
-const TIME = 10_000;
+const TIME = 15_000;
 const SETTLING = 2000;
-/** How often (ms) Prometheus asks here: more often than anybody has it. */
-const SCRAPE = 1000;
+/** How often (ms) Prometheus asks here: more often than most have it. */
+const SCRAPE = 5000;
+
+/** What runs in place of Node: clusters of four workers, whose boards are full. */
+const PRIMARY = path.join(__dirname, 'primary.py');
+/** Lines of `/metrics` that there are of each worker. */
+const HTTP = 'rcluster_http_response_seconds_count{';
+const WORKERS = 4;
 
 const TICKS = Number(spawnSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }).stdout);
 
@@ -116,7 +122,7 @@ async function withScrapes(home, look) {
   const times = [];
   const timer = setInterval(async () => {
     const { text, time } = await scrape(path.join(home, 'daemon.sock'));
-    if (text.split('\nrcluster_up{').length <= PROGRAMS) throw new Error(`/metrics does not have all apps: ${text.slice(0, 200)}`);
+    if (text.split(`\n${HTTP}`).length <= PROGRAMS * WORKERS) throw new Error(`/metrics does not have all workers: ${text.slice(0, 200)}`);
     times.push(time);
   }, SCRAPE);
   try {
@@ -132,7 +138,10 @@ async function withScrapes(home, look) {
  * @returns {Promise<Record<string, number | undefined>>}
  */
 async function measure(rival, folder) {
-  const apps = Array.from({ length: PROGRAMS }, (_, index) => ({ name: `idle-${index}`, script: '/bin/sleep', args: '1000000', interpreter: 'none' }));
+  const primary = path.join(folder, 'primary');
+  fs.writeFileSync(primary, `#!/usr/bin/env python3\n${fs.readFileSync(PRIMARY, 'utf8')}`, { mode: 0o755 });
+  const apps = Array.from({ length: PROGRAMS }, (_, index) => ({ name: `idle-${index}`, script: 'server.js', exec_mode: 'cluster', instances: WORKERS, interpreter: primary, listen_timeout: 60_000, kill_timeout: 100 }));
+  fs.writeFileSync(path.join(folder, 'server.js'), '');
   const config = path.join(folder, 'idle.json');
   fs.writeFileSync(config, JSON.stringify({ apps }));
   rival.run('start', config);

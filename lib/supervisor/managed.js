@@ -83,15 +83,16 @@ function reportIncidents(supervisor, send) {
   const report = (/** @type {string} */ kind, /** @type {string} */ message, /** @type {number | undefined} */ seat = undefined) => void send({ rcluster: 'incident', kind, message, seat });
   // Who is ended as it hangs has not crashed besides, and hangs once, however often it is told to end.
   const hung = new Set();
+  const seatOf = (/** @type {number | undefined} */ pid) => supervisor.status().workers.find((worker) => worker.pid === pid)?.seat;
   supervisor.on('restart', ({ seat, pid, reason }) => {
     if (!hung.delete(pid)) report('crash', `worker ${pid} ${reason}`, seat);
   });
   supervisor.on('hang', ({ pid, time }) => {
     if (hung.has(pid)) return;
     hung.add(pid);
-    report('hang', `worker ${pid} did not turn its event loop for ${time} ms, and is ended`);
+    report('hang', `worker ${pid} did not turn its event loop for ${time} ms, and is ended`, seatOf(pid));
   });
-  supervisor.on('memory', ({ pid, bytes }) => report('memory', `worker ${pid} uses ${Math.round(bytes / 2 ** 20)} MiB, and is replaced`));
+  supervisor.on('memory', ({ pid, bytes }) => report('memory', `worker ${pid} uses ${Math.round(bytes / 2 ** 20)} MiB, and is replaced`, seatOf(pid)));
   supervisor.on('crash-loop', ({ error }) => report('crash-loop', error.message));
   supervisor.on('reload', ({ error }) => {
     if (error) report('reload-failed', error.message);

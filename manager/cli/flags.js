@@ -37,6 +37,7 @@ const KEY_FLAGS = {
   ready: ['--ready <when>', 'a worker of a cluster is ready when it is listening, sends the message ready, or is online'],
   health: ['--health <place>', 'where a cluster answers /live and /ready: a port, host:port or the path of a Unix socket'],
   min_ready: ['--min-ready <count>', 'with fewer ready workers /ready says no'],
+  hang_timeout: ['--hang-timeout <time>', 'a worker of a cluster whose event loop does not turn for so long is replaced; 0 for never'],
   keep_alive_timeout: ['--keep-alive-timeout <time>', 'HTTP connections of a cluster may stay idle for so long, where the script says nothing of it'],
   proxy_protocol: ['--proxy-protocol <senders>', 'proxies that say by the PROXY protocol whom a connection of a cluster is from, such as 10.0.0.0/8,::1'],
   app_metrics: ['--app-metrics', "what a cluster's own prom-client counts is at /metrics"],

@@ -201,6 +201,7 @@ const KEYS = {
   ready: { type: 'readiness', option: '--ready', about: "When a worker of a cluster is ready: 'listening' by default, 'message' with wait_ready, 'online' for one that has other work than to listen." },
   health: { type: 'place', option: '--health', about: "Where the primary of a cluster answers probes (/live, /ready): a port, 'host:port' or the path of a Unix socket." },
   min_ready: { type: 'count', option: '--min-ready', about: 'With fewer ready workers /ready says no; 1 by default.' },
+  hang_timeout: { type: 'time', option: '--hang-timeout', about: 'A worker of a cluster whose event loop does not turn for so long is killed and replaced; 30 s by default, 0 for never.' },
   keep_alive_timeout: { type: 'time', option: '--keep-alive-timeout', about: 'HTTP connections of a cluster may stay idle for so long, where the script says nothing of it.' },
   proxy_protocol: { type: 'senders', option: '--proxy-protocol', about: "Proxies that say by the PROXY protocol whom a connection of a cluster is from: addresses, networks, 'unix'." },
   stop_delay: { type: 'time', option: '--stop-delay', about: 'A cluster that is told to stop serves on for so long, while /ready says that it ends. kill_timeout begins to count after it.' },

@@ -63,7 +63,7 @@ type Row = [String; HEADS.len()];
 /// Prints what runs in the home at `path`.
 pub fn run(path: &Path) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let asked = async { tokio::time::timeout(PATIENCE, Daemon::of(path).ask_alike("/v1/apps")).await };
+    let asked = async { tokio::time::timeout(PATIENCE, Daemon::of(path).ask_alike("/v1/apps?stats=false")).await };
     let answer: Result<Vec<App>, String> =
         tokio::task::LocalSet::new().block_on(&runtime, asked).unwrap_or_else(|_| Err("it is silent".to_owned()));
     let apps = answer.map_err(io::Error::other)?;

@@ -3,7 +3,7 @@
 import { h } from './dom.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
-const HEIGHT = 130;
+const HEIGHT = 110;
 
 /** @param {string} name */
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -14,6 +14,9 @@ const clock = (time, withSeconds = false) =>
 
 /** Where the axis of times begins: an hour ago, or with the first figure, and ten minutes ago at the latest. @param {number} first @param {number} last */
 const beginOf = (first, last) => Math.max(last - 3600, Math.min(first, last - 600));
+
+/** Figures with none before and after them: a line does not show those. @param {(number | null)[]} values */
+const alone = (values) => [...values.keys()].filter((at) => values[at] !== null && (values[at - 1] ?? null) === null && (values[at + 1] ?? null) === null);
 
 /** A line without axes. */
 export function spark() {
@@ -61,7 +64,7 @@ export class Chart {
     this.#format = format;
     this.value = h('output');
     this.place = h('div.plot', { role: 'img', 'aria-label': `${title} of the last hour` });
-    this.element = h('figure', {}, h('figcaption', {}, title, this.value), this.place);
+    this.element = h('figure', {}, h('figcaption', { title }, h('span', {}, title), this.value), this.place);
     const axis = { stroke: colour('--faint'), grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false }, font: '11px system-ui, sans-serif' };
     const each = (/** @type {(tick: number) => string} */ write) => (/** @type {any} */ _, /** @type {number[]} */ ticks) => ticks.map(write);
     const range = (/** @type {(least: number, most: number) => number[]} */ of) => (/** @type {any} */ _, /** @type {number} */ from, /** @type {number} */ to) => of(from ?? 0, to ?? 0);
@@ -71,8 +74,8 @@ export class Chart {
       legend: { show: false },
       cursor: { points: { size: 6 }, y: false, drag: { x: false, y: false } },
       scales: { x: { range: range((first, last) => [beginOf(first, last), last]) }, y: { range: range((_, most) => [0, Math.max(least, most * 1.15)]) } },
-      axes: [{ ...axis, size: 24, space: 70, values: each((tick) => clock(tick)) }, { ...axis, size: 62, space: 30, ...(steps && { incrs: steps }), values: each(format) }],
-      series: [{}, { stroke: colour('--accent'), fill: colour('--accent-faint'), width: 1.5, points: { show: false } }],
+      axes: [{ ...axis, size: 20, space: 60, values: each((tick) => clock(tick)) }, { ...axis, size: 56, space: 26, ...(steps && { incrs: steps }), values: each(format) }],
+      series: [{}, { stroke: colour('--accent'), fill: colour('--accent-faint'), width: 1.5, points: { show: false, size: 5, fill: colour('--accent'), filter: (/** @type {any} */ plot) => alone(plot.data[1]) } }],
       hooks: { setCursor: [(/** @type {any} */ plot) => this.#show(plot)] },
     }, [[], []], this.place);
     this.observer = new ResizeObserver(() => this.place.clientWidth > 0 && this.#plot.setSize({ width: this.place.clientWidth, height: HEIGHT }));

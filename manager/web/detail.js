@@ -30,9 +30,9 @@ const both = (times) => known(times, ({ p50, p99 }) => `${time(p50)} · ${time(p
 const CHARTS = {
   rate: ['Requests each second', rate, 1],
   errors: ['Errors each second', rate, 1],
-  waiting: ['Waiting for the server, 99 of 100', time, 1],
+  waiting: ['Waiting, 99 of 100', time, 1],
   utilization: ['Event loop running', (part) => `${(part * 100).toFixed(0)} %`, 1],
-  delay: ['Turns of the event loop, 99 of 100', time, 1],
+  delay: ['Loop turns, 99 of 100', time, 1],
   active: ['Open connections', (count) => count.toFixed(0), 4],
 };
 
@@ -55,7 +55,7 @@ export class Detail {
     this.about = h('p.about');
     /** @type {Map<string, Chart>} */
     this.charts = new Map([['cpu', new Chart('CPU', percent, 1)], ['memory', new Chart('Memory', size, 1 << 20, POWERS)]]);
-    this.plots = h('div.charts', {}, ...[...this.charts.values()].map(({ element }) => element));
+    this.plots = h('div.charts', { role: 'group', 'aria-label': 'The last hour' }, ...[...this.charts.values()].map(({ element }) => element));
     this.rows = h('tbody');
     this.logs = new Logs(this.target);
     this.element = h('article', {},
@@ -64,7 +64,7 @@ export class Detail {
           h('span.scale', { role: 'group', 'aria-label': 'How many' }, step(-1, '−', 'One less'), this.count, step(1, '+', 'One more')))),
       this.about, this.why,
       this.plots,
-      h('div.instances', {}, this.table = h('table', {}, h('thead', {}, h('tr', {},
+      h('div.instances', { role: 'group', 'aria-label': 'Instances', tabindex: '0' }, this.table = h('table', {}, h('thead', {}, h('tr', {},
         ...HEADS.map((head, index) => h(index < 2 ? 'th' : 'th.number', { scope: 'col' }, head)),
         ...BOARD.map(([head, title], index) => h(index < 2 ? 'th.number.board.http' : 'th.number.board', { scope: 'col', title }, head)))), this.rows)),
       this.logs.element);

@@ -25,7 +25,7 @@ export class Logs {
   /** @param {string} target */
   constructor(target) {
     this.#target = target;
-    this.search = h('input', { type: 'search', placeholder: 'Search (regular expression)', 'aria-label': 'Search in the logs', autocomplete: 'off', spellcheck: 'false' });
+    this.search = h('input', { type: 'search', placeholder: 'Search', title: 'A regular expression', 'aria-label': 'Search in the logs: a regular expression', autocomplete: 'off', spellcheck: 'false' });
     this.stream = h('select', { 'aria-label': 'Stream' }, h('option', { value: '' }, 'all'), h('option', { value: 'out' }, 'output'), h('option', { value: 'error' }, 'errors'));
     this.follow = h('button', { 'aria-pressed': 'true', onclick: () => this.#setFollowing(!this.#isFollowing) }, 'Follow');
     this.trouble = h('p.trouble', { role: 'alert', hidden: true });

@@ -21,6 +21,10 @@ const ORDERS = {
 
 /** @type {{ by: string | null, isReversed: boolean }} */
 const order = { by: null, isReversed: false };
+/** px that the filter and the head of the list take. */
+const HEAD = 90;
+/** The app that was shown in the list when it was chosen. @type {string | null} */
+let seen = null;
 /** @type {() => void} */
 let changed = () => {};
 
@@ -89,9 +93,20 @@ export function drawTable(all, series, selected, now) {
     const values = series.apps.get(one.target)?.cpu;
     if (values) drawSpark(line.firstElementChild, series.times, values);
   });
+  if (selected !== seen) show($('#apps tr[aria-current]'));
+  seen = selected;
   $('#apps table').classList.toggle('has-boards', all.some(({ recent }) => recent !== null));
   $('#nothing').hidden = shown.length > 0;
   say($('#nothing'), all.length === 0 ? 'Nothing is there yet: rcluster start app.js' : 'No app has that in its name or state.');
+}
+
+/** A link may lead to one that is far down: beside an app the list scrolls by itself, and the window stays where it is. @param {HTMLElement | null} row */
+function show(row) {
+  const list = $('#apps');
+  if (!row || list.scrollHeight <= list.clientHeight) return;
+  const [place, whole] = [row.getBoundingClientRect(), list.getBoundingClientRect()];
+  if (place.top > whole.top + HEAD && place.bottom < Math.min(whole.bottom, innerHeight)) return;
+  list.scrollTop += place.top - whole.top - list.clientHeight / 2;
 }
 
 /** @param {Summary} one */

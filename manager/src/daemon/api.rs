@@ -145,7 +145,7 @@ pub async fn answer(service: Rc<Service>, request: Request<Incoming>) -> Respons
         Err(failure) => return failed(&failure),
     };
     let asked = Rc::clone(&service);
-    in_whole(&service, async move { route(&asked, &method, &parts, body).await }).await
+    in_whole(&service, async move { route(&asked, &method, &parts, &query, body).await }).await
 }
 
 /// Does what somebody has asked for: whoever it was may go away in the middle, and it is done whole.
@@ -206,7 +206,25 @@ fn known_route(method: &Method, path: &str, parts: &[String]) -> Result<(), Fail
     Err(Failure::new("ERR_RCLUSTER_NO_SUCH_ROUTE", format!("there is no {path}{hint}")))
 }
 
-async fn route(service: &Rc<Service>, method: &Method, parts: &[String], body: Value) -> Result<Value, Failure> {
+/// Whether a listing is to have what workers have counted.
+fn with_stats(query: &str) -> Result<bool, Failure> {
+    match query {
+        "" | "stats=true" => Ok(true),
+        "stats=false" => Ok(false),
+        _ => Err(Failure::new(
+            "ERR_RCLUSTER_BAD_REQUEST",
+            format!("a listing is asked for with stats=true or stats=false. Received {query:?}"),
+        )),
+    }
+}
+
+async fn route(
+    service: &Rc<Service>,
+    method: &Method,
+    parts: &[String],
+    query: &str,
+    body: Value,
+) -> Result<Value, Failure> {
     let parts: Vec<&str> = parts.iter().skip(1).map(String::as_str).collect();
     let apps = &service.apps;
     match (method.as_str(), parts.as_slice()) {
@@ -216,7 +234,7 @@ async fn route(service: &Rc<Service>, method: &Method, parts: &[String], body: V
         })),
         ("GET", ["openapi.json"]) => serde_json::from_str(OPENAPI)
             .map_err(|error| Failure::new("ERR_RCLUSTER_INTERNAL", format!("the description is no JSON: {error}"))),
-        ("GET", ["apps"]) => Ok(json!(apps.list())),
+        ("GET", ["apps"]) => Ok(json!(apps.list(with_stats(query)?))),
         ("POST", ["apps"]) => {
             let body::Start { apps: wanted, options } = body::start(body)?;
             apps.start(wanted, options).await

@@ -36,6 +36,8 @@ struct Used {
 struct Machine {
     processes: HashMap<i32, Stat>,
     children: HashMap<i32, Vec<i32>>,
+    /// How many descriptors a process has, as far as that was asked: a worker is looked at for itself and for its primary.
+    descriptors: RefCell<HashMap<i32, u64>>,
 }
 
 impl Machine {
@@ -44,7 +46,8 @@ impl Machine {
         for stat in &all {
             children.entry(stat.parent).or_default().push(stat.pid);
         }
-        Machine { processes: all.into_iter().map(|stat| (stat.pid, stat)).collect(), children }
+        let processes = all.into_iter().map(|stat| (stat.pid, stat)).collect();
+        Machine { processes, children, descriptors: RefCell::default() }
     }
 
     /// A process with all that came of it: however many others there are, it is those alone that are looked at.
@@ -66,7 +69,8 @@ impl Machine {
             used.pages += stat.resident;
             used.ticks += stat.cpu_ticks;
             used.threads += stat.threads;
-            used.descriptors += procfs::descriptors(stat.pid);
+            let mut descriptors = self.descriptors.borrow_mut();
+            used.descriptors += *descriptors.entry(stat.pid).or_insert_with(|| procfs::descriptors(stat.pid));
         }
         used
     }

@@ -214,7 +214,7 @@ async fn boot(service: Rc<Service>, is_first: bool) {
     };
     // One that is slow keeps nothing else from being started with the machine.
     let _ = tokio::time::timeout(BOOT, all).await;
-    let apps = service.apps.list().len();
+    let apps = service.apps.list(false).len();
     if let Err(error) = service_manager::tell(&format!("READY=1\nSTATUS=apps: {apps}")) {
         eprintln!("rclusterd: the service manager could not be told: {error}");
     }

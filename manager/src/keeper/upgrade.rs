@@ -143,7 +143,8 @@ impl Keeper {
         true
     }
 
-    /// The primary before has said something: what counts of it is what it answers to what it was asked.
+    /// The primary before has said something: what counts of it is what it answers to what it was asked, and what has happened, such as
+    /// that another one has taken its place. Its workers are none of the app's any more.
     pub(super) fn on_former(&mut self, number: u32) {
         let running = self.instances.get_mut(number as usize).and_then(|one| one.running.as_mut());
         let Some(former) = running.and_then(|running| running.former.as_mut()) else { return };
@@ -153,8 +154,10 @@ impl Keeper {
         };
         for line in lines {
             let message: Value = serde_json::from_str(&line).unwrap_or(Value::Null);
-            if message["rcluster"] == "answer" {
-                self.on_answer(message);
+            match message["rcluster"].as_str() {
+                Some("answer") => self.on_answer(message),
+                Some("incident") => self.incident_of_primary(&message),
+                _ => {}
             }
         }
         if ended && let Some(former) = self.take_former(number as usize) {

@@ -1,6 +1,7 @@
 //! Lines of cron: the times at which something is due, in a time zone.
 
 use croner::Cron;
+use croner::errors::CronError;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -15,7 +16,11 @@ impl Times {
     pub fn parse(line: &str, zone: Option<&str>) -> Result<Times, String> {
         let zone = zone.map_or_else(|| Ok(TimeZone::system()), time_zone)?;
         let rule = "must be a line of cron such as \"0 3 * * *\"";
-        let cron: Cron = line.parse().map_err(|error| format!("{rule}: {error}. Received {line:?}"))?;
+        let cron: Cron = line.parse().map_err(|error: CronError| {
+            // Some of what it says is a sentence.
+            let error = error.to_string();
+            format!("{rule}: {}. Received {line:?}", error.trim_end_matches('.'))
+        })?;
         let times = Times { cron, zone };
         if times.after(Timestamp::now()).is_none() {
             return Err(format!("{rule} whose time comes. Received {line:?}"));
@@ -72,7 +77,9 @@ mod tests {
         for line in ["", "bad", "* * * *", "61 * * * *", "0 3 * * * * * *", "0 0 30 2 *"] {
             let error = Times::parse(line, None).err().unwrap();
             assert!(
-                error.starts_with("must be a line of cron") && error.ends_with(&format!("Received {line:?}")),
+                error.starts_with("must be a line of cron")
+                    && error.ends_with(&format!("Received {line:?}"))
+                    && !error.contains(".."),
                 "{error}"
             );
         }

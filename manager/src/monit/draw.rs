@@ -204,6 +204,9 @@ fn draw_table(frame: &mut Frame, view: &View, area: Rect, table: &mut TableState
         let name = if *width == 0 { format!("  {}", column.head) } else { column.head.to_owned() };
         Line::from(Span::styled(name, style)).alignment(side(column))
     });
+    // What is left for names: a space stands between two columns.
+    let taken: usize = columns.iter().map(|(_, width)| usize::from(*width) + 1).sum();
+    let room = (usize::from(area.width) + 1).saturating_sub(taken);
     let rows = view.rows.iter().map(|row| {
         let cells = columns.iter().map(|(column, _)| {
             let style = match column.head {
@@ -217,7 +220,9 @@ fn draw_table(frame: &mut Frame, view: &View, area: Rect, table: &mut TableState
                 "PID" => colours.faint(),
                 _ => Style::new(),
             };
-            Line::from(Span::styled((column.text)(row), style)).alignment(side(column))
+            let text = (column.text)(row);
+            let text = if column.head == "NAME" { shortened(text, room) } else { text };
+            Line::from(Span::styled(text, style)).alignment(side(column))
         });
         TableRow::new(cells.collect::<Vec<_>>())
     });
@@ -276,6 +281,15 @@ fn draw_logs(frame: &mut Frame, view: &View, area: Rect, colours: Colours) {
         shown.push(Line::from(Span::styled("nothing yet", colours.faint())));
     }
     frame.render_widget(Paragraph::new(shown), inner);
+}
+
+/// As much of it as there is room for: what is cut off is to be seen.
+fn shortened(text: String, room: usize) -> String {
+    if Span::raw(text.as_str()).width() <= room {
+        return text;
+    }
+    let start = wrapped(&text, room.saturating_sub(1).max(1)).into_iter().next().unwrap_or_default();
+    format!("{start}…")
 }
 
 /// The name of an app, without the namespace that most are in.
@@ -439,6 +453,17 @@ mod tests {
             assert!(wide.contains(head), "{head}\n{wide}");
         }
         assert!(!wide.contains("CONN/S"));
+    }
+
+    #[test]
+    fn a_name_that_is_cut_off_shows_it() {
+        let mut view = view();
+        view.rows[0].name = "a-name-that-is-long-for-this".to_owned();
+        let (narrow, wide) = (screen(&view, 60, 24), screen(&view, 140, 24));
+        let line = |screen: &str| screen.lines().nth(2).unwrap().to_owned();
+        assert!(line(&narrow).contains("a-name") && line(&narrow).contains("… "), "{narrow}");
+        assert!(line(&wide).contains("a-name-that-is-long-for-this ") && !line(&wide).contains('…'), "{wide}");
+        assert_eq!(shortened("\u{4f60}\u{597d}a".to_owned(), 4), "\u{4f60}…");
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Looks {
         let (daemon, told) = (self.daemon.clone(), self.told.clone());
         tokio::task::spawn_local(async move {
             // Nobody is there to be told when it is over.
-            let _ = told.send(Told::Apps(daemon.ask("GET", "/v1/apps", None).await));
+            let _ = told.send(Told::Apps(daemon.ask("GET", "/v1/apps?stats=false", None).await));
         });
     }
 

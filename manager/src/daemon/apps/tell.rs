@@ -16,10 +16,15 @@ use crate::model::{App, Process, State, Status};
 const APP_METRICS: &str = "--app-metrics";
 
 impl Apps {
-    /// Each app with its processes.
-    pub fn list(&self) -> Vec<Value> {
+    /// Each app with its processes. `with_stats`: also what workers have counted since they were started, which is most of it.
+    pub fn list(&self, with_stats: bool) -> Vec<Value> {
         let keys: Vec<String> = self.remembered.borrow().apps.iter().map(|known| known.app.key()).collect();
-        self.processes_of(&keys)
+        let mut statuses = self.statuses_of(&keys);
+        if !with_stats {
+            let known = statuses.iter_mut().filter_map(|(_, status)| status.as_mut());
+            known.flat_map(|status| &mut status.workers).for_each(|worker| worker.stats = None);
+        }
+        told(statuses)
     }
 
     /// What an app is; its environment only where that is asked for.
@@ -77,21 +82,25 @@ impl Apps {
     }
 
     pub(super) fn processes_of(&self, keys: &[String]) -> Vec<Value> {
-        self.statuses_of(keys)
-            .into_iter()
-            .map(|(app, status)| {
-                let processes = status.as_ref().map_or_else(|| nobody(&app), |status| status.processes.clone());
-                json!({
-                    "name": app.name, "namespace": app.namespace, "mode": app.mode, "script": app.script, "cwd": app.cwd,
-                    "instances": app.instances, "ids": app.ids, "keeper": status.as_ref().map(|status| status.keeper), "processes": processes,
-                    "nextRun": status.as_ref().and_then(|status| status.next_run),
-                    "watching": status.as_ref().and_then(|status| status.watching.clone()),
-                    "recent": status.as_ref().and_then(|status| status.recent.as_ref()),
-                    "workers": status.map(|status| status.workers).unwrap_or_default(),
-                })
-            })
-            .collect()
+        told(self.statuses_of(keys))
     }
+}
+
+fn told(statuses: Vec<(App, Option<Status>)>) -> Vec<Value> {
+    statuses
+        .into_iter()
+        .map(|(app, status)| {
+            let processes = status.as_ref().map_or_else(|| nobody(&app), |status| status.processes.clone());
+            json!({
+                "name": app.name, "namespace": app.namespace, "mode": app.mode, "script": app.script, "cwd": app.cwd,
+                "instances": app.instances, "ids": app.ids, "keeper": status.as_ref().map(|status| status.keeper), "processes": processes,
+                "nextRun": status.as_ref().and_then(|status| status.next_run),
+                "watching": status.as_ref().and_then(|status| status.watching.clone()),
+                "recent": status.as_ref().and_then(|status| status.recent.as_ref()),
+                "workers": status.map(|status| status.workers).unwrap_or_default(),
+            })
+        })
+        .collect()
 }
 
 /// What is told of processes whose keeper is not there.

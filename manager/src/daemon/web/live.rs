@@ -88,7 +88,8 @@ pub async fn look(service: Rc<Service>, page: Rc<Page>) {
 
 /// One look: it is told, and kept when it is time.
 fn take(service: &Service, page: &Page, kept: &mut Option<Instant>) {
-    let mut apps = service.apps.list();
+    // What was counted since a worker was started is not shown.
+    let apps = service.apps.list(false);
     page.history.borrow_mut().look(&apps);
     if kept.is_none_or(|kept| kept.elapsed() + TOGETHER >= STEP) {
         *kept = Some(Instant::now());
@@ -96,9 +97,6 @@ fn take(service: &Service, page: &Page, kept: &mut Option<Instant>) {
         page.watchers.tell("kept", &told);
     }
     if page.watchers.count() > 0 {
-        // Counters since a worker was started are most of the text, and not shown.
-        let workers = apps.iter_mut().filter_map(|app| app["workers"].as_array_mut()).flatten();
-        workers.filter_map(Value::as_object_mut).for_each(|worker| drop(worker.remove("stats")));
         page.watchers.tell("apps", &json!({ "at": now(), "apps": apps }));
     }
 }
