@@ -16,7 +16,7 @@ const { figuresTable, targetsTable } = require('./lib/table.js');
 const { writeResults } = require('./lib/results.js');
 const { machine, busy } = require('./lib/machine.js');
 
-const PARTS = ['connections', 'latency', 'scale', 'held', 'many', 'messages', 'handles', 'fork', 'memory', 'idle', 'counters', 'manager-logs'];
+const PARTS = ['connections', 'latency', 'scale', 'held', 'many', 'messages', 'handles', 'fork', 'memory', 'idle', 'counters', 'proxied', 'manager-logs'];
 
 const HELP = `node bench/run.js [part ...] [--rounds 5] [--quick] [--rivals "node rr,rcluster rr"] [--before checkout] [--out folder]
 

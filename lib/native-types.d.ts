@@ -287,6 +287,8 @@ export interface Binding {
   reusePort?: boolean;
   /** The length of the kernel's queue; 0 or less for Node's default. */
   backlog?: number;
+  /** Whether connections are accepted once something has come on them, or a second later; as it is, where nothing is said. */
+  deferAccept?: boolean;
 }
 
 /** An address as `server.address()` gives it. */

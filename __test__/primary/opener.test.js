@@ -10,8 +10,8 @@ const EINVAL = -constants.errno.EINVAL;
 const EADDRINUSE = -constants.errno.EADDRINUSE;
 const EAFNOSUPPORT = -constants.errno.EAFNOSUPPORT;
 
-/** @param {{ ids?: number[], given?: object, mayClear?: boolean, kind?: string, ours?: number[] }} [luck] */
-function setUp({ ids = [], given, mayClear = false, kind = 'tcp', ours = [] } = {}) {
+/** @param {{ ids?: number[], given?: object, mayClear?: boolean, kind?: string, ours?: number[], speech?: boolean }} [luck] */
+function setUp({ ids = [], given, mayClear = false, kind = 'tcp', ours = [], speech = false } = {}) {
   const told = [];
   let last = 0;
   const open = (what) => (...args) => {
@@ -32,6 +32,7 @@ function setUp({ ids = [], given, mayClear = false, kind = 'tcp', ours = [] } = 
     release: (guard) => void told.push(['release', guard.fd]),
   };
   const opener = new Opener(() => native, () => acceptor, guarded, (fd) => ours.includes(fd));
+  opener.clientsSpeakFirst = speech;
   const asked = (question = {}) => ({ address: '127.0.0.1', port: 80, addressType: 4, fd: null, index: 0, flags: 0, backlog: 7, ...question });
   return { open: (question, accepted = true, policy = RR) => opener.open(asked(question), accepted, policy), told, copies };
 }
@@ -82,7 +83,7 @@ test('what others keep for us is used, all of it, or closed', () => {
   const given = { fd: 5, guards: [{ fd: 5 }, { fd: 6 }, { fd: 7 }] };
   const used = setUp({ given });
   expect(used.open({}, true, REUSEPORT)).toMatchObject({ id: 1, distributed: true, ours: true, guards: given.guards });
-  expect(used.told).toEqual([['listen', { fd: 5, backlog: 7 }, REUSEPORT], ['addSocket', 1, 6], ['addSocket', 1, 7]]);
+  expect(used.told).toEqual([['listen', { fd: 5, backlog: 7, deferAccept: false }, REUSEPORT], ['addSocket', 1, 6], ['addSocket', 1, 7]]);
   const refused = setUp({ given, ids: [EINVAL] });
   expect(refused.open()).toMatchObject({ id: EINVAL });
   expect(refused.told.slice(1)).toEqual([['release', 5], ['release', 6], ['release', 7]]);
@@ -97,4 +98,29 @@ test('a descriptor is served from if it is of that kind, and none of ours', () =
   expect(setUp({ kind: null }).open({ fd: 9 })).toMatchObject({ id: EINVAL });
   expect(told).toHaveLength(1);
   expect(copies).toEqual([]);
+});
+
+test('where clients speak first, silent ones are left to the kernel: on what we have bound, unless it ends with a worker', () => {
+  const { open, told } = setUp({ speech: true });
+  open();
+  open({}, false, NONE);
+  open({}, true, REUSEPORT);
+  open({ addressType: 'udp4' }, false);
+  open({ fd: 9 });
+  expect(told.map(([, { deferAccept }]) => deferAccept)).toEqual([true, true, undefined, undefined, undefined]);
+  const without = setUp();
+  without.open();
+  expect(without.told[0][1].deferAccept).toBeUndefined();
+});
+
+test('what a primary before us has bound is set as it is to be now; what somebody else has, stays', () => {
+  const ours = { fd: 5, guards: [{ fd: 5 }] };
+  const theirs = { fd: 5, guards: [] };
+  for (const [speech, given, policy, expected] of [
+    [true, ours, RR, true], [false, ours, RR, false], [true, ours, REUSEPORT, false], [true, theirs, RR, undefined], [false, theirs, RR, undefined],
+  ]) {
+    const { open, told } = setUp({ speech, given });
+    open({}, true, policy);
+    expect(told[0][1].deferAccept).toBe(expected);
+  }
 });

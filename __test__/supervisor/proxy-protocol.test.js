@@ -148,6 +148,44 @@ describe('from a trusted sender a header must come', () => {
   }, 60_000);
 });
 
+/**
+ * How the kernel has the end of a connection that belongs to the service: 1 when it can be accepted, 3 before.
+ *
+ * @param {RawClient} client
+ */
+function stateOf({ socket }) {
+  const hex = (/** @type {number | undefined} */ port) => Number(port).toString(16).toUpperCase().padStart(4, '0');
+  const line = fs.readFileSync('/proc/net/tcp', 'utf8').split('\n').map((text) => text.trim().split(/\s+/))
+    .find(([, local, remote]) => local?.endsWith(`:${hex(socket.remotePort)}`) && remote?.endsWith(`:${hex(socket.localPort)}`));
+  return line && parseInt(line[3], 16);
+}
+
+describe('who has said nothing', () => {
+  const greeter = () => {
+    require('node:net').createServer((socket) => socket.end('hello')).listen(0, '127.0.0.1');
+  };
+
+  test('is not accepted at once, and is after a second: a server that speaks first is heard by those who are not believed', async () => {
+    const { port } = await startService({ worker: greeter, options: { proxyProtocol: '10.0.0.0/8' } });
+    const clients = [];
+    // On a busy machine a second may be over before we look.
+    await waitFor(async () => {
+      clients.push(await new RawClient(port).connected());
+      return stateOf(clients.at(-1)) === 3;
+    });
+    await Promise.all(clients.map((client) => client.waitForEnd()));
+    expect(clients.map(({ text }) => text)).toEqual(clients.map(() => 'hello'));
+  });
+
+  test.each([
+    ['without the option', {}],
+    ['on sockets that end with a worker', { ...TRUSTED, policy: 'reuseport' }],
+  ])('%s: is accepted at once', async (_, options) => {
+    const { port } = await startService({ worker: greeter, options });
+    for (let index = 0; index < 8; index++) expect(stateOf(await new RawClient(port).connected())).not.toBe(3);
+  });
+});
+
 describe('whoever accepts', () => {
   test.each(['rr', 'none', 'least', 'reuseport', 'sticky'])('policy %s: the client is who the proxy says, also after a reload', async (policy) => {
     const service = await startService({ worker: seer, options: { ...TRUSTED, policy } });

@@ -125,6 +125,11 @@ class Listeners {
     this.#guarded.closeUnclaimed();
   }
 
+  /** Before any is opened: clients speak first on all that workers listen on. */
+  expectSpeech() {
+    this.#opener.clientsSpeakFirst = true;
+  }
+
   /** From now on what is closed here goes on elsewhere: the manager keeps the sockets, and their files stay. */
   leaveSockets() {
     this.#isLeaving = true;

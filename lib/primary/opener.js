@@ -35,6 +35,8 @@ const WRITABLE = 2;
 const notOpened = (id) => ({ id, distributed: false, ours: false, guards: [] });
 
 class Opener {
+  /** Whether clients speak first on what we bind, so that who has said nothing yet need not be accepted. */
+  clientsSpeakFirst = false;
   #native;
   #acceptor;
   #guarded;
@@ -81,8 +83,11 @@ class Opener {
    * @param {number} policy
    * @returns {Opened}
    */
-  #openGiven({ backlog }, { fd, guards, removeFile }, accepted, policy) {
-    const binding = { fd, backlog };
+  #openGiven(question, { fd, guards, removeFile }, accepted, policy) {
+    /** @type {import('../native-types').Binding} */
+    const binding = { fd, backlog: question.backlog };
+    // What somebody else has bound stays as it is; of ours, a primary before us may have had it otherwise.
+    if (guards.length > 0 && !isPipe(question) && !isUdp(question)) binding.deferAccept = this.#defers(accepted, policy);
     const id = accepted ? this.#acceptor().listen(binding, policy) : this.#native().bindShared(binding);
     if (id < 0) for (const guard of guards) this.#guarded.release(guard);
     else for (const guard of guards.slice(1)) this.#acceptor().addSocket(id, guard.fd);
@@ -104,10 +109,22 @@ class Opener {
     for (const binding of bindings(question)) {
       distributed = accepted && policy === POLICIES.SCHED_REUSEPORT && binding.port !== undefined;
       if (distributed) binding.reusePort = true;
+      if (question.fd === null && !isUdp(question) && this.#defers(accepted, policy)) binding.deferAccept = true;
       id = accepted ? this.#acceptor().listen(binding, policy) : this.#native().bindShared(binding);
       if (id >= 0 || id === -errno().EADDRINUSE) break;
     }
     return { id, distributed, ours: question.fd === null, guards: [] };
+  }
+
+  /**
+   * Whether connections are accepted when something has come on them. Not from sockets that end with their workers: who has said nothing yet
+   * would end with them.
+   *
+   * @param {boolean} accepted
+   * @param {number} policy
+   */
+  #defers(accepted, policy) {
+    return this.clientsSpeakFirst && !(accepted && policy === POLICIES.SCHED_REUSEPORT);
   }
 
   /**

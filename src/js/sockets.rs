@@ -32,10 +32,20 @@ pub struct Binding {
     pub reuse_port: Option<bool>,
     /// The length of the kernel's queue; 0 or less for Node's default.
     pub backlog: Option<i32>,
+    /// Whether connections are accepted once something has come on them, or a second later; as it is, where nothing is said.
+    pub defer_accept: Option<bool>,
 }
 
 impl Binding {
     pub(super) fn bind(&self) -> io::Result<OwnedFd> {
+        let fd = self.bind_as_it_is()?;
+        if let Some(deferred) = self.defer_accept {
+            listen::defer_accept(fd.as_fd(), deferred);
+        }
+        Ok(fd)
+    }
+
+    fn bind_as_it_is(&self) -> io::Result<OwnedFd> {
         if let Some(fd) = self.fd {
             return listen::existing(fd);
         }

@@ -106,6 +106,14 @@ pub fn listen(fd: BorrowedFd, backlog: i32) -> io::Result<()> {
     check(unsafe { libc::listen(fd.as_raw_fd(), wanted) }).map(drop)
 }
 
+/// Whether the kernel keeps a connection to itself until something has come on it: for servers whose clients are to speak first, so that
+/// what they say is there when the connection is. Who says nothing is let through when the kernel has asked once more, a second later.
+pub fn defer_accept(fd: BorrowedFd, deferred: bool) {
+    let seconds = libc::c_int::from(deferred);
+    // Without it all is as right, and slower.
+    let _ = insist(|| set_option(fd, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, &seconds));
+}
+
 /// Undoes what a process that had the socket may have set to keep connections from it.
 pub fn set_right(fd: BorrowedFd, backlog: i32) -> io::Result<()> {
     set_minimum_ttl(fd, 0)?;
@@ -144,5 +152,44 @@ pub mod harm {
     pub fn attach_filter(fd: BorrowedFd, option: i32) -> io::Result<()> {
         let mut program = [libc::sock_filter { code: 6, jt: 0, jf: 0, k: 0 }];
         set_option_now(fd, libc::SOL_SOCKET, option, &libc::sock_fprog { len: 1, filter: program.as_mut_ptr() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn who_has_said_nothing_is_not_accepted_yet_where_that_is_deferred() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let connect = || TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        defer_accept(listener.as_fd(), true);
+        let silent = connect();
+        let mut speaking = connect();
+        speaking.write_all(b"x").unwrap();
+        let (_, first) = listener.accept().unwrap();
+        assert_eq!(first, speaking.local_addr().unwrap());
+        // The kernel lets it through after a while, should this take so long.
+        if let Ok((_, second)) = listener.accept() {
+            assert_eq!(second, silent.local_addr().unwrap());
+        }
+        defer_accept(listener.as_fd(), false);
+        let next = connect();
+        let others: Vec<_> = std::iter::from_fn(|| listener.accept().ok()).map(|(_, address)| address).collect();
+        assert!(others.contains(&next.local_addr().unwrap()));
+    }
+
+    #[test]
+    fn a_socket_that_knows_nothing_of_that_is_left_as_it_is() {
+        let folder = std::env::temp_dir().join(format!("rcluster-listen-{}", std::process::id()));
+        let listener = UnixListener::bind(&folder).unwrap();
+        std::fs::remove_file(&folder).unwrap();
+        defer_accept(listener.as_fd(), true);
+        assert!(super::super::socket::is_listening(listener.as_fd()));
     }
 }

@@ -53,6 +53,8 @@ struct Connection {
     due: Instant,
     slow: bool,
     sent: usize,
+    /// Nothing has been asked on it before: what connections begin with goes ahead.
+    first: bool,
     /// What epoll was last told to watch for.
     watched: EpollFlags,
     response: Response,
@@ -67,7 +69,9 @@ pub struct Engine {
     slots: Vec<Option<Connection>>,
     free: Vec<usize>,
     happened: Vec<Happened>,
-    requests: [Vec<u8>; 2],
+    /// The first ones of a connection, and others; of each the quick one and the slow one.
+    requests: [[Vec<u8>; 2]; 2],
+    late: bool,
     scratch: Box<[u8; 65536]>,
     rng: Rng,
     slow_one_in: u64,
@@ -91,7 +95,9 @@ impl Engine {
             slots: Vec::new(),
             free: Vec::new(),
             happened: Vec::new(),
-            requests: ["/", "/slow"].map(|path| request(path, options.keep_alive)),
+            requests: [header(options.proxy), Vec::new()]
+                .map(|start| ["/", "/slow"].map(|path| [&start[..], &request(path, options.keep_alive)].concat())),
+            late: options.late,
             scratch: Box::new([0; 65536]),
             rng: Rng::new(options.seed),
             slow_one_in: options.slow_one_in,
@@ -122,6 +128,7 @@ impl Engine {
             due,
             slow: self.slow(),
             sent: 0,
+            first: true,
             watched: EpollFlags::empty(),
             response: Response::default(),
         };
@@ -130,7 +137,7 @@ impl Engine {
             self.slots.push(None);
             self.slots.len() - 1
         });
-        let sent = send(&mut connection, &self.requests);
+        let sent = if self.late { Ok(()) } else { send(&mut connection, &self.requests) };
         connection.watched = interest(connection.phase);
         let event = EpollEvent::new(connection.watched, slot as u64);
         let added = self.epoll.add(&connection.stream, event);
@@ -150,6 +157,7 @@ impl Engine {
         connection.due = due;
         connection.slow = slow;
         connection.sent = 0;
+        connection.first = false;
         connection.phase = Phase::Sending;
         connection.response.reset();
         self.send_on(slot);
@@ -300,6 +308,15 @@ fn request(path: &str, keep_alive: bool) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: {connection}\r\n\r\n").into_bytes()
 }
 
+/// What a proxy says first, in this version of the PROXY protocol.
+fn header(version: u8) -> Vec<u8> {
+    match version {
+        1 => b"PROXY TCP4 192.0.2.7 198.51.100.9 4711 443\r\n".to_vec(),
+        2 => b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x07\xc6\x33\x64\x09\x12\x67\x01\xbb".to_vec(),
+        _ => Vec::new(),
+    }
+}
+
 fn interest(phase: Phase) -> EpollFlags {
     match phase {
         Phase::Sending => EpollFlags::EPOLLOUT | EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP,
@@ -308,8 +325,8 @@ fn interest(phase: Phase) -> EpollFlags {
 }
 
 /// Writes what is left of the request; the phase becomes `Waiting` when nothing is.
-fn send(connection: &mut Connection, requests: &[Vec<u8>; 2]) -> std::io::Result<()> {
-    let rest = &requests[usize::from(connection.slow)][connection.sent..];
+fn send(connection: &mut Connection, requests: &[[Vec<u8>; 2]; 2]) -> std::io::Result<()> {
+    let rest = &requests[usize::from(!connection.first)][usize::from(connection.slow)][connection.sent..];
     match connection.stream.write(rest) {
         Ok(length) => {
             connection.sent += length;
@@ -328,5 +345,18 @@ fn kind(error: &std::io::Error) -> String {
     match error.raw_os_error() {
         Some(code) => format!("{:?}", Errno::from_raw(code)),
         None => error.kind().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::header;
+
+    #[test]
+    fn headers_are_as_long_as_they_say() {
+        assert_eq!(header(0), b"");
+        assert!(header(1).starts_with(b"PROXY TCP4 ") && header(1).ends_with(b"\r\n"));
+        let two = header(2);
+        assert_eq!(usize::from(u16::from_be_bytes([two[14], two[15]])), two.len() - 16);
     }
 }

@@ -9,6 +9,8 @@ modes
   --hold N --seconds S [--churn R]               N idle connections, R of them replaced per second
 options
   --keep-alive            closed loop: many requests on one connection
+  --proxy V               each connection begins with a header of the PROXY protocol, version 1 or 2
+  --late                  say nothing on a connection before it is known to be one
   --sources N             client addresses 127.0.0.1 ... 127.0.0.N (default 1)
   --slow-one-in K         ask for /slow instead of / in one of K requests, at random
   --seed N                seed of that choice and of the churn (default 1)
@@ -35,6 +37,9 @@ pub struct Options {
     pub port: u16,
     pub mode: Mode,
     pub keep_alive: bool,
+    /// The version of the PROXY protocol to begin with; 0: none.
+    pub proxy: u8,
+    pub late: bool,
     pub sources: u8,
     /// 0: never.
     pub slow_one_in: u64,
@@ -54,6 +59,8 @@ impl Options {
             // Held connections stay open by definition.
             keep_alive: given.keep_alive || matches!(mode, Mode::Hold { .. }),
             mode,
+            proxy: given.proxy.unwrap_or(0),
+            late: given.late,
             sources: given.sources.unwrap_or(1),
             slow_one_in: given.slow_one_in.unwrap_or(0),
             seed: given.seed.unwrap_or(1),
@@ -73,6 +80,8 @@ struct Given {
     hold: Option<usize>,
     churn: Option<f64>,
     keep_alive: bool,
+    proxy: Option<u8>,
+    late: bool,
     sources: Option<u8>,
     slow_one_in: Option<u64>,
     seed: Option<u64>,
@@ -87,6 +96,10 @@ impl Given {
                 self.keep_alive = true;
                 continue;
             }
+            if name == "--late" {
+                self.late = true;
+                continue;
+            }
             let value = args.next().ok_or(format!("{name} needs a value"))?;
             match name.as_str() {
                 "--port" => self.port = Some(number(&name, &value)?),
@@ -96,6 +109,10 @@ impl Given {
                 "--rate" => self.rate = Some(positive(&name, &value)?),
                 "--hold" => self.hold = Some(number(&name, &value)?),
                 "--churn" => self.churn = Some(positive(&name, &value)?),
+                "--proxy" => match number(&name, &value)? {
+                    version @ 1..=2 => self.proxy = Some(version),
+                    _ => return Err(format!("{name} got {value:?}, which is neither 1 nor 2")),
+                },
                 "--sources" => self.sources = Some(number(&name, &value)?),
                 "--slow-one-in" => self.slow_one_in = Some(number(&name, &value)?),
                 "--seed" => self.seed = Some(number(&name, &value)?),
@@ -167,5 +184,6 @@ mod tests {
         assert!(parse("--port 1 --rate 1 --hold 2 --seconds 1").is_err());
         assert!(parse("--port 1 --rate 0 --seconds 1").unwrap_err().contains("--rate"));
         assert!(parse("--port x").unwrap_err().contains("\"x\""));
+        assert!(parse("--port 1 --rate 1 --seconds 1 --proxy 3").unwrap_err().contains("--proxy"));
     }
 }
