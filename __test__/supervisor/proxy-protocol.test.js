@@ -8,6 +8,7 @@ const { setTimeout: sleep } = require('node:timers/promises');
 const { RawClient, REQUEST, binary, line, seer, tlv } = require('../helpers/proxied');
 const { waitFor } = require('../helpers/run');
 const { startService, temporaryFolder } = require('../helpers/service');
+const { upgrade } = require('../helpers/upgrade');
 
 const TRUSTED = { proxyProtocol: ['127.0.0.0/8'] };
 const CLIENT = { remoteAddress: '192.0.2.7', remotePort: 4711, remoteFamily: 'IPv4', localAddress: '198.51.100.9', localPort: 443 };
@@ -205,6 +206,24 @@ describe('whoever accepts', () => {
       expect(pids.has(seen.pid)).toBe(true);
     }
     for (const one of others) expect(await one.ask(line().subarray(12))).toMatchObject(CLIENT);
+  });
+
+  test('the client is who the proxy says also at the primary of an upgrade', async () => {
+    const service = await startService({ worker: seer, options: TRUSTED });
+    const clients = Array.from({ length: 8 }, () => new RawClient(service.port));
+    for (const [index, client] of clients.entries()) expect(await client.ask(index % 2 ? line() : binary({ rest: tlv(2, 'example.org') }))).toMatchObject(CLIENT);
+    const half = await new RawClient(service.port).connected();
+    await half.send(line().subarray(0, 12));
+    const { report, next } = await upgrade(service);
+    expect(report.moved).toBeGreaterThanOrEqual(8);
+    const pids = await next.pids();
+    for (const [index, client] of clients.entries()) {
+      const seen = await client.ask();
+      expect(seen).toMatchObject({ ...CLIENT, proxyHeader: { version: index % 2 ? 1 : 2 } });
+      if (index % 2 === 0) expect(seen.proxyHeader.authority).toBe('example.org');
+      expect(pids).toContain(seen.pid);
+    }
+    expect(await half.ask(line().subarray(12))).toMatchObject(CLIENT);
   });
 
   test('servers with sockets of their own', async () => {

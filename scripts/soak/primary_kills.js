@@ -22,6 +22,7 @@ const { parseArgs } = require('node:util');
 
 const { endAllOnSignals, pm2, rcluster, withoutPm2 } = require('../../bench/manager/managers.js');
 const { freePort } = require('./free_port.js');
+const { heldBy } = require('./held_by.js');
 
 const { values } = parseArgs({ options: { kills: { type: 'string', default: '10' }, only: { type: 'string', default: 'rcluster,ab,pm2,node' } } });
 const KILLS = Number(values.kills);
@@ -37,9 +38,6 @@ const NODE = `const cluster = require('node:cluster');
 if (cluster.isPrimary) { cluster.fork(); cluster.fork(); } else require('./web.js');`;
 
 /** @typedef {{ answered: number, refused: number, lost: number, longest: number }} Counts */
-
-/** States of a connection that is there, in /proc/net/tcp: established, and one that the other side has closed. */
-const THERE = ['01', '08'];
 
 /**
  * One request over a connection of its own.
@@ -59,22 +57,6 @@ function ask(port) {
     });
     socket.write('GET / HTTP/1.0\r\nHost: x\r\n\r\n');
   });
-}
-
-/**
- * Connections of a port that a process has in its hands. It stands still meanwhile.
- *
- * @param {number} pid
- * @param {number} port
- */
-async function heldBy(pid, port) {
-  process.kill(pid, 'SIGSTOP');
-  const isStill = () => fs.readdirSync(`/proc/${pid}/task`).every((task) => /\) T/.test(fs.readFileSync(`/proc/${pid}/task/${task}/stat`, 'latin1')));
-  while (!isStill()) await sleep(1);
-  const sockets = new Set(fs.readdirSync(`/proc/${pid}/fd`).map((fd) => /^socket:\[(\d+)\]$/.exec(fs.readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1]));
-  const lines = fs.readFileSync('/proc/net/tcp', 'latin1').split('\n').slice(1).map((line) => line.trim().split(/\s+/));
-  const end = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-  return lines.filter(([, local, , state, , , , , , inode]) => local?.endsWith(end) && THERE.includes(state) && sockets.has(inode)).length;
 }
 
 /** @param {number} port */

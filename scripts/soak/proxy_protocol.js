@@ -9,7 +9,7 @@
 // and then a client of ours, whose header comes so late that each connection has to wait for it.
 // Prints rows; exits with 1 when an address was wrong or a connection was lost, or a header costs more than 5 %.
 
-const { spawn, spawnSync } = require('node:child_process');
+const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const net = require('node:net');
 const os = require('node:os');
@@ -18,6 +18,7 @@ const { setTimeout: sleep } = require('node:timers/promises');
 const { parseArgs } = require('node:util');
 
 const { root } = require('../lib/sources.js');
+const { makeCertificate } = require('./certificate.js');
 const { freePort, untilListening } = require('./proxies/fronts.js');
 const { CLIENTS } = require('./proxy_protocol/clients.js');
 
@@ -94,8 +95,7 @@ ${listen.join('')}`);
 /** @param {string} folder */
 async function seen(folder) {
   const [plain, secure, one, oneSecure, two, twoSecure] = await Promise.all(Array.from({ length: 6 }, freePort));
-  const keys = { KEY_FILE: path.join(folder, 'key.pem'), CERT_FILE: path.join(folder, 'cert.pem') };
-  spawnSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-keyout', keys.KEY_FILE, '-out', keys.CERT_FILE]);
+  const keys = makeCertificate(folder);
   const service = await startService(['-i', '2', '--proxy-protocol', '127.0.0.1'], { ...keys, PORT: `${plain}`, SECURE_PORT: `${secure}` });
   await startHaproxy(folder, [
     { port: one, to: plain, how: 'send-proxy' },

@@ -1,12 +1,17 @@
 'use strict';
 
-// The primary of a cluster is upgraded again and again by the process manager, under load:
-//   node scripts/soak/upgrades.js [--upgrades 10] [--idle 500]
+// The primary of a cluster is upgraded again and again by the process manager, under load, and then what people have instead:
+//   node scripts/soak/upgrades.js [--upgrades 10] [--idle 500] [--only rcluster,nginx,haproxy]
+//
+// rcluster   a cluster of two workers: `rcluster upgrade`
+// nginx      two workers of its, before one Node: USR2, WINCH, QUIT
+// haproxy    two threads of its, before one Node: another one with `-x` (it asks for the sockets) and `-sf` (the old one finishes)
 //
 // wrk with 64 keep-alive connections, ab with 32 clients that connect for each request (where they are installed), idle keep-alive connections,
-// ten WebSockets, uploads that trickle, a client over TLS and one of HTTP/2. Prints each upgrade's report; what was lost, by kind of client; how
-// many plain idle connections were closed; and processes, descriptors and memory after the first and after the last upgrade. Exits with 1 when
-// anything was lost or closed, or when there are more processes or descriptors than after the first.
+// ten WebSockets, uploads that trickle, a client over TLS and one of HTTP/2. Prints each upgrade's time and report; what was lost, by kind of client; how
+// many plain idle connections were closed; and processes, descriptors and memory after the first and after the last upgrade, under load and at rest (an
+// upgrade before the clients come, and when they have gone). Exits with 1 when rcluster has lost or closed anything, or has more processes or descriptors
+// at rest, or its keeper has more, than after the first.
 
 const { spawn, spawnSync } = require('node:child_process');
 const { once } = require('node:events');
@@ -16,18 +21,19 @@ const path = require('node:path');
 const { setTimeout: sleep } = require('node:timers/promises');
 const { parseArgs } = require('node:util');
 
-const { Manager } = require('../../manager/client.js');
+const { makeCertificate } = require('./certificate.js');
 const { costs } = require('./hostile/proc.js');
 const { freePort } = require('./free_port.js');
 const { childrenOf } = require('./supervision/subjects.js');
 const { idle, second, secure, upload, webSocket } = require('./upgrades/clients.js');
+const { SUBJECTS } = require('./upgrades/subjects.js');
 
-const { values } = parseArgs({ options: { upgrades: { type: 'string', default: '10' }, idle: { type: 'string', default: '500' } } });
+const { values } = parseArgs({ options: { upgrades: { type: 'string', default: '10' }, idle: { type: 'string', default: '500' }, only: { type: 'string', default: Object.keys(SUBJECTS).join() } } });
 const UPGRADES = Number(values.upgrades);
 const IDLE = Number(values.idle);
 /** Between two upgrades (ms). */
 const PAUSE = 500;
-/** So often, and each so long (ms) after the one before, it is looked what there is: the least counts, as connections come and go. */
+/** So often, and each so long (ms) after the one before, it is looked what there is: the median counts, as connections come and go. */
 const LOOKS = 30;
 const LOOK = 100;
 /** wrk and ab are told to end; by themselves they do after so long (s). */
@@ -39,13 +45,16 @@ const loads = new Set();
 /** @param {number} pid @returns {number[]} It, and all that it has started. */
 const treeOf = (pid) => [pid, ...childrenOf(pid).flatMap(treeOf)];
 
+/** @typedef {{ processes: number, fds: number, mib: number, keeperFds: number, keeperMib: number }} Figures */
+
 /**
- * Processes, descriptors and memory of a keeper with its app.
+ * Processes, descriptors and memory of a process (rcluster's keeper, a proxy's main process) with all that it has started.
  *
  * @param {number} keeper
+ * @returns {Promise<Figures>}
  */
 async function figures(keeper) {
-  /** @type {{ processes: number, fds: number, mib: number, keeperFds: number, keeperMib: number }[]} */
+  /** @type {Figures[]} */
   const all = [];
   for (let look = 0; look < LOOKS; look++) {
     const each = treeOf(keeper).flatMap((pid) => costs(pid) ?? []);
@@ -53,8 +62,8 @@ async function figures(keeper) {
     all.push({ processes: each.length, fds: sum('fds'), mib: sum('mib'), keeperFds: each[0].fds, keeperMib: each[0].mib });
     await sleep(LOOK);
   }
-  const least = (/** @type {keyof typeof all[0]} */ what) => Math.min(...all.map((one) => one[what]));
-  return { processes: least('processes'), fds: least('fds'), mib: least('mib'), keeperFds: least('keeperFds'), keeperMib: least('keeperMib') };
+  const median = (/** @type {keyof Figures} */ what) => all.map((one) => one[what]).sort((one, other) => one - other)[LOOKS / 2];
+  return { processes: median('processes'), fds: median('fds'), mib: median('mib'), keeperFds: median('keeperFds'), keeperMib: median('keeperMib') };
 }
 
 /**
@@ -98,14 +107,8 @@ const readAb = (said) => ({ done: number(said, /Complete requests:\s+(\d+)/), lo
 /** @param {(string | number)[]} cells */
 const row = (cells) => console.log(cells.map((cell, index) => (index === 0 ? String(cell).padEnd(34) : String(cell).padStart(14))).join(''));
 
-/** @param {Manager} manager */
-async function measure(manager) {
-  const [plain, tls, two] = [await freePort(), await freePort(), await freePort()];
-  const env = { PATH: process.env.PATH ?? '', PORT: `${plain}`, TLS: `${tls}`, TWO: `${two}` };
-  await manager.ensureDaemon();
-  await manager.start([{ name: 'app', mode: 'cluster', script: path.join(__dirname, 'upgrades', 'app.js'), cwd: __dirname, instances: 2, env }]);
-  const [{ keeper }] = await manager.list();
-  const waiting = await idle(plain, IDLE);
+/** @param {number} plain @param {number} tls @param {number} two */
+function startClients(plain, tls, two) {
   const url = `http://127.0.0.1:${plain}/`;
   /** @type {Record<string, { stop(): Promise<import('./upgrades/clients.js').Tally> } | undefined>} */
   const clients = {
@@ -116,60 +119,108 @@ async function measure(manager) {
     'TLS, keep-alive': secure(tls),
     'HTTP/2': second(two),
   };
-  /** @type {Awaited<ReturnType<typeof figures>> | undefined} */
-  let first;
+  return clients;
+}
+
+/** @typedef {{ name: string, time: number, closed: number, tallies: Map<string, import('./upgrades/clients.js').Tally> }} Result */
+
+/**
+ * @param {import('./upgrades/subjects.js').Subject} subject
+ * @returns {Promise<Result & { isFine: boolean }>}
+ */
+async function measure(subject) {
+  const [plain, tls, two] = [await freePort(), await freePort(), await freePort()];
+  console.log(`\n${subject.name}\n`);
+  await subject.begin({ plain, tls, two });
+  /** @type {[string, Figures][]} */
+  const all = [];
+  const look = async (/** @type {string} */ when) => all.push([when, await figures(subject.pid())]);
+  await subject.upgrade();
+  await look('at rest, after 1 upgrade');
+  const waiting = await idle(plain, IDLE);
+  const clients = startClients(plain, tls, two);
+  const times = [];
   row(['upgrade', 'ms', 'moved', 'finished', 'cut']);
   for (let count = 1; count <= UPGRADES; count++) {
     await sleep(PAUSE);
-    const [{ report }] = await manager.upgrade('app');
-    const { time, moved, finished, cut } = /** @type {any} */ (report);
-    row([count, time, moved, finished, cut]);
-    if (count === 1) first = await figures(Number(keeper));
+    const { time, moved, finished, cut } = await subject.upgrade();
+    times.push(time);
+    row([count, time, moved ?? '', finished ?? '', cut ?? '']);
+    if (count === 1) await look('under load, after 1');
   }
-  const last = await figures(Number(keeper));
-  const [{ processes: [{ restarts }], keeper: keeperNow }] = await manager.list();
-  let lost = 0;
+  await look(`under load, after ${UPGRADES}`);
   console.log('');
   row(['', 'answered', 'lost', 'came back']);
+  /** @type {Result['tallies']} */
+  const tallies = new Map();
   for (const [name, client] of Object.entries(clients)) {
     if (!client) {
       console.log(`${name}: left out, it is not installed`);
       continue;
     }
     const tally = await client.stop();
-    lost += tally.lost;
     row([name, tally.done, tally.lost, tally.again]);
-    for (const [why, times] of tally.why) console.log(`    ${times} × ${why}`);
+    for (const [why, count] of tally.why) console.log(`    ${count} × ${why}`);
+    const kind = name.replace(/^WebSocket \d+$/, '10 WebSockets');
+    const sum = tallies.get(kind) ?? { done: 0, lost: 0, again: 0, why: new Map() };
+    tallies.set(kind, { done: sum.done + tally.done, lost: sum.lost + tally.lost, again: sum.again + tally.again, why: sum.why });
   }
   const closed = waiting.closed();
   const answered = await waiting.ask();
   waiting.close();
   console.log(`\n${IDLE} plain idle connections: ${closed} closed during the upgrades, ${answered} answered after them\n`);
+  await look(`at rest, after ${UPGRADES + 1}`);
   row(['', 'processes', 'descriptors', 'MiB', "keeper's fds", "keeper's MiB"]);
-  for (const [when, one] of [['after 1 upgrade', first], [`after ${UPGRADES}`, last]]) {
-    const { processes, fds, mib, keeperFds, keeperMib } = /** @type {typeof last} */ (one);
-    row([/** @type {string} */ (when), processes, fds, mib, keeperFds, keeperMib]);
-  }
-  console.log(`restarts counted: ${restarts}`);
-  const before = first ?? last;
-  const grew = last.processes > before.processes || last.keeperFds > before.keeperFds;
-  return lost === 0 && closed === 0 && answered === IDLE && restarts === 0 && keeper === keeperNow && !grew;
+  for (const [when, { processes, fds, mib, keeperFds, keeperMib }] of all) row([when, processes, fds, mib, keeperFds, keeperMib]);
+  const wrong = await subject.wrong();
+  if (wrong) console.log(wrong);
+  const [[, before], [, last]] = [all[0], /** @type {[string, Figures]} */ (all.at(-1))];
+  const grew = last.processes > before.processes || last.fds > before.fds || last.keeperFds > before.keeperFds;
+  const lost = [...tallies.values()].reduce((sum, tally) => sum + tally.lost, 0);
+  times.sort((one, other) => one - other);
+  const time = times[Math.floor(times.length / 2)];
+  return { name: subject.name, time, closed, tallies, isFine: lost === 0 && closed === 0 && answered === IDLE && !wrong && !grew };
+}
+
+/** Side by side. @param {Result[]} results */
+function compare(results) {
+  const cells = (/** @type {string} */ what, /** @type {(result: Result) => string | number} */ of) => console.log([what.padEnd(56), ...results.map((result) => String(of(result)).padStart(26))].join(''));
+  console.log('');
+  cells('', ({ name }) => name);
+  for (const kind of results[0].tallies.keys()) cells(`lost, of answered: ${kind}`, ({ tallies }) => `${tallies.get(kind)?.lost}, ${tallies.get(kind)?.done}`);
+  cells(`idle connections closed, of ${IDLE}`, ({ closed }) => closed);
+  cells('ms of an upgrade (median)', ({ time }) => time);
 }
 
 async function main() {
-  const home = fs.mkdtempSync(path.join(os.tmpdir(), 'rc-upgrades-'));
-  const manager = new Manager({ home });
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rc-upgrades-'));
+  const keys = makeCertificate(folder);
+  /** @type {import('./upgrades/subjects.js').Subject | undefined} */
+  let running;
   const end = async () => {
     for (const child of loads) child.kill('SIGKILL');
-    await manager.kill();
-    manager.close();
-    fs.rmSync(home, { recursive: true, force: true });
+    await running?.end();
+    running = undefined;
   };
-  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => end().finally(() => process.exit(1)));
+  const clear = () => fs.rmSync(folder, { recursive: true, force: true });
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => end().finally(clear).finally(() => process.exit(1)));
+  const results = [];
   try {
-    process.exitCode = (await measure(manager)) ? 0 : 1;
+    for (const name of values.only.split(',')) {
+      if (!Object.hasOwn(SUBJECTS, name)) throw new Error(`--only may name ${Object.keys(SUBJECTS).join(', ')}. Received '${name}'`);
+      const own = path.join(folder, name);
+      fs.mkdirSync(own);
+      running = SUBJECTS[name](own, keys);
+      const missing = running.missing();
+      if (missing) console.log(`\n${running.name}: left out, ${missing}`);
+      else results.push(await measure(running));
+      await end();
+    }
+    if (results.length > 1) compare(results);
+    process.exitCode = results.some(({ name, isFine }) => name === 'rcluster' && !isFine) ? 1 : 0;
   } finally {
     await end();
+    clear();
   }
 }
 

@@ -31,7 +31,7 @@ const nginx = (upstream, location) => (/** @type {string} */ folder, /** @type {
   fs.writeFileSync(path.join(folder, 'nginx.conf'), `
     ${process.getuid?.() === 0 ? 'user root;' : ''}
     worker_processes 1; daemon off; pid ${folder}/nginx.pid; error_log ${folder}/error.log;
-    events { worker_connections 1024; }
+    events { worker_connections 4096; }
     http {
       access_log off; keepalive_requests 1000000; ${temporary}
       upstream service { server 127.0.0.1:${service}; ${upstream} }
@@ -40,12 +40,8 @@ const nginx = (upstream, location) => (/** @type {string} */ folder, /** @type {
   return ['nginx', '-e', path.join(folder, 'error.log'), '-c', path.join(folder, 'nginx.conf')];
 };
 
-/**
- * @param {string} folder
- * @param {number} port
- * @param {number} service
- */
-function haproxy(folder, port, service) {
+/** @param {(service: number) => string} backend Its lines. */
+const haproxy = (backend) => (/** @type {string} */ folder, /** @type {number} */ port, /** @type {number} */ service) => {
   fs.writeFileSync(path.join(folder, 'haproxy.cfg'), `
 defaults
   mode http
@@ -58,10 +54,10 @@ frontend front
   bind 127.0.0.1:${port}
   default_backend service
 backend service
-  server one 127.0.0.1:${service}
+  ${backend(service)}
 `);
   return ['haproxy', '-db', '-q', '-f', path.join(folder, 'haproxy.cfg')];
-}
+};
 
 const nothing = () => undefined;
 
@@ -78,7 +74,7 @@ const FRONTS = [
     missing: without('nginx'),
     command: nginx('keepalive 64;', 'proxy_http_version 1.1; proxy_set_header Connection "";'),
   },
-  { name: 'HAProxy', clients: 'http', missing: without('haproxy'), command: haproxy },
+  { name: 'HAProxy', clients: 'http', missing: without('haproxy'), command: haproxy((service) => `server one 127.0.0.1:${service}`) },
   {
     name: 'http-proxy behind TLS',
     clients: 'https',
@@ -125,12 +121,13 @@ async function untilListening(port, child) {
  * @param {Front} front
  * @param {string} folder
  * @param {number} service The port of the service.
- * @returns {Promise<{ port: number, stop(): Promise<void> }>} Where clients go.
+ * @returns {Promise<{ port: number, lead(service: number): void, stop(): Promise<void> }>} Where clients go; `lead` makes nginx lead to another service.
  */
 async function startFront(front, folder, service) {
-  if (!front.command) return { port: service, stop: async () => {} };
+  if (!front.command) return { port: service, lead: () => {}, stop: async () => {} };
+  const { command } = front;
   const port = await freePort();
-  const [program, ...args] = front.command(folder, port, service);
+  const [program, ...args] = command(folder, port, service);
   const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
   const ended = new Promise((resolve) => {
     child.once('close', resolve);
@@ -146,7 +143,11 @@ async function startFront(front, folder, service) {
     await stop();
     throw error;
   }
-  return { port, stop };
+  const lead = (/** @type {number} */ other) => {
+    command(folder, port, other);
+    child.kill('SIGHUP');
+  };
+  return { port, lead, stop };
 }
 
-module.exports = { FRONTS, freePort, startFront, untilListening };
+module.exports = { FRONTS, freePort, haproxy, startFront, untilListening };
