@@ -67,15 +67,7 @@ test('a keeper that cannot be found at once is not replaced: the one that is sta
   // As one that is about to listen, while it is being started by a daemon that has died.
   fs.renameSync(path.join(folder, 'keeper.sock'), path.join(folder, 'aside'));
   const found = home.manager.list();
-  // Between the file of the first and that of the second there is none for a moment.
-  await waitFor('the second keeper', () => {
-    try {
-      return fs.readFileSync(path.join(folder, 'keeper.err'), 'utf8').includes('another keeper');
-    } catch (error) {
-      if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'ENOENT') throw error;
-      return false;
-    }
-  });
+  await waitFor('the second keeper', () => fs.readFileSync(path.join(home.path, 'daemon.log'), 'utf8').includes('another keeper'));
   fs.renameSync(path.join(folder, 'aside'), path.join(folder, 'keeper.sock'));
   expect(await found).toMatchObject([{ keeper, processes: [{ pid, state: 'online', restarts: 0 }] }]);
 }, LONG);

@@ -94,6 +94,7 @@ test('when a cluster is said to be online all its workers are', async () => {
 
 test.each([
   [['start', 'a.js', '--ext', 'js'], 2, "--ext is not there: --watch '**/*.js' watches files of one kind"],
+  [['start', 'a.js', '--bogus'], 2, 'there is no option --bogus'],
   [['start', 'a.js', '--wait-redy'], 2, 'there is no option --wait-redy: did you mean --wait-ready?'],
   [['start', 'a.js', '--name'], 2, '--name needs a value'],
   [['start', 'a.js', '-i', 'many'], 2, `--instances must be a whole number, or 'max'. Received "many"`],

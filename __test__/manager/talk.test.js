@@ -47,6 +47,7 @@ test('attach shows what is written and gives it what is typed, and leaves the pr
   expect([child.exitCode, shown]).toEqual([0, 'input first\ninput second\n']);
   expect((await home.json('list'))[0].processes[0].state).toBe('online');
   expect((await home.run('attach', 'nothing')).code).toBe(1);
+  expect(await home.run('attach', 'node', 'more')).toMatchObject({ code: 2, stderr: expect.stringContaining('one app at a time. Received node more') });
 });
 
 test('reset forgets restarts', async () => {

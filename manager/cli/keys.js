@@ -6,7 +6,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 
-const { nearest } = require('./nearest.js');
+const { didYouMean } = require('./nearest.js');
 const { isCommand, settleScript } = require('./script.js');
 
 /**
@@ -272,7 +272,7 @@ function readApp(given, { folder, notices }) {
     // What is not wanted is not missed.
     else if (value === false && NOTHING.includes(name)) continue;
     else if (NOTHING.includes(name)) notices.add(`"${name}" does nothing here`);
-    else throw new TypeError(`there is no key "${name}": did you mean "${nearest(name, [...BY_NAME.keys()])}"?`);
+    else throw new TypeError(`there is no key "${name}"${didYouMean(name, [...BY_NAME.keys()], (near) => `"${near}"`)}`);
   }
   if (app.script === undefined) throw new TypeError('"script" is missing');
   const isThere = (/** @type {string} */ where) => fs.existsSync(path.resolve(where, app.script));

@@ -12,6 +12,19 @@ function nearest(wrong, names) {
 }
 
 /**
+ * Asks whether that one was meant; says nothing where it is far.
+ *
+ * @param {string} wrong
+ * @param {string[]} names
+ * @param {(name: string) => string} [written] How it is written there.
+ */
+function didYouMean(wrong, names, written = (name) => name) {
+  const name = nearest(wrong, names);
+  const most = Math.ceil(wrong.replace(/^-+/, '').length / 3);
+  return distance(wrong.toLowerCase(), name.toLowerCase()) <= most ? `: did you mean ${written(name)}?` : '';
+}
+
+/**
  * How many letters have to be changed (Levenshtein).
  *
  * @param {string} one
@@ -29,4 +42,4 @@ function distance(one, other) {
   return row[other.length];
 }
 
-module.exports = { distance, nearest };
+module.exports = { didYouMean, distance, nearest };

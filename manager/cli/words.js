@@ -52,7 +52,7 @@ function read(argv, flags) {
     // --name=value, -n value, -i2.
     const [, name, value] = /^(--[^=]+)=([^]*)$/.exec(word) ?? /^(-\w)(.+)$/.exec(word) ?? [word, word, undefined];
     const flag = known.get(name);
-    if (!flag) throw usage(`there is no option ${name}: did you mean ${require('./nearest.js').nearest(name, [...known.keys()].filter((one) => one.startsWith('--')))}?`);
+    if (!flag) throw usage(`there is no option ${name}${require('./nearest.js').didYouMean(name, [...known.keys()].filter((one) => one.startsWith('--')))}`);
     if (flag.takes === undefined) {
       if (value !== undefined) throw usage(`${name} takes no value. Received '${value}'`);
       options[flag.name] = !flag.isNo;

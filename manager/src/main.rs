@@ -20,6 +20,7 @@ mod model;
 mod monit;
 mod sys;
 
+use std::fs::File;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -39,7 +40,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         ["daemon", "--home", home, rest @ ..] => daemon::run(Path::new(home), &daemon::Start::from(rest)),
-        ["keeper", "--dir", folder, rest @ ..] => keep(Path::new(folder), rest),
+        ["keeper", "--dir", folder] => keep(Path::new(folder)),
         ["monit", "--home", home, rest @ ..] => match monit::run(Path::new(home), rest) {
             Ok(code) => return ExitCode::from(code),
             Err(error) => {
@@ -51,7 +52,7 @@ fn main() -> ExitCode {
         ["list", "--home", home] => list::run(Path::new(home)),
         _ => {
             eprintln!(
-                "usage: rclusterd daemon --home DIR [--foreground [--resurrect]] | keeper --dir DIR [--foreground] | monit --home DIR | list --home DIR | --version"
+                "usage: rclusterd daemon --home DIR [--foreground [--resurrect]] | keeper --dir DIR | monit --home DIR | list --home DIR | --version"
             );
             return ExitCode::from(USAGE);
         }
@@ -65,24 +66,17 @@ fn main() -> ExitCode {
     }
 }
 
-/// `RCLUSTER_KEPT` tells what the descriptors behind the standard streams are: what the keeper before had in its store. With `--line` the first of them is
-/// the line to the daemon that has started it, as nobody's child already; then come the two streams of the console, if there is one.
-fn keep(folder: &Path, words: &[&str]) -> std::io::Result<()> {
+/// A daemon has started us, as nobody's child. Behind the standard streams there are its line to us, a file that says what the app is, the two streams of
+/// the console, if there is one, and what the keeper before had in its store: `RCLUSTER_KEPT` tells what that is.
+fn keep(folder: &Path) -> std::io::Result<()> {
     let kept: Vec<keeper::About> = match std::env::var(keeper::KEPT) {
         Ok(text) => serde_json::from_str(&text)?,
         Err(_) => Vec::new(),
     };
-    let has_line = words.contains(&keeper::LINE);
     let look = Look::wanted();
-    let mut fds = sys::socket::take_given(kept.len() + usize::from(has_line) + look.map_or(0, |_| 2))?;
-    let line = has_line.then(|| fds.remove(0));
+    let mut fds = sys::socket::take_given(2 + look.map_or(0, |_| 2) + kept.len())?;
+    let (line, app) = (fds.remove(0), File::from(fds.remove(0)));
     let home = folder.parent().and_then(Path::parent).unwrap_or(folder);
     let console = look.map(|look| Console::new(look, [fds.remove(0), fds.remove(0)], home)).transpose()?;
-    if !has_line
-        && !words.contains(&"--foreground")
-        && matches!(sys::process::detach()?, sys::process::Detached::Foreground)
-    {
-        return Ok(());
-    }
-    keeper::run(folder, kept.into_iter().zip(fds).collect(), line, console)
+    keeper::run(folder, app, kept.into_iter().zip(fds).collect(), line, console)
 }

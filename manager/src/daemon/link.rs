@@ -2,8 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -18,9 +20,9 @@ use super::copies;
 use super::events::Events;
 use crate::keeper::{self, About};
 use crate::logs::console::Look;
-use crate::model::Status;
-use crate::sys::socket;
+use crate::model::{App, Status};
 use crate::sys::spawn::{self, Program, set_nonblocking};
+use crate::sys::{memory, socket};
 
 /// How long a keeper that another daemon has just started may take to listen.
 const START: Duration = Duration::from_secs(5);
@@ -34,6 +36,9 @@ const SILENCE: Duration = Duration::from_secs(5);
 
 /// The code of [`Failure::is_silence`].
 pub const SILENT: &str = "ERR_RCLUSTER_NO_ANSWER";
+
+/// The code of one that is not there.
+const NO_KEEPER: &str = "ERR_RCLUSTER_NO_KEEPER";
 
 /// Told whenever a keeper has gone.
 pub static GONE: Notify = Notify::const_new();
@@ -66,6 +71,8 @@ pub struct Link {
     last: Cell<u64>,
     status: watch::Receiver<Option<Status>>,
     gone: Cell<bool>,
+    /// Why it could not begin, as it has said.
+    failed: RefCell<Option<Failure>>,
     /// The process at the other end, where the kernel says so: over a line that it was born with it tells by itself.
     keeper: Option<i32>,
     /// Whether a request is being written: one that is given up in the middle leaves the line unusable.
@@ -84,13 +91,13 @@ struct Scrape {
 
 impl Link {
     /// Connects to the keeper of this folder, if one is there.
-    pub async fn connect(folder: &Path, events: &Rc<Events>) -> io::Result<Rc<Link>> {
-        let stream = UnixStream::connect(folder.join("keeper.sock")).await?;
+    pub async fn connect(folder: &Path, events: &Rc<Events>) -> Result<Rc<Link>, Failure> {
+        let stream = UnixStream::connect(folder.join("keeper.sock")).await.map_err(not_started)?;
         let keeper = stream.peer_cred().ok().and_then(|peer| peer.pid());
         Link::over(stream, keeper, events).await
     }
 
-    async fn over(stream: UnixStream, keeper: Option<i32>, events: &Rc<Events>) -> io::Result<Rc<Link>> {
+    async fn over(stream: UnixStream, keeper: Option<i32>, events: &Rc<Events>) -> Result<Rc<Link>, Failure> {
         let (reader, writer) = stream.into_split();
         let (told, status) = watch::channel(None);
         let link = Rc::new(Link {
@@ -99,12 +106,13 @@ impl Link {
             last: Cell::new(0),
             status,
             gone: Cell::new(false),
+            failed: RefCell::default(),
             keeper,
             writing: Cell::new(false),
             scrape: Scrape::default(),
         });
         let (weak, events) = (Rc::downgrade(&link), Rc::clone(events));
-        tokio::task::spawn_local(async move {
+        let reading = tokio::task::spawn_local(async move {
             let mut lines = BufReader::new(reader).lines();
             while let Ok(Some(line)) = lines.next_line().await {
                 let Some(link) = weak.upgrade() else { return };
@@ -116,33 +124,40 @@ impl Link {
                 GONE.notify_one();
             }
         });
-        link.ask("subscribe", json!({})).await.map_err(|failure| {
-            let kind = if failure.is_silence() { io::ErrorKind::TimedOut } else { io::ErrorKind::Other };
-            io::Error::new(kind, failure.message)
-        })?;
-        Ok(link)
+        match link.ask("subscribe", json!({})).await {
+            Ok(_) => Ok(link),
+            Err(failure) if failure.is_silence() => Err(failure),
+            Err(failure) => {
+                // It may have failed before it could hear us: what it has said is read to the end.
+                let _ = reading.await;
+                Err(link.failed.take().unwrap_or(failure))
+            }
+        }
     }
 
     /// A new keeper for this folder, which gets what the one before had. It hears us over a connection that it is born with: we know the moment when
     /// it answers, and the moment when it has failed.
-    pub async fn open(folder: &Path, kept: &[(About, OwnedFd)], events: &Rc<Events>) -> Result<Rc<Link>, Failure> {
-        let failed = |error: io::Error| {
-            Failure::new("ERR_RCLUSTER_NO_KEEPER", format!("the keeper could not be started: {error}"))
-        };
-        let stream = start(folder, kept).map_err(failed)?;
-        let error = match Link::over(stream, None, events).await {
+    pub async fn open(
+        folder: &Path,
+        log: &Path,
+        app: &App,
+        kept: &[(About, OwnedFd)],
+        events: &Rc<Events>,
+    ) -> Result<Rc<Link>, Failure> {
+        let stream = start(folder, log, app, kept).map_err(not_started)?;
+        let failure = match Link::over(stream, None, events).await {
             Ok(link) => return Ok(link),
-            Err(error) => error,
+            Err(failure) => failure,
         };
         let began = Instant::now();
         // Another one may be there after all, that was about to listen when we looked: a daemon that has died since has started it.
-        while last_words(folder).is_some_and(|words| words == keeper::ANOTHER) && began.elapsed() < START {
+        while failure.message == keeper::ANOTHER && began.elapsed() < START {
             if let Ok(link) = Link::connect(folder, events).await {
                 return Ok(link);
             }
             tokio::time::sleep(AGAIN).await;
         }
-        Err(last_words(folder).map_or_else(|| failed(error), |words| Failure::new("ERR_RCLUSTER_NO_KEEPER", words)))
+        Err(failure)
     }
 
     fn take(&self, line: &str, told: &watch::Sender<Option<Status>>, events: &Events) {
@@ -152,6 +167,10 @@ impl Link {
                 let Ok(status) = serde_json::from_value::<Status>(message["status"].take()) else { return };
                 events.status(told.borrow().as_ref(), &status);
                 told.send_replace(Some(status));
+                return;
+            }
+            Some("failed") => {
+                self.failed.replace(message["words"].as_str().map(|words| Failure::new(NO_KEEPER, words)));
                 return;
             }
             Some("incident") => {
@@ -236,7 +255,7 @@ impl Link {
     }
 
     async fn ask_once(&self, op: &str, mut request: Value) -> Result<Value, Failure> {
-        let gone = || Failure::new("ERR_RCLUSTER_NO_KEEPER", "the keeper has gone");
+        let gone = || Failure::new(NO_KEEPER, "the keeper has gone");
         let id = self.last.get() + 1;
         self.last.set(id);
         request["id"] = id.into();
@@ -267,14 +286,20 @@ impl Link {
     }
 }
 
-/// Starts a keeper, which goes on without us. Returns our end of the line to it.
-fn start(folder: &Path, kept: &[(About, OwnedFd)]) -> io::Result<UnixStream> {
-    let _ = std::fs::remove_file(words_file(folder));
-    let words = std::fs::File::create(words_file(folder))?;
+fn not_started(error: io::Error) -> Failure {
+    Failure::new(NO_KEEPER, format!("the keeper could not be started: {error}"))
+}
+
+/// Starts a keeper, which goes on without us. Returns our end of the line to it. Its last words, if they are none that it can say over that, are in `log`.
+fn start(folder: &Path, log: &Path, app: &App, kept: &[(About, OwnedFd)]) -> io::Result<UnixStream> {
+    let app = memory::file(c"rcluster-app", &serde_json::to_vec(app)?)?;
     let executable = std::env::current_exe()?;
     // Its file may have been replaced meanwhile: this is what runs.
     let executable = if executable.exists() { executable } else { PathBuf::from("/proc/self/exe") };
-    let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    // A full disk is no reason not to start.
+    let log = File::options().append(true).create(true).mode(0o600).open(log);
+    let log = log.as_ref().unwrap_or(&null);
     let (ours, theirs) = socket::channel()?;
     set_nonblocking(&theirs)?;
     let (abouts, gifts) = copies::gifts(kept);
@@ -289,25 +314,14 @@ fn start(folder: &Path, kept: &[(About, OwnedFd)]) -> io::Result<UnixStream> {
     let console = Look::wanted().map(|_| [out.as_fd(), error.as_fd()]);
     let program = Program {
         file: &executable,
-        args: [executable.as_os_str(), "keeper".as_ref(), "--dir".as_ref(), folder.as_os_str(), keeper::LINE.as_ref()]
-            .into(),
+        args: [executable.as_os_str(), "keeper".as_ref(), "--dir".as_ref(), folder.as_os_str()].into(),
         env,
         cwd: Path::new("/"),
-        stdio: [null.as_fd(), null.as_fd(), words.as_fd()],
-        fds: std::iter::once(theirs.as_fd()).chain(console.into_iter().flatten()).chain(gifts).collect(),
+        stdio: [null.as_fd(), null.as_fd(), log.as_fd()],
+        fds: [theirs.as_fd(), app.as_fd()].into_iter().chain(console.into_iter().flatten()).chain(gifts).collect(),
         own_pid: Vec::new(),
         user: None,
     };
     spawn::spawn_detached(&program).map_err(|(_, error)| error)?;
     UnixStream::from_std(ours.into())
-}
-
-fn words_file(folder: &Path) -> PathBuf {
-    folder.join("keeper.err")
-}
-
-/// What a keeper said that could not begin.
-fn last_words(folder: &Path) -> Option<String> {
-    let words = std::fs::read_to_string(words_file(folder)).ok()?;
-    words.ends_with('\n').then(|| words.trim().trim_start_matches("rclusterd: ").to_owned())
 }

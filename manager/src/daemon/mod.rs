@@ -13,7 +13,6 @@ mod plan;
 mod recent;
 mod store;
 mod targets;
-mod together;
 mod update;
 mod web;
 

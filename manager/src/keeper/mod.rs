@@ -26,7 +26,7 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -59,9 +59,6 @@ pub const PROTOCOL: u32 = 1;
 
 /// The variable that tells a new keeper what it was given.
 pub const KEPT: &str = "RCLUSTER_KEPT";
-
-/// The word that says that a daemon's line is among the descriptors that a keeper is given.
-pub const LINE: &str = "--line";
 
 /// What a keeper says that is one too many.
 pub const ANOTHER: &str = "another keeper of this app is there";
@@ -154,31 +151,32 @@ pub struct Keeper {
     lock: Flock<File>,
 }
 
-/// Runs the keeper of the app in `folder` until it is told to quit. `kept`: what the one before us had in its store. `line`: where a daemon asks us
+/// Runs the keeper of this app in `folder` until it is told to quit. `kept`: what the one before us had in its store. `line`: where a daemon asks us
 /// already. `console`: where lines go besides their files.
 pub fn run(
     folder: &Path,
+    app: File,
     kept: Vec<(About, OwnedFd)>,
-    line: Option<OwnedFd>,
+    line: OwnedFd,
     console: Option<Console>,
 ) -> io::Result<()> {
-    let mut keeper = match Keeper::open(folder, kept, console) {
-        Ok(keeper) => keeper,
-        Err(error) => {
-            // The daemon hears of our end when we have ended: by then it has been said why.
-            std::mem::forget(line);
-            return Err(error);
+    match Keeper::open(folder, app, kept, console) {
+        Ok(mut keeper) => {
+            keeper.add_client(line);
+            keeper.run()
         }
-    };
-    if let Some(line) = line {
-        keeper.add_client(line);
+        Err(error) => {
+            let words = json!({ "event": "failed", "words": error.to_string() });
+            // A daemon that has gone has no need to know.
+            let _ = File::from(line).write_all(format!("{words}\n").as_bytes());
+            Err(error)
+        }
     }
-    keeper.run()
 }
 
 impl Keeper {
-    fn open(folder: &Path, kept: Vec<(About, OwnedFd)>, console: Option<Console>) -> io::Result<Keeper> {
-        let app: App = serde_json::from_str(&resolve::read(&folder.join("app.json"))?)?;
+    fn open(folder: &Path, app: File, kept: Vec<(About, OwnedFd)>, console: Option<Console>) -> io::Result<Keeper> {
+        let app: App = serde_json::from_str(&io::read_to_string(app)?)?;
         // Never removed: whoever had opened it by then would have a lock of his own.
         let lock =
             File::options().write(true).create(true).truncate(false).mode(0o600).open(folder.join("keeper.json"))?;
@@ -270,6 +268,10 @@ impl Keeper {
             self.go_on_with_watched();
             self.start_hooks();
             self.end_hooks();
+            if self.forgets && self.is_at_rest() {
+                // Whoever is told that the app is forgotten finds its addresses free.
+                self.store.close_others(&[], Path::new(&self.app.cwd), &self.poller);
+            }
             self.answer_pending();
             self.tell_guards();
             self.tell_changes();

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use super::life::Event;
 use super::lines::{Got, Lines};
 use super::{Client, Keeper, PROTOCOL, Pending, Rules, token};
-use crate::durable::write_whole;
 use crate::model::{App, Mode};
 use crate::sys::{process, socket};
 
@@ -214,7 +213,6 @@ impl Keeper {
         }
         let count = app.instances;
         self.app = app;
-        self.save().map_err(|error| ("ERR_RCLUSTER_NOT_SAVED", error.to_string()))?;
         self.ask(client, request, json!({ "rcluster": "scale", "count": count }))
     }
 
@@ -296,13 +294,7 @@ impl Keeper {
         self.store
             .open_missing(&self.app.sockets, Path::new(&self.app.cwd), &self.poller)
             .map_err(|error| ("ERR_RCLUSTER_SOCKET", error.to_string()))?;
-        self.plan_schedule().map_err(|error| ("ERR_RCLUSTER_BAD_APP", error.to_string()))?;
-        self.save().map_err(|error| ("ERR_RCLUSTER_NOT_SAVED", error.to_string()))
-    }
-
-    /// Writes what the app is, for the keeper that may come after us. After a power failure the daemon, which has it safe, writes it anew.
-    fn save(&self) -> std::io::Result<()> {
-        write_whole(&self.folder.join("app.json"), json!(self.app).to_string().as_bytes())
+        self.plan_schedule().map_err(|error| ("ERR_RCLUSTER_BAD_APP", error.to_string()))
     }
 
     /// Answers those who waited for instances that are where they were told to go.

@@ -215,11 +215,6 @@ fn group(name: &str) -> Result<u32, String> {
     entry.map(|entry| entry.gid.as_raw()).ok_or_else(|| format!("there is no group \"{name}\""))
 }
 
-/// Reads a file whole, or says in words why that cannot be.
-pub fn read(path: &Path) -> io::Result<String> {
-    fs::read_to_string(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -268,6 +268,11 @@ impl App {
         if self.mode == Mode::Cluster { 1 } else { self.instances }
     }
 
+    /// Whether another description is of the same app: the two have the same key.
+    pub fn is_called_as(&self, other: &App) -> bool {
+        self.name == other.name && self.namespace == other.namespace
+    }
+
     /// What names it in the file system.
     pub fn key(&self) -> String {
         key(&self.namespace, &self.name)

@@ -9,10 +9,11 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::{fs, process};
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag};
 use nix::sys::socket::{
-    AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, SockaddrStorage, UnixAddr, bind, getsockname,
-    getsockopt, listen, sendmsg, setsockopt, socket, socketpair, sockopt,
+    AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, SockaddrStorage, UnixAddr, bind, connect,
+    getsockname, getsockopt, listen, sendmsg, setsockopt, socket, socketpair, sockopt,
 };
 
 use super::libc;
@@ -138,7 +139,7 @@ fn unix(path: &Path) -> io::Result<OwnedFd> {
     let fd = socket(AddressFamily::Unix, SockType::Stream, FLAGS, None)?;
     let address = UnixAddr::new(path)?;
     match bind(fd.as_raw_fd(), &address) {
-        Err(nix::errno::Errno::EADDRINUSE) if is_abandoned(path) => {
+        Err(Errno::EADDRINUSE) if is_abandoned(path) => {
             fs::remove_file(path)?;
             bind(fd.as_raw_fd(), &address)?;
         }
@@ -191,10 +192,14 @@ pub fn remove_if_abandoned(path: &Path) {
     }
 }
 
-/// Whether `path` is a socket that nobody listens on.
+/// Whether `path` is a socket that nobody listens on. Does not wait for those who take nobody in.
 fn is_abandoned(path: &Path) -> bool {
+    let connected = || {
+        let fd = socket(AddressFamily::Unix, SockType::Stream, FLAGS | SockFlag::SOCK_NONBLOCK, None)?;
+        connect(fd.as_raw_fd(), &UnixAddr::new(path)?)
+    };
     let is_socket = fs::symlink_metadata(path).is_ok_and(|data| data.file_type().is_socket());
-    is_socket && UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    is_socket && connected() == Err(Errno::ECONNREFUSED)
 }
 
 #[cfg(test)]

@@ -2,13 +2,13 @@
 
 use std::fs;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::{Apps, give_ids};
 use crate::daemon::link::Failure;
 use crate::daemon::store::{Known, Remembered};
 use crate::daemon::targets::{Target, unknown};
-use crate::daemon::together::join_all;
 use crate::keeper::PRIMARY_ENDED;
 use crate::model::{Mode, State};
 
@@ -36,13 +36,14 @@ impl Apps {
         if let Some(stopped) = stopped {
             self.change(|remembered| {
                 for known in &mut remembered.apps {
-                    if targets.iter().any(|target| target.instances.is_none() && target.key == known.app.key()) {
+                    let key = known.app.key();
+                    if targets.iter().any(|target| target.instances.is_none() && target.key == key) {
                         known.stopped = stopped;
                     }
                 }
             })?;
         }
-        for result in join_all(targets.iter().map(one).collect()).await {
+        for result in join_all(targets.iter().map(one)).await {
             result?;
         }
         let keys: Vec<String> = targets.iter().map(|target| target.key.clone()).collect();
@@ -52,7 +53,7 @@ impl Apps {
     /// Replaces workers or instances. Returns for each app which it was, and the report of a cluster. `with_env`: the new workers of
     /// a cluster have the environment that is known now.
     pub async fn reload(&self, targets: &[Target], with_env: bool) -> Result<Value, Failure> {
-        let all = targets.iter().map(|target| self.reload_one(target, with_env)).collect();
+        let all = targets.iter().map(|target| self.reload_one(target, with_env));
         join_all(all).await.into_iter().collect::<Result<Vec<_>, _>>().map(Value::Array)
     }
 
@@ -100,7 +101,7 @@ impl Apps {
                 return Err(Failure::new("ERR_RCLUSTER_BAD_REQUEST", text));
             }
         }
-        let all = targets.iter().map(|target| self.replace(target, "upgrade", with_env)).collect();
+        let all = targets.iter().map(|target| self.replace(target, "upgrade", with_env));
         join_all(all).await.into_iter().collect::<Result<Vec<_>, _>>().map(Value::Array)
     }
 
@@ -127,7 +128,7 @@ impl Apps {
             }
             Ok(())
         };
-        for result in join_all(keys.iter().map(one).collect()).await {
+        for result in join_all(keys.iter().map(one)).await {
             result?;
         }
         Ok(json!(self.processes_of(&keys)))
@@ -146,15 +147,13 @@ impl Apps {
             self.links.borrow_mut().insert(known.app.key(), link);
             Some(failure)
         };
-        let left: Vec<Option<Failure>> = join_all(gone.iter().map(one).collect()).await;
+        let left: Vec<Option<Failure>> = join_all(gone.iter().map(one)).await;
         let (left, gone): (Vec<_>, Vec<_>) = gone.into_iter().zip(left).partition(|(_, failure)| failure.is_some());
         self.change(|remembered| remembered.apps.extend(left.iter().map(|(known, _)| known.clone())))?;
         for (Known { app, .. }, _) in &gone {
-            let key = &app.key();
-            self.copies.forget(key);
-            self.looks.forget(key);
+            self.let_go(app);
             // Only what a keeper has left there; a log elsewhere stays.
-            let _ = fs::remove_dir_all(self.folder(key));
+            let _ = fs::remove_dir_all(self.folder(&app.key()));
         }
         for (Known { app, .. }, _) in gone {
             self.events.app("deleted", &app.name, &app.namespace);

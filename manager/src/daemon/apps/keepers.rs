@@ -2,25 +2,25 @@
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use futures_util::future::join_all;
 use serde_json::json;
 
 use super::Apps;
-use crate::daemon::link::{Failure, Link, SILENT};
+use crate::daemon::link::{Failure, Link};
 use crate::daemon::store::Known;
 use crate::daemon::targets::unknown;
-use crate::daemon::together::join_all;
-use crate::durable::write_whole;
-use crate::model::{App, State};
+use crate::model::{App, SocketName, State};
+use crate::sys::socket::remove_if_abandoned;
 
 impl Apps {
     /// Finds the keepers that are there, and starts those that are missing.
     pub async fn adopt(&self) {
         let keys: Vec<String> = self.remembered.borrow().apps.iter().map(|known| known.app.key()).collect();
         // What becomes of each is in the list.
-        join_all(keys.iter().map(|key| self.link(key)).collect()).await;
+        join_all(keys.iter().map(|key| self.link(key))).await;
         self.find_unknown(&keys).await;
     }
 
@@ -33,13 +33,13 @@ impl Apps {
     /// Waits until all instances have come to where they were told to go.
     pub async fn settled(&self) {
         let links: Vec<Rc<Link>> = self.links.borrow().values().cloned().collect();
-        join_all(links.iter().map(|link| link.ask("settle", json!({}))).collect()).await;
+        join_all(links.iter().map(|link| link.ask("settle", json!({})))).await;
     }
 
     /// Ends all apps in order, and their keepers: they are started with the next daemon.
     pub async fn rest(&self) {
         let links = std::mem::take(&mut *self.links.borrow_mut());
-        join_all(links.values().map(|link| link.ask("rest", json!({}))).collect()).await;
+        join_all(links.values().map(|link| link.ask("rest", json!({})))).await;
     }
 
     /// Keepers that run and are not in the list: what was written down last could not be read, or a daemon has died while it had them end.
@@ -70,21 +70,33 @@ impl Apps {
     pub async fn revive(&self) -> bool {
         let is_gone = |(key, link): (&String, &Rc<Link>)| link.is_gone().then(|| key.clone());
         let keys: Vec<String> = self.links.borrow().iter().filter_map(is_gone).collect();
-        join_all(keys.iter().map(|key| self.link(key)).collect()).await.iter().all(Result::is_ok)
+        join_all(keys.iter().map(|key| self.link(key))).await.iter().all(Result::is_ok)
     }
 
     /// Stops all apps and forgets them, but for what [`Apps::save`] has kept.
     pub async fn quit_all(&self) -> Result<(), Failure> {
+        let gone = self.remembered.borrow().apps.clone();
         self.change(|remembered| remembered.apps.clear())?;
         let starting: Vec<String> = self.starting.borrow().keys().cloned().collect();
-        join_all(starting.iter().map(|key| self.no_longer_starting(key)).collect()).await;
+        join_all(starting.iter().map(|key| self.no_longer_starting(key))).await;
         let links = std::mem::take(&mut *self.links.borrow_mut());
-        join_all(links.values().map(|link| link.ask("quit", json!({}))).collect()).await;
-        for key in links.keys() {
-            self.copies.forget(key);
-            self.looks.forget(key);
+        join_all(links.values().map(|link| link.ask("quit", json!({})))).await;
+        for known in gone {
+            self.let_go(&known.app);
         }
         Ok(())
+    }
+
+    /// What we have of an app that is no more. Its keeper has closed its sockets: with our descriptors for them the last go, and their files.
+    pub(super) fn let_go(&self, app: &App) {
+        let key = app.key();
+        self.copies.forget(&key);
+        self.looks.forget(&key);
+        for name in &app.sockets {
+            if let Ok(SocketName::Unix(path)) = SocketName::parse(name, Path::new(&app.cwd)) {
+                remove_if_abandoned(&path);
+            }
+        }
     }
 
     pub(super) fn folder(&self, key: &str) -> PathBuf {
@@ -97,13 +109,7 @@ impl Apps {
             Failure::new("ERR_RCLUSTER_NOT_SAVED", format!("\"{}\" could not be kept: {error}", app.name))
         };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed)?;
-        let (file, text) = (folder.join("app.json"), json!(app).to_string());
-        // A keeper that has been killed can be replaced on a full disk, too. Nobody waits for the disk: what survives a power failure is the
-        // daemon's own state, of which this is written anew.
-        if fs::read(&file).ok().as_deref() != Some(text.as_bytes()) {
-            write_whole(&file, text.as_bytes()).map_err(failed)?;
-        }
-        Link::open(&folder, &self.copies.of(&app.key()), &self.events).await
+        Link::open(&folder, &self.home.file("daemon.log"), app, &self.copies.of(&app.key()), &self.events).await
     }
 
     /// The line to an app's keeper, which is started if it is not there. Then what ran before it does again.
@@ -121,8 +127,8 @@ impl Apps {
         let link = match Link::connect(&self.folder(key), &self.events).await {
             Ok(link) => link,
             // It is there: another one could not take its place.
-            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
-                return Err(Failure::new(SILENT, format!("\"{}\": {error}", app.name)));
+            Err(failure) if failure.is_silence() => {
+                return Err(Failure { message: format!("\"{}\": {}", app.name, failure.message), ..failure });
             }
             Err(_) => {
                 let link = self.new_keeper(&app).await?;

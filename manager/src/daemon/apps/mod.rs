@@ -6,9 +6,10 @@ mod start;
 mod tell;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -21,7 +22,6 @@ use crate::daemon::metrics;
 use crate::daemon::recent::Looks;
 use crate::daemon::store::{Known, Remembered, Store};
 use crate::daemon::targets::{self, Target};
-use crate::daemon::together::join_all;
 use crate::model::App;
 
 /// All apps of a daemon.
@@ -30,6 +30,8 @@ pub struct Apps {
     store: Store,
     dump: Store,
     remembered: RefCell<Remembered>,
+    /// Where each is in that, by its key.
+    places: RefCell<HashMap<String, usize>>,
     links: RefCell<BTreeMap<String, Rc<Link>>>,
     copies: Copies,
     /// Held while a keeper is being started: there is one for each app.
@@ -52,6 +54,7 @@ impl Apps {
                 home,
                 store,
                 dump,
+                places: RefCell::new(places(&remembered)),
                 remembered: RefCell::new(remembered),
                 links: RefCell::default(),
                 copies: Copies::default(),
@@ -76,7 +79,8 @@ impl Apps {
     }
 
     fn find(&self, key: &str) -> Option<Known> {
-        self.remembered.borrow().apps.iter().find(|known| known.app.key() == key).cloned()
+        let place = *self.places.borrow().get(key)?;
+        self.remembered.borrow().apps.get(place).cloned()
     }
 
     /// Changes what is remembered; on an error nothing is changed.
@@ -91,6 +95,7 @@ impl Apps {
             return Ok(());
         }
         self.store.save(&next).map_err(|error| not_saved(&error))?;
+        self.places.replace(places(&next));
         self.remembered.replace(next);
         Ok(())
     }
@@ -120,7 +125,7 @@ impl Apps {
                     known.app.ids.clear();
                     give_ids(&mut known.app, &mut remembered.next_id);
                 }
-                if remembered.apps.iter().all(|other| other.app.key() != known.app.key()) {
+                if !remembered.apps.iter().any(|other| other.app.is_called_as(&known.app)) {
                     keys.push((known.app.key(), known.stopped));
                     remembered.apps.push(known);
                 }
@@ -130,11 +135,15 @@ impl Apps {
             true => self.link(key).await.map(drop),
             false => self.start_one(key).await,
         };
-        for result in join_all(keys.iter().map(one).collect()).await {
+        for result in join_all(keys.iter().map(one)).await {
             result?;
         }
         Ok(json!(self.processes_of(&keys.into_iter().map(|(key, _)| key).collect::<Vec<_>>())))
     }
+}
+
+fn places(remembered: &Remembered) -> HashMap<String, usize> {
+    remembered.apps.iter().enumerate().map(|(place, known)| (known.app.key(), place)).collect()
 }
 
 fn not_saved(error: &std::io::Error) -> Failure {

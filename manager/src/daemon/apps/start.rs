@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::{Apps, give_ids};
@@ -9,12 +10,11 @@ use crate::daemon::link::Failure;
 use crate::daemon::plan::{self, Action, Options, Plan};
 use crate::daemon::store::Known;
 use crate::daemon::targets::{Target, unknown};
-use crate::daemon::together::join_all;
 use crate::model::{App, HIDDEN};
 use crate::sys::memory;
 
 /// What a keeper says that does not take another description of its app: it goes by the one before.
-const REFUSED: [&str; 3] = ["ERR_RCLUSTER_SOCKET", "ERR_RCLUSTER_NOT_SAVED", "ERR_RCLUSTER_BAD_APP"];
+const REFUSED: [&str; 2] = ["ERR_RCLUSTER_SOCKET", "ERR_RCLUSTER_BAD_APP"];
 
 impl Apps {
     /// Starts apps: new ones, and those that are known under the same name with what is now said of them. Only what has to start
@@ -34,7 +34,7 @@ impl Apps {
         self.change(|remembered| {
             for plan in &mut plans {
                 give_ids(&mut plan.app, &mut remembered.next_id);
-                let known = remembered.apps.iter_mut().find(|known| known.app.key() == plan.app.key());
+                let known = remembered.apps.iter_mut().find(|known| known.app.is_called_as(&plan.app));
                 let stays = plan.action != Action::Start && known.as_ref().is_some_and(|known| known.stopped);
                 let next = Known { app: plan.app.clone(), stopped: stays || plan.action == Action::Add };
                 match known {
@@ -50,7 +50,7 @@ impl Apps {
             }
         }
         let all = plans.iter().zip(&before);
-        for result in join_all(all.map(|(plan, before)| self.bring_about(plan, before.as_ref())).collect()).await {
+        for result in join_all(all.map(|(plan, before)| self.bring_about(plan, before.as_ref()))).await {
             result?;
         }
         // Starting many takes much that is not needed again.
@@ -75,7 +75,7 @@ impl Apps {
             return Err(Failure::new("ERR_RCLUSTER_BAD_APP", text));
         }
         for (index, app) in apps.iter().enumerate() {
-            if apps[..index].iter().any(|other| other.key() == app.key()) {
+            if apps[..index].iter().any(|other| other.is_called_as(app)) {
                 return Err(Failure::new("ERR_RCLUSTER_BAD_APP", format!("two apps are called \"{}\"", app.name)));
             }
         }
@@ -85,7 +85,7 @@ impl Apps {
             let remembered = self.remembered.borrow();
             let others = remembered.apps.iter().map(|known| &known.app);
             let surplus: Vec<App> =
-                others.filter(|app| plans.iter().all(|plan| plan.app.key() != app.key())).cloned().collect();
+                others.filter(|app| !plans.iter().any(|plan| plan.app.is_called_as(app))).cloned().collect();
             plans.extend(surplus.into_iter().map(|app| Plan { app, action: Action::Delete, changes: Vec::new() }));
         }
         Ok(plans)
@@ -96,7 +96,7 @@ impl Apps {
         let remembered = self.remembered.borrow();
         let has_same_url =
             |known: &&Known| known.app.webhook.as_ref().map(|one| &one.url) == app.webhook.as_ref().map(|one| &one.url);
-        let own = remembered.apps.iter().find(|known| known.app.key() == app.key() && has_same_url(known));
+        let own = remembered.apps.iter().find(|known| known.app.is_called_as(&app) && has_same_url(known));
         let known = own.or_else(|| remembered.apps.iter().find(has_same_url)).map(|known| known.app.clone());
         app.with_secret_of(known.as_ref())
     }

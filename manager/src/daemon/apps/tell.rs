@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::Apps;
 use crate::daemon::link::Failure;
 use crate::daemon::metrics;
 use crate::daemon::targets::{Target, unknown};
-use crate::daemon::together::join_all;
 use crate::model::{App, Process, State, Status};
 
 /// The primary of a cluster that has this word gathers what its app counts itself.
@@ -47,7 +47,7 @@ impl Apps {
             let link = Rc::clone(links.get(&app.key())?);
             Some(async move { (metrics::label(&app.name, &app.namespace), link.app_metrics(metrics::TIME).await) })
         });
-        let told = join_all(asking.collect()).await;
+        let told = join_all(asking).await;
         let (mut own, mut dropped) = (metrics::OwnMetrics::default(), self.dropped.borrow_mut());
         for (app, told) in told {
             own.add(&app, told.as_deref(), &mut dropped);
