@@ -185,6 +185,7 @@ testInBrowser(`acting: each after a question, with the mouse and with keys${beca
   await waitFor('no question', () => page.$eval('#question', (dialog) => !(/** @type {HTMLDialogElement} */ (dialog)).open));
   expect((await processOf(home, 'quiet')).pid).toBe(before.pid);
   await page.keyboard.press('r');
+  await waitFor('the question', () => page.$eval('#question', (dialog) => (/** @type {HTMLDialogElement} */ (dialog)).open));
   await page.keyboard.press('Tab');
   await page.keyboard.press('Enter');
   await see(page, /quiet: restarted/, '#notices');
