@@ -1,7 +1,8 @@
 //! The connection queue: a SEQPACKET socket pair per worker.
 //!
 //! ```text
-//!  primary → worker   per connection u32 (little-endian) listener, u32 left, u64 accepted;   the descriptors, in that order
+//!  primary → worker   per connection u32 (little-endian) listener, u32 left, u64 accepted, u32 length;
+//!                     then what was said of each, of that length;              the descriptors, in that order
 //!  worker → primary   u32 notice, u32 listener, u32 left;                      the descriptor that it returns, if any
 //! ```
 //!
@@ -282,6 +283,27 @@ mod tests {
         assert_eq!(taken.iter().map(|c| c.listener).collect::<Vec<_>>(), (0..16).collect::<Vec<_>>());
         assert_eq!(receive(worker.as_fd(), &mut taken).unwrap(), Batch::Taken { count: 1, lost: 0 });
         assert_eq!(receive(worker.as_fd(), &mut taken).unwrap(), Batch::Empty);
+    }
+
+    /// Two primaries of different versions may exchange packets of connections during an upgrade, and a worker may load the files
+    /// of another version: whoever changes this form raises `PROTOCOL` and `WIRE`, and writes the new numbers here.
+    #[test]
+    fn the_form_of_a_packet_has_the_numbers_by_which_versions_know_each_other() {
+        assert!(include_str!("../lib/supervisor/upgrade/line.js").contains("\nconst PROTOCOL = 1;\n"));
+        assert!(include_str!("../lib/wire.js").contains("\nconst WIRE = 3;\n"));
+        let (primary, worker) = socket::packet_pair().unwrap();
+        let fresh = || connections(1).remove(0);
+        let served = Connection { listener: 0x0403_0201, left: 5, accepted: 6 | 7 << 32, ..fresh() };
+        let known = Connection { said: Some(Box::from(*b"said")), ..fresh() };
+        send(primary.as_fd(), &[served, known]).unwrap();
+        let mut packet = [0; 64];
+        let received = scm::peek(worker.as_fd(), &mut packet).unwrap();
+        let expected = [
+            &[1, 2, 3, 4, 5, 0, 0, 0, 6, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0][..],
+            &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0],
+            b"said",
+        ];
+        assert_eq!(&packet[..received.bytes], expected.concat());
     }
 
     #[test]

@@ -90,9 +90,16 @@ function proxy(name, folder, keys, configure, upgrade) {
   let node;
   /** Of all that were its main process. @type {Set<number>} */
   const pids = new Set();
+  const file = path.join(folder, 'proxy.pid');
+  /** 0 while one is replaced by the next, which renames the file and then writes its own. */
   const pid = () => {
-    const now = Number(fs.readFileSync(path.join(folder, 'proxy.pid'), 'utf8'));
-    pids.add(now);
+    let now = 0;
+    try {
+      now = Number(fs.readFileSync(file, 'utf8'));
+    } catch (error) {
+      if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'ENOENT') throw error;
+    }
+    if (now > 0) pids.add(now);
     return now;
   };
   return {
@@ -153,7 +160,7 @@ function nginx(folder, keys) {
   }, async (pid) => {
     const old = pid();
     process.kill(old, 'SIGUSR2');
-    const isNew = () => fs.existsSync(path.join(folder, 'proxy.pid')) && ![0, old].includes(pid()) && childrenOf(pid()).length >= 2;
+    const isNew = () => ![0, old].includes(pid()) && childrenOf(pid()).length >= 2;
     await until(isNew, 'the new nginx has workers');
     const workers = childrenOf(old).filter((one) => one !== pid());
     process.kill(old, 'SIGWINCH');
