@@ -7,13 +7,14 @@ const { compare, runScenario } = require('./helpers/scenario');
 /** Several messages in one read: the primary does not turn its loop until the worker has written them. */
 const together = (args) => ({
   async primary({ args, cluster, once, report }) {
-    const { readFileSync } = require('node:fs');
+    const { existsSync, readFileSync, writeFileSync } = require('node:fs');
     const { ticksOf } = require('../helpers/proc');
     const worker = cluster.fork();
     process.on('uncaughtException', (error) => report(['uncaught', error]));
     await once(worker, 'online');
-    // Until it sleeps, having sent all.
-    while (!/\) S/.test(readFileSync(`/proc/${worker.process.pid}/stat`, 'utf8')) || !require('node:fs').existsSync(args.mark));
+    // From here on the loop does not turn until the worker sleeps, having sent all.
+    writeFileSync(`${args.mark}.go`, '');
+    while (!existsSync(args.mark) || !/\) S/.test(readFileSync(`/proc/${worker.process.pid}/stat`, 'utf8')));
     const got = [];
     worker.on('message', (message) => {
       got.push(message);
@@ -28,6 +29,7 @@ const together = (args) => ({
     report(ticksOf(process.pid) - before < 15);
   },
   worker({ args }) {
+    while (!require('node:fs').existsSync(`${args.mark}.go`));
     for (let i = 0; i < 30; i++) process.send(args.mixed && (i === 3 || i === 17) ? { text: 'x'.repeat(20_000), i } : i);
     setImmediate(() => require('node:fs').writeFileSync(args.mark, ''));
     process.on('disconnect', () => process.exit());

@@ -151,9 +151,10 @@ describe('how long a connection may stay idle', () => {
   /** 408 after 300 ms, if half a request comes. */
   function impatient() {
     const http = require('node:http');
-    const options = { headersTimeout: 300, requestTimeout: 0, connectionsCheckingInterval: 20, keepAliveTimeout: 500 };
+    const options = { headersTimeout: 300, requestTimeout: 0, connectionsCheckingInterval: 20, keepAliveTimeout: Number(process.env.KEEP_ALIVE ?? 500) };
     const server = http.createServer(options, (request, response) => {
-      setTimeout(() => response.end(`${process.pid}`), request.url === '/slow' ? 2000 : 0);
+      // Slow is slower than a connection may stay idle.
+      setTimeout(() => response.end(`${process.pid}`), request.url === '/slow' ? server.keepAliveTimeout + 500 : 0);
     });
     server.timeout = Number(process.env.SOCKET_TIMEOUT ?? 0);
     server.listen(0, '127.0.0.1');
@@ -179,7 +180,7 @@ describe('how long a connection may stay idle', () => {
     });
 
     test('the next request has all the time of a request', async () => {
-      const service = await startService({ worker: impatient, options: { workers: 1, policy }, env: { SOCKET_TIMEOUT: '2500' } });
+      const service = await startService({ worker: impatient, options: { workers: 1, policy }, env: { SOCKET_TIMEOUT: '6000', KEEP_ALIVE: '2500' } });
       const { client, pid } = await moved(service);
       client.send('GET /slow HTTP/1.1\r\nHost: a\r\n\r\n');
       await client.until(/\r\n\r\n\d+$/);
