@@ -329,7 +329,23 @@ class Manager {
     } catch (error) {
       if (/** @type {ManagerError} */ (error).code !== 'ERR_RCLUSTER_NO_DAEMON' || !this.#autostart) throw error;
       await this.ensureDaemon();
-      return this.#once(method, url, body);
+      return this.#onceOfNew(method, url, body);
+    }
+  }
+
+  /**
+   * One that has just been started is there, or has ended since.
+   *
+   * @param {string} method
+   * @param {string} url
+   * @param {object} [body]
+   */
+  async #onceOfNew(method, url, body) {
+    try {
+      return await this.#once(method, url, body);
+    } catch (error) {
+      if (/** @type {ManagerError} */ (error).code !== 'ERR_RCLUSTER_NO_DAEMON') throw error;
+      throw new ManagerError('ERR_RCLUSTER_NO_DAEMON', `the daemon has ended as soon as it was started: "${path.join(this.#home, 'daemon.log')}" may say why`);
     }
   }
 

@@ -20,6 +20,7 @@ const FORMS = [
   ['pm2.config.js', 'module.exports = [{ name: "x", script: "a.js" }]'],
   ['one.config.js', 'module.exports = { name: "x", script: "a.js" }'],
   ['ecosystem.json', '{ /* as PM2 reads it */ "apps": [{ name: "x", "script": "a.js", }], }'],
+  ['ecosystem.json5', '{ // as JSON5 has it\n apps: [{ name: \'x\', script: "a.js" }] }'],
   ['processes.json', '\uFEFF{ "processes": [{ "name": "x", "exec": "a.js" }] } // the old name'],
   ['rcluster.config.yaml', 'apps:\n  - name: x\n    script: a.js\n    env: { A: 1 }\n'],
   ['process.yml', '- &base\n  name: x\n  script: a.js\n'],
@@ -85,6 +86,10 @@ test.each([
   ['a.json', '{ "apps": [{ "name": "x", "script": "a.js", "env_file": "none.env" }] }', /app 1 \("x"\): "env_file" cannot be read: ENOENT/],
   ['a.json', '{ "apps": [{ "name": "x", "script": "a.js", "instences": 2 }] }', /app 1 \("x"\): there is no key "instences": did you mean "instances"\?/],
   ['a.json', '{ "apps": [{ "name": "x", "script": "a.js", "args": 5 }] }', /app 1 \("x"\): "args" must be a text, or a list of texts. Received 5/],
+  ['a.json', ' \n', /a\.json: is empty\n/],
+  ['a.json', '{\n  "apps": [{ "script": "a.js" }', /a\.json: ends too soon: a bracket or a quote is not closed\n/],
+  ['a.config.js', 'require("./none")', /a\.config\.js: line 1: Cannot find module '\.\/none'\n/],
+  ['a.json', '{ "apps": [{ "name": "x", "script": "a.js", "sockets": ["tcp:99999"] }] }', /^rcluster: app 1 \("x"\): "sockets" must be such as /],
   ['a.json', '{ "apps": [null] }', /app 1: must be an object. Received null/],
 ])('%s with %j is refused, with its place', async (name, text, message) => {
   const home = new Home();

@@ -7,6 +7,8 @@ const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
 
+const { freePort } = require('../ecosystem/helpers/free_port');
+const { isAlive } = require('../helpers/proc');
 const { ROOT, waitFor } = require('../helpers/run');
 const { Home } = require('./home');
 
@@ -102,4 +104,40 @@ test('with the app that asked for it the file of a Unix socket goes: delete, kil
   expect(files.map((file) => fs.existsSync(file))).toEqual([false, true]);
   await home.run('kill');
   expect(files.map((file) => fs.existsSync(file))).toEqual([false, false]);
+}, LONG);
+
+test('apps whose keeper was killed, and no other one could be started: delete and kill end what it has left, and its port is free', async () => {
+  const home = new Home();
+  home.write('given.js', "require('http').createServer((q, s) => s.end('x')).listen({ fd: 3 })");
+  const free = { left: await freePort(), held: await freePort() };
+  home.write('apps.config.js', `module.exports = { apps: [...Object.entries(${JSON.stringify(free)}), ['killed', 0]].map(([name, port]) => ({ name, script: 'given.js', min_uptime: 1, sockets: ['tcp:127.0.0.1:' + port] })) }`);
+  expect(await home.run('start', 'apps.config.js')).toMatchObject({ code: 0 });
+  const list = async () => Object.fromEntries((await home.manager.list()).map((app) => [app.name, app]));
+  const before = await list();
+  const folders = Object.keys(before).map((name) => path.join(home.path, 'run', fs.readdirSync(path.join(home.path, 'run')).find((folder) => folder.includes(name)) ?? ''));
+  // No keeper can be started there; the daemon tries again after some seconds.
+  for (const folder of folders) {
+    fs.renameSync(folder, `${folder}-aside`);
+    fs.writeFileSync(folder, '');
+  }
+  for (const { keeper } of Object.values(before)) process.kill(/** @type {number} */ (keeper), 'SIGKILL');
+  await waitFor(async () => Object.values(await list()).every(({ keeper }) => keeper === null), { message: 'their ends' });
+  await home.manager.list();
+  const { left, held, killed } = before;
+  const pid = (/** @type {any} */ app) => app.processes[0].pid;
+  process.kill(pid(held), 'SIGKILL');
+  // The daemon alone has the socket by now.
+  expect(await connects(free.held)).toBe(true);
+  await home.run('delete', 'held');
+  expect(await connects(free.held)).toBe(false);
+  for (const folder of folders) {
+    fs.rmSync(folder, { force: true });
+    fs.renameSync(`${folder}-aside`, folder);
+  }
+  expect([left, killed].map((app) => isAlive(pid(app)))).toEqual([true, true]);
+  expect(await home.run('delete', 'left')).toMatchObject({ code: 0 });
+  expect(isAlive(pid(left))).toBe(false);
+  expect(await connects(free.left)).toBe(false);
+  expect(await home.run('kill')).toMatchObject({ code: 0 });
+  expect(isAlive(pid(killed))).toBe(false);
 }, LONG);

@@ -75,6 +75,8 @@ const mayMount = spawnSync('unshare', ['-Urm', 'mount', '-t', 'tmpfs', 'none', '
     echo "said $(cat message)"
     rcluster stop first > /dev/null 2> message && echo "code 0" || echo "code $?"
     echo "list $(rcluster list --json)"
+    kill -9 "$(cat "$RCLUSTER_HOME/daemon.pid")"
+    echo "list $(rcluster list --json)"
     rm "$RCLUSTER_HOME/full"
     rcluster start sleep.js -n second > /dev/null 2>&1 && echo "code 0" || echo "code $?"
     echo "list $(rcluster list --json)"
@@ -85,9 +87,11 @@ const mayMount = spawnSync('unshare', ['-Urm', 'mount', '-t', 'tmpfs', 'none', '
   const lines = (/** @type {string} */ word) => script.stdout.filter((line) => line.startsWith(word)).map((line) => line.slice(word.length + 1));
   expect(lines('code')).toEqual(['1', '1', '0']);
   expect(lines('said')[0]).toContain('could not be written down, so nothing was changed: No space left on device');
-  const [full, after] = lines('list').map((line) => JSON.parse(line));
+  const [full, anew, after] = lines('list').map((line) => JSON.parse(line));
   const shape = (/** @type {any[]} */ list) => list.map(({ name, processes: [one] }) => [name, one.state]);
   expect(shape(full)).toEqual([['first', 'online']]);
+  // The next daemon has no room for what it has to say, and goes on.
+  expect([shape(anew), anew[0].processes[0].pid]).toEqual([shape(full), full[0].processes[0].pid]);
   expect(shape(after)).toEqual([['first', 'online'], ['second', 'online']]);
   fs.rmSync(home.path, { recursive: true });
 }, 60_000);

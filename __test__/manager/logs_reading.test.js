@@ -125,6 +125,27 @@ test('a log that is followed shows each line once, whatever becomes of its file,
   expect(fs.readdirSync(path.join(home.path, 'logs')).filter((file) => file.startsWith('app-out.log.')).length).toBeGreaterThan(3);
 }, 120_000);
 
+test.each([
+  ['deleted', (/** @type {string} */ folder) => fs.rmSync(folder, { recursive: true, maxRetries: 10 })],
+  ['moved away', (/** @type {string} */ folder) => fs.renameSync(folder, `${folder}-aside`)],
+])('a log that is followed goes on when its folder is %s', async (_, lose) => {
+  const home = new Home();
+  home.write('count.js', "let i = 0; setInterval(() => console.log(i++), 5)");
+  await home.run('start', 'count.js');
+  const followed = begin(home, 'count', '--lines', '100000', '--raw');
+  for (let round = 0; round < 2; round++) {
+    const before = followed.lines().length;
+    await waitFor('lines', () => followed.lines().length > before + 20);
+    lose(path.join(home.path, 'logs'));
+    fs.rmSync(path.join(home.path, 'logs-aside'), { recursive: true, force: true });
+    const then = followed.lines().length;
+    await waitFor('more lines', () => followed.lines().length > then + 20);
+  }
+  // What was written just before it went is gone with it; nothing is there twice.
+  const numbers = followed.lines().map(Number);
+  expect(numbers.filter((number, index) => index > 0 && number <= numbers[index - 1])).toEqual([]);
+});
+
 test('apps and instances that come later are followed as well', async () => {
   const home = new Home();
   home.write('parrot.js', PARROT);

@@ -60,3 +60,36 @@ test('increment_var, disable_logs, source_map_support and append_env_to_name', a
   home.write('cluster.config.js', "module.exports = { apps: [{ name: 'c', script: 'a.js', instances: 2, ready: 'online', increment_var: 'PORT' }] }");
   expect((await home.run('start', 'cluster.config.js')).stderr).toMatch(/"increment_var" does nothing for a cluster/);
 });
+
+test('what has no name is called as under PM2, and never takes the place of another script', async () => {
+  const home = new Home();
+  for (const folder of ['a', 'b']) {
+    fs.mkdirSync(path.join(home.folder, folder));
+    home.write(`${folder}/index.js`, SLEEP);
+  }
+  expect((await home.run('start', 'a/index.js', 'sh -c "sleep 1000" ./line.sh')).code).toBe(0);
+  const before = await home.json('list');
+  expect(before.map((/** @type {any} */ { name }) => name)).toEqual(['index', 'line']);
+  const says = (/** @type {string} */ name, /** @type {string} */ what) => ({ code: 1, stderr: `rcluster: there is an app "${name}" already, which runs ${what}: --name gives this one a name of its own\n` });
+  expect(await home.run('start', 'b/index.js')).toMatchObject(says('index', path.join(home.folder, 'a/index.js')));
+  expect(await home.run('start', 'sleep 5 && ./line.sh')).toMatchObject(says('line', 'sh -c "sleep 1000" ./line.sh'));
+  expect((await home.run('start', 'a/index.js')).code).toBe(0);
+  expect((await home.json('list')).map((/** @type {any} */ { processes }) => processes[0].pid)).toEqual(before.map((/** @type {any} */ { processes }) => processes[0].pid));
+  expect((await home.run('start', 'b/index.js', '--name', 'other')).code).toBe(0);
+  // Whoever names it means it.
+  expect((await home.run('start', 'b/index.js', '--name', 'index')).code).toBe(0);
+  expect((await home.json('describe', 'index'))[0].script).toBe(path.join(home.folder, 'b/index.js'));
+});
+
+test('--only takes names that are parted by spaces, and list is sorted as it is told to', async () => {
+  const home = new Home();
+  home.write('a.js', SLEEP);
+  home.write('ecosystem.config.js', "module.exports = { apps: ['b', 'a', 'c', 'my d'].map((name) => ({ name, script: 'a.js' })) }");
+  expect((await home.run('start', 'ecosystem.config.js', '--only', 'b a, my d')).code).toBe(0);
+  const names = async (/** @type {string[]} */ ...words) => [...(await home.run('list', ...words)).stdout.matchAll(/^\d+ +(\S+)/gm)].map(([, name]) => name);
+  expect(await names()).toEqual(['b', 'a', 'my']);
+  expect(await names('--sort', 'name')).toEqual(['a', 'b', 'my']);
+  expect(await names('--sort', 'name:desc')).toEqual(['my', 'b', 'a']);
+  expect(await names('--sort', 'id:desc')).toEqual(['my', 'a', 'b']);
+  expect(await home.run('ls', '--sort', 'nothing')).toMatchObject({ code: 2, stderr: expect.stringContaining('--sort must be one of id, name, ') });
+});

@@ -116,3 +116,13 @@ test('pauses grow from one that ends too soon to the next', async () => {
   const pauses = times.slice(1).map((time, index) => time - times[index]);
   expect(pauses.map((pause, index) => pause >= 400 * 1.5 ** index)).toEqual([true, true, true]);
 });
+
+test('reload starts instances anew one after the other: one of them is always there', async () => {
+  const text = "trap 'echo ends $NODE_APP_INSTANCE; exit 0' INT; echo begins $NODE_APP_INSTANCE; while :; do sleep 0.01; done";
+  const { home, started } = await begin('app.sh', text, { instances: 3, mergeLogs: true });
+  await started;
+  await waitFor('all of them', () => lines(home).length === 3);
+  expect(await home.manager.reload('app')).toMatchObject([{ kind: 'one-by-one' }]);
+  await waitFor('all of it', () => lines(home).length === 9);
+  expect(lines(home).slice(3)).toEqual([0, 1, 2].flatMap((instance) => [`ends ${instance}`, `begins ${instance}`]));
+});

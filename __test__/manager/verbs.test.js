@@ -117,6 +117,7 @@ test.each([
   [['stop', 'nothing'], 1, 'rcluster: there is no app, number or namespace "nothing"\n'],
   [['stop'], 2, 'rcluster: stop: which app? Give a name, a number, a namespace, a pattern such as /api-.*/, a script, a configuration file, or all\n'],
   [['start', './missing.js'], 1, 'rcluster: there is no script "./missing.js"\n'],
+  [['start', 'sleep.js', '--cwd', '/none'], 1, 'rcluster: there is no folder "/none" (--cwd)\n'],
   [['start', 'sleep.js', '--kill-timeout', 'soon'], 2, `rcluster: --kill-timeout must be a time in milliseconds, or such as '10s', '5m' or '1h'. Received "soon"\n`],
 ])('%j fails with one clear line', async (words, code, line) => {
   const home = new Home();

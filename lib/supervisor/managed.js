@@ -3,6 +3,9 @@
 // A primary that a keeper of the process manager has started: tells it what its workers are doing, and does what it is told, over the
 // message channel that the keeper gave it.
 
+/** What changes nothing of the workers. */
+const TELL_ONLY = new Set(['app-metrics', 'send', 'signal']);
+
 /** Set by a keeper; no worker sees it. */
 const VARIABLE = 'RCLUSTER_KEEPER';
 
@@ -23,7 +26,7 @@ function takeKeeper(env) {
 
 /**
  * @param {import('./supervisor.js').Supervisor} supervisor
- * @param {import('node:events').EventEmitter} cluster Whose workers they are.
+ * @param {import('node:cluster').Cluster} cluster Whose workers they are.
  */
 function serveKeeper(supervisor, cluster) {
   const send = (/** @type {object} */ message) => process.connected && process.send?.(message, () => {});
@@ -58,15 +61,28 @@ function serveKeeper(supervisor, cluster) {
       supervisor.upgradeTo({ origin: { file, argv0, args, cwd }, env: env ?? undefined, hasKeeper: true }),
     scale: ({ count }) => supervisor.scale(count),
     'app-metrics': async () => (await supervisor.appMetrics())?.forKeeper() ?? null,
+    // To workers: what they are sent, as under PM2.
+    send: async ({ message, seats }) => toWorkers(seats, (worker) => worker.send(message)),
+    signal: async ({ signal, seats }) => toWorkers(seats, (worker) => worker.process.kill(signal)),
     // Another primary starts as soon as this one has ended, with its sockets.
     'make-room': () => supervisor.stopForNext(),
+  };
+  /**
+   * @param {number[]} seats
+   * @param {(worker: import('node:cluster').Worker) => void} act
+   */
+  const toWorkers = (seats, act) => {
+    const meant = supervisor.status().workers.filter(({ seat }) => seats.includes(seat)).map(({ id }) => cluster.workers?.[id ?? -1]);
+    const there = /** @type {import('node:cluster').Worker[]} */ (meant.filter((worker) => worker?.isConnected()));
+    if (there.length === 0) throw Object.assign(new Error('none of the workers that are meant is running'), { code: 'ERR_RCLUSTER_NOT_RUNNING' });
+    for (const worker of there) act(worker);
   };
   process.on('message', async (/** @type {any} */ request) => {
     if (request === null || typeof request !== 'object' || !Object.hasOwn(deeds, request.rcluster)) return;
     const { seq } = request;
     const answer = await deeds[request.rcluster](request).then((result) => ({ result: result ?? null }), ({ code, message }) => ({ error: { code, message } }));
     // Whoever has asked for a change sees what has become of the workers.
-    if (request.rcluster !== 'app-metrics') tell();
+    if (!TELL_ONLY.has(request.rcluster)) tell();
     send({ rcluster: 'answer', seq, ...answer });
   });
   // The keeper's channel alone is no reason to live.

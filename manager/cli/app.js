@@ -8,7 +8,7 @@ const path = require('node:path');
 const { KEY_FLAGS, MISSING_FLAGS, NOTHING_FLAGS } = require('./flags.js');
 const { readKey, readApp } = require('./keys.js');
 const { notice } = require('./say.js');
-const { isCommand, isProgram } = require('./script.js');
+const { isCommand, isProgram, nameOf } = require('./script.js');
 const { parse, usage } = require('./words.js');
 
 /** Options that are written otherwise than their keys. @type {Record<string, (value: any) => any>} */
@@ -59,6 +59,7 @@ function appFromArguments(script, args, options) {
   const given = keysFromOptions(options);
   const { node_args: nodeArgs, user, args: more, ...keys } = given;
   const cwd = path.resolve(keys.cwd ?? '.');
+  if (!fs.existsSync(cwd)) throw new Error(`there is no folder "${cwd}" (--cwd)`);
   const file = path.resolve(cwd, script);
   const isFile = fs.existsSync(file) && !(fs.statSync(file).isDirectory() && isProgram(script));
   const all = [...(more === undefined ? [] : readKey('args', more, '--args')), ...args];
@@ -68,7 +69,7 @@ function appFromArguments(script, args, options) {
   const notices = new Set();
   const app = readApp({
     script: isFile ? file : script,
-    name: isLine ? script : path.basename(file).replace(/\.[^.]+$/, '') || script,
+    name: nameOf(isLine ? script : file),
     ...(nodeArgs !== undefined && { interpreter_args: nodeArgs }),
     ...(user !== undefined && { uid: user }),
     ...keys,

@@ -44,7 +44,7 @@ async function readConfig(file, { env: wanted, only, keys = {} } = {}) {
   /** @type {Set<string>} */
   const notices = new Set();
   const folder = isInput ? process.cwd() : path.dirname(file);
-  const names = only?.split(',').map((name) => name.trim());
+  const names = only === undefined ? undefined : namesIn(only, list);
   const { node_args: nodeArgs, user, ...rest } = keys;
   const more = { ...(nodeArgs !== undefined && { interpreter_args: nodeArgs }), ...(user !== undefined && { uid: user }), ...rest };
   const apps = list.map((app, index) => {
@@ -65,6 +65,17 @@ async function readConfig(file, { env: wanted, only, keys = {} } = {}) {
   const missing = names?.find((name) => !chosen.some((app) => app.name === name || app.name === `${name}-${wanted}`));
   if (missing !== undefined) throw new Error(`${shown}: there is no app called "${missing}"`);
   return chosen;
+}
+
+/**
+ * Names that are parted by commas or, as PM2 has it, by spaces; a name may have spaces itself.
+ *
+ * @param {string} text
+ * @param {any[]} list
+ */
+function namesIn(text, list) {
+  const isName = (/** @type {string} */ word) => list.some((app) => app?.name === word);
+  return text.split(',').map((part) => part.trim()).flatMap((part) => (isName(part) ? [part] : part.split(/\s+/))).filter((name) => name !== '');
 }
 
 async function readInput() {

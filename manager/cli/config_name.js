@@ -6,7 +6,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 /** What a configuration file may be called. */
-const NAMED = /(?:^|[/.])(?:config|ecosystem)\.[cm]?[jt]s$|\.(?:json|ya?ml)$/;
+const NAMED = /(?:^|[/.])(?:config|ecosystem)\.[cm]?[jt]s$|\.(?:json5?|ya?ml)$/;
 
 /**
  * The file that a word names, if it is a configuration: `-` is standard input.

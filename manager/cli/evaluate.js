@@ -13,12 +13,14 @@ const TYPESCRIPT_SINCE = [22, 6];
  * @returns {Promise<any>}
  */
 async function evaluate(file) {
-  if (/\.(?:json|ya?ml)$/.test(file)) return parseText(fs.readFileSync(file, 'utf8'), file);
+  if (fs.statSync(file).isDirectory()) throw new Error(`${file}: is a folder`);
+  if (/\.(?:json5?|ya?ml)$/.test(file)) return parseText(fs.readFileSync(file, 'utf8'), file);
   if (/ts$/.test(file) && !(/** @type {any} */ (process.features).typescript)) return evaluateTypeScript(file);
   try {
     return await valueOf(await import(pathToFileURL(file).href));
   } catch (error) {
-    throw new Error(`${file}: ${where(file, error)}`, { cause: error });
+    // What a module that is not there was wanted by takes more lines.
+    throw new Error(`${file}: ${where(file, error).split('\nRequire stack:')[0]}`, { cause: error });
   }
 }
 
@@ -68,7 +70,8 @@ function evaluateTypeScript(file) {
  */
 function parseText(text, file) {
   const bare = text.replace(/^\uFEFF/, '');
-  const isYaml = /\.ya?ml$/.test(file) || (!/\.json$/.test(file) && !/^\s*(?:[[{]|\/[/*])/.test(bare));
+  if (bare.trim() === '') throw new Error(`${file}: is empty`);
+  const isYaml = /\.ya?ml$/.test(file) || (!/\.json5?$/.test(file) && !/^\s*(?:[[{]|\/[/*])/.test(bare));
   if (isYaml) return parseYaml(bare, file);
   try {
     return JSON.parse(bare);
@@ -77,6 +80,8 @@ function parseText(text, file) {
       return require('node:vm').runInNewContext(`(${bare}\n)`, {}, { timeout: 1000, filename: file });
     } catch (error) {
       const line = /:(\d+)\n/.exec(String(/** @type {Error} */ (error).stack))?.[1];
+      // The bracket behind it is ours.
+      if (Number(line) > bare.split('\n').length) throw new Error(`${file}: ends too soon: a bracket or a quote is not closed`, { cause: error });
       throw new Error(`${file}: ${line ? `line ${line}: ` : ''}${/** @type {Error} */ (error).message}`, { cause: error });
     }
   }

@@ -7,7 +7,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 const { didYouMean } = require('./nearest.js');
-const { isCommand, settleScript } = require('./script.js');
+const { isCommand, nameOf, settleScript } = require('./script.js');
 
 /**
  * A key.
@@ -278,7 +278,7 @@ function readApp(given, { folder, notices }) {
   const isThere = (/** @type {string} */ where) => fs.existsSync(path.resolve(where, app.script));
   // PM2 takes the folder of whoever types the command: what is only there is meant like that.
   app.cwd = path.resolve(folder, app.cwd ?? (!isThere(folder) && isThere(process.cwd()) ? process.cwd() : '.'));
-  app.name ??= isCommand(app.script) && !isThere(app.cwd) ? app.script : path.basename(path.resolve(app.cwd, app.script)).replace(/\.[^.]+$/, '');
+  app.name ??= nameOf(isCommand(app.script) && !isThere(app.cwd) ? app.script : path.resolve(app.cwd, app.script));
   settleScript(app);
   if (app.logFile === true) app.logFile = path.join(require('../home.js').home(), 'logs', `${app.name}.log`);
   else if (app.logFile === false) delete app.logFile;

@@ -48,6 +48,13 @@ const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replac
 const isCommand = (script) => /\s/.test(script);
 
 /**
+ * What an app is called where nobody says it: as PM2, the end of its script without its extension, of a command line as well.
+ *
+ * @param {string} script
+ */
+const nameOf = (script) => path.basename(script).replace(/(?<=.)\.[^.]+$/, '') || script;
+
+/**
  * Whether a shell would find it by its name alone.
  *
  * @param {string} name
@@ -56,4 +63,4 @@ function isProgram(name) {
   return name !== '' && name !== '.' && name !== '..' && !name.includes('/') && (process.env.PATH ?? '').split(':').some((folder) => fs.existsSync(path.join(folder, name)));
 }
 
-module.exports = { isCommand, isProgram, settleScript };
+module.exports = { isCommand, isProgram, nameOf, settleScript };

@@ -51,7 +51,23 @@ async function bringAbout(manager, apps, options, known) {
     else print(plans.map(inWords).join('\n') || 'nothing would change');
     return;
   }
-  show(await manager.start(apps, /** @type {any} */ (wanted)), options);
+  try {
+    show(await manager.start(apps, /** @type {any} */ (wanted)), options);
+  } catch (error) {
+    throw asApp(/** @type {Error} */ (error), apps);
+  }
+}
+
+/**
+ * What the daemon says of one of several apps, in the words of configuration files.
+ *
+ * @param {Error} error
+ * @param {any[]} apps
+ */
+function asApp(error, apps) {
+  const [whole, index] = /^apps\[(\d+)\](?: \(".*?"\))?: /.exec(error.message) ?? [];
+  if (whole === undefined) return error;
+  return Object.assign(new Error(`app ${Number(index) + 1} ("${apps[Number(index)]?.name}"): ${error.message.slice(whole.length)}`, { cause: error }));
 }
 
 /** @type {Record<string, string>} */

@@ -6,6 +6,7 @@
 //! - `rclusterd list --home DIR` prints it.
 
 #![deny(unsafe_code)]
+#![deny(clippy::print_stderr)]
 
 // Of the library: both have to mean the same by what is on a board. Not all of it is needed to read one.
 #[allow(dead_code)]
@@ -18,6 +19,7 @@ mod list;
 mod logs;
 mod model;
 mod monit;
+mod say;
 mod sys;
 
 use std::fs::File;
@@ -25,6 +27,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use logs::console::{Console, Look};
+use say::say;
 
 /// Exit codes: it failed; the words of the call are wrong.
 const FAILED: u8 = 1;
@@ -45,14 +48,14 @@ fn main() -> ExitCode {
             Ok(code) => return ExitCode::from(code),
             Err(error) => {
                 // Said to whoever has typed the command.
-                eprintln!("rcluster: {error}");
+                say(&format!("rcluster: {error}"));
                 return ExitCode::from(FAILED);
             }
         },
         ["list", "--home", home] => list::run(Path::new(home)),
         _ => {
-            eprintln!(
-                "usage: rclusterd daemon --home DIR [--foreground [--resurrect]] | keeper --dir DIR | monit --home DIR | list --home DIR | --version"
+            say(
+                "usage: rclusterd daemon --home DIR [--foreground [--resurrect]] | keeper --dir DIR | monit --home DIR | list --home DIR | --version",
             );
             return ExitCode::from(USAGE);
         }
@@ -60,7 +63,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("rclusterd: {error}");
+            say(&format!("rclusterd: {error}"));
             ExitCode::from(FAILED)
         }
     }

@@ -39,12 +39,30 @@ module.exports = {
     }
     if (apps.length > 0) show(apps, options);
     const wanted = words.length > 0 && others.length === 0 ? [] : await appsFrom('start', others, options, rest);
+    if (keys.name === undefined) await needOwnNames(manager, wanted, others);
     if (wanted.length > 0) await bringAbout(manager, wanted, options, 'apply');
     const names = [...apps, ...wanted].map(({ name, namespace = 'default' }) => `${namespace}:${name}`);
     if (options.attach) await require('../log_stream.js').show(manager, names, { since, follow: true }, require('../log_lines.js').printer({}));
     return undefined;
   },
 };
+
+/**
+ * A script that would get the name of an app that runs another one has not been meant to take its place.
+ *
+ * @param {import('../../client.js').Manager} manager
+ * @param {any[]} wanted
+ * @param {string[]} words What they come from.
+ */
+async function needOwnNames(manager, wanted, words) {
+  if (words.length === 0 || words.some((word) => configFile(word))) return;
+  const known = await manager.describe('all');
+  const line = (/** @type {{ script: string, args?: string[] }} */ { script, args = [] }) => (args[0] === '-c' ? args[1] : script);
+  for (const app of wanted) {
+    const other = known.find(({ name, namespace }) => name === app.name && namespace === (app.namespace ?? 'default'));
+    if (other && line(other) !== line(app)) throw new Error(`there is an app "${app.name}" already, which runs ${line(other)}: --name gives this one a name of its own`);
+  }
+}
 
 /**
  * @param {string} word

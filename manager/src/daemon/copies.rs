@@ -15,6 +15,7 @@ use tokio::net::UnixStream;
 use super::link::Link;
 use crate::board_layout::Figures;
 use crate::keeper::{About, Whose};
+use crate::say::say;
 use crate::sys::board::Board;
 use crate::sys::received::{receive, room_for_descriptors};
 
@@ -137,10 +138,10 @@ async fn listen(path: &std::path::Path, told: &Told, has_room: impl Fn() -> bool
                     // A keeper that is killed takes it along: that is better than a daemon that can open nothing any more.
                     let Some(fd) = fd.filter(|_| has_room()) else {
                         if !std::mem::replace(&mut has_told, true) {
-                            eprintln!(
+                            say(&format!(
                                 "rclusterd: {}: there is no room for second descriptors (see \"ulimit -n\")",
                                 path.display()
-                            );
+                            ));
                         }
                         continue;
                     };

@@ -35,6 +35,7 @@ use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
 use crate::durable::write_durably;
+use crate::say::say;
 use crate::sys::{process, service_manager, socket};
 pub use api::SERVER;
 #[cfg(test)]
@@ -118,7 +119,7 @@ pub fn run(path: &Path, start: &Start) -> io::Result<()> {
     }
     if let Err(error) = write_durably(&home.file("daemon.pid"), format!("{}\n", std::process::id()).as_bytes()) {
         // On a full disk there is the more to be told of.
-        eprintln!("rclusterd: daemon.pid could not be written: {error}");
+        say(&format!("rclusterd: daemon.pid could not be written: {error}"));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let hold =
@@ -164,7 +165,7 @@ async fn serve(hold: &Hold) -> io::Result<()> {
     let events = Rc::new(Events::default());
     let (apps, troubles) = Apps::open(hold.home.clone(), Rc::clone(&events));
     for trouble in troubles {
-        eprintln!("rclusterd: {trouble}");
+        say(&format!("rclusterd: {trouble}"));
     }
     // A daemon that takes the place of another one brings back nothing that was deleted meanwhile.
     let is_first = hold.resurrect && !apps.any_runs();
@@ -199,7 +200,7 @@ async fn serve(hold: &Hold) -> io::Result<()> {
         let words = update::words(&hold.path, (hold.foreground, hold.resurrect), lock.as_raw_fd(), socket.as_raw_fd());
         // Only a failure comes back: then this daemon goes on.
         let error = process::become_other(&executable, &words, &[lock, socket]);
-        eprintln!("rclusterd: \"{}\" could not take over: {error}", executable.display());
+        say(&format!("rclusterd: \"{}\" could not take over: {error}", executable.display()));
     }
 }
 
@@ -207,7 +208,7 @@ async fn serve(hold: &Hold) -> io::Result<()> {
 async fn boot(service: Rc<Service>, is_first: bool) {
     let all = async {
         if is_first && let Err(failure) = service.apps.resurrect().await {
-            eprintln!("rclusterd: {}", failure.message);
+            say(&format!("rclusterd: {}", failure.message));
         }
         service.apps.settled().await;
     };
@@ -215,7 +216,7 @@ async fn boot(service: Rc<Service>, is_first: bool) {
     let _ = tokio::time::timeout(BOOT, all).await;
     let apps = service.apps.list(false).len();
     if let Err(error) = service_manager::tell(&format!("READY=1\nSTATUS=apps: {apps}")) {
-        eprintln!("rclusterd: the service manager could not be told: {error}");
+        say(&format!("rclusterd: the service manager could not be told: {error}"));
     }
 }
 

@@ -13,6 +13,15 @@ pub struct Target {
     pub key: String,
     /// Its instances; `None` for all.
     pub instances: Option<Vec<u32>>,
+    /// The place of the worker that was named, where a cluster was meant by one.
+    pub seat: Option<u32>,
+}
+
+impl Target {
+    /// A whole app.
+    pub fn whole(key: String) -> Target {
+        Target { key, instances: None, seat: None }
+    }
 }
 
 /// `all`; a name; `namespace:name`; a number of a listing; a namespace, or `namespace:` before one; a pattern for names, between
@@ -43,19 +52,19 @@ pub fn find(apps: &[Known], word: &str) -> Result<Vec<Target>, Failure> {
 }
 
 fn whole(apps: &[Known], is_meant: impl Fn(&Known) -> bool) -> Vec<Target> {
-    apps.iter().filter(|known| is_meant(known)).map(|known| Target { key: known.app.key(), instances: None }).collect()
+    apps.iter().filter(|known| is_meant(known)).map(|known| Target::whole(known.app.key())).collect()
 }
 
-/// A process of a program. A worker of a cluster stands for its cluster: nothing can be done to it alone.
+/// A process of a program. A worker of a cluster stands for its cluster: it can be told something alone, and nothing can be done to it.
 fn by_number(apps: &[Known], word: &str) -> Vec<Target> {
     let Ok(id) = word.parse::<u64>() else { return Vec::new() };
     let of = |known: &Known| {
-        let instance = known.app.ids.iter().position(|known| *known == id)?;
-        let instances = match known.app.mode {
-            Mode::Program => Some(vec![u32::try_from(instance).ok()?]),
-            Mode::Cluster => None,
+        let instance = u32::try_from(known.app.ids.iter().position(|known| *known == id)?).ok()?;
+        let (instances, seat) = match known.app.mode {
+            Mode::Program => (Some(vec![instance]), None),
+            Mode::Cluster => (None, Some(instance)),
         };
-        Some(Target { key: known.app.key(), instances })
+        Some(Target { key: known.app.key(), instances, seat })
     };
     apps.iter().filter_map(of).collect()
 }

@@ -114,8 +114,8 @@ impl Keeper {
             "upgrade" => self.upgrade(client, request),
             "scale" => self.scale(client, request),
             "app-metrics" => self.ask(client, request, json!({ "rcluster": "app-metrics" })),
-            "signal" => self.signal(request),
-            "send" => self.send_message(request),
+            "signal" => self.signal(client, request),
+            "send" => self.send_message(client, request),
             "stdin" => self.write_input(request),
             "configure" => self.configure(request),
             "reset" => {
@@ -149,15 +149,13 @@ impl Keeper {
 
     /// The instances that a request is about: those that it names, or all.
     fn chosen(&self, request: &Value) -> Result<Vec<u32>, Refusal> {
-        let count = self.instances.len() as u64;
-        let Some(named) = request.get("instances").filter(|named| !named.is_null()) else {
-            return Ok((0..count as u32).collect());
-        };
-        let bad =
-            || ("ERR_RCLUSTER_BAD_REQUEST", format!("\"instances\" must be numbers below {count}. Received {named}"));
-        let numbers =
-            named.as_array().ok_or_else(bad)?.iter().map(|number| number.as_u64().filter(|number| *number < count));
-        numbers.map(|number| number.map(|number| number as u32).ok_or_else(bad)).collect()
+        chosen_of(self.instances.len() as u64, request)
+    }
+
+    /// What is for the workers of a cluster that a request is about, by the numbers of their places: they are their primary's to reach.
+    fn tell_workers(&mut self, client: u32, request: &Value, mut order: Value) -> Result<Answer, Refusal> {
+        order["seats"] = json!(chosen_of(self.app.instances.into(), request)?);
+        self.ask(client, request, order)
     }
 
     fn tell_instances(&mut self, request: &Value, event: Event) -> Result<Answer, Refusal> {
@@ -225,7 +223,8 @@ impl Keeper {
         }
     }
 
-    fn signal(&mut self, request: &Value) -> Result<Answer, Refusal> {
+    /// As under PM2 it is the workers of a cluster that get it.
+    fn signal(&mut self, client: u32, request: &Value) -> Result<Answer, Refusal> {
         let name = request.get("signal").and_then(Value::as_str).unwrap_or_default();
         let upper = name.to_ascii_uppercase();
         let full = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
@@ -233,6 +232,9 @@ impl Keeper {
         let signal = number
             .or_else(|| full.parse().ok())
             .ok_or_else(|| ("ERR_RCLUSTER_BAD_REQUEST", format!("there is no signal \"{name}\"")))?;
+        if self.app.mode == Mode::Cluster {
+            return self.tell_workers(client, request, json!({ "rcluster": "signal", "signal": signal as i32 }));
+        }
         for number in self.chosen(request)? {
             let running = self.instances[number as usize].running.as_ref().filter(|running| !running.ended);
             if let Some(running) = running {
@@ -243,8 +245,12 @@ impl Keeper {
         Ok(Answer::Now(Value::Null))
     }
 
-    fn send_message(&mut self, request: &Value) -> Result<Answer, Refusal> {
-        let text = request.get("message").cloned().unwrap_or(Value::Null).to_string();
+    fn send_message(&mut self, client: u32, request: &Value) -> Result<Answer, Refusal> {
+        let message = request.get("message").cloned().unwrap_or(Value::Null);
+        if self.app.mode == Mode::Cluster {
+            return self.tell_workers(client, request, json!({ "rcluster": "send", "message": message }));
+        }
+        let text = message.to_string();
         for number in self.chosen(request)? {
             if !self.instances[number as usize].send_message(&text) {
                 return Err(("ERR_RCLUSTER_NO_CHANNEL", format!("instance {number} has no message channel")));
@@ -254,6 +260,12 @@ impl Keeper {
     }
 
     fn write_input(&mut self, request: &Value) -> Result<Answer, Refusal> {
+        if self.app.mode == Mode::Cluster {
+            return Err((
+                "ERR_RCLUSTER_NO_INPUT",
+                format!("\"{}\" is a cluster: its workers read no input", self.app.name),
+            ));
+        }
         let text = request.get("text").and_then(Value::as_str).unwrap_or_default().to_owned();
         for number in self.chosen(request)? {
             if !self.instances[number as usize].write_input(&text) {
@@ -354,4 +366,15 @@ impl Keeper {
         }
         self.pending.retain(|pending| pending.client != number);
     }
+}
+
+/// The numbers, of so many, that a request names; all of them where it names none.
+fn chosen_of(count: u64, request: &Value) -> Result<Vec<u32>, Refusal> {
+    let Some(named) = request.get("instances").filter(|named| !named.is_null()) else {
+        return Ok((0..count as u32).collect());
+    };
+    let bad = || ("ERR_RCLUSTER_BAD_REQUEST", format!("\"instances\" must be numbers below {count}. Received {named}"));
+    let numbers =
+        named.as_array().ok_or_else(bad)?.iter().map(|number| number.as_u64().filter(|number| *number < count));
+    numbers.map(|number| number.map(|number| number as u32).ok_or_else(bad)).collect()
 }

@@ -11,6 +11,7 @@ use super::life::Event;
 use super::primary::NOBODY;
 use super::{Keeper, token};
 use crate::model::{Mode, State, Times};
+use crate::say::say;
 use crate::sys::timer::Timer;
 
 /// A clock that is set back by more than that was wrong before: then times count again.
@@ -78,7 +79,7 @@ impl Keeper {
             schedule.done = schedule.due;
         }
         if let Err(error) = schedule.plan(now) {
-            eprintln!("rclusterd: the next time could not be set: {error}");
+            say(&format!("rclusterd: the next time could not be set: {error}"));
         }
         self.changed = true;
         if is_due && !self.quitting {

@@ -21,6 +21,10 @@ impl Apps {
             if let Some(instances) = &target.instances {
                 request["instances"] = json!(instances);
             }
+            // Which place it is counts where workers are told something.
+            if let (Some(seat), "signal" | "send") = (target.seat, op) {
+                request["instances"] = json!([seat]);
+            }
             self.link(&target.key)
                 .await?
                 .ask(op, request)
@@ -137,6 +141,7 @@ impl Apps {
     /// Stops apps and forgets them.
     pub async fn delete(&self, targets: &[Target]) -> Result<Value, Failure> {
         let keys: Vec<String> = targets.iter().map(|target| target.key.clone()).collect();
+        self.end_leftovers(keys.iter().cloned()).await;
         let gone: Vec<Known> = keys.iter().filter_map(|key| self.find(key)).collect();
         self.change(|remembered| remembered.apps.retain(|known| !keys.contains(&known.app.key())))?;
         let one = async |known: &Known| {

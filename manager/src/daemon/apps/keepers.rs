@@ -76,6 +76,7 @@ impl Apps {
     /// Stops all apps and forgets them, but for what [`Apps::save`] has kept.
     pub async fn quit_all(&self) -> Result<(), Failure> {
         let gone = self.remembered.borrow().apps.clone();
+        self.end_leftovers(gone.iter().map(|known| known.app.key())).await;
         self.change(|remembered| remembered.apps.clear())?;
         let starting: Vec<String> = self.starting.borrow().keys().cloned().collect();
         join_all(starting.iter().map(|key| self.no_longer_starting(key))).await;
@@ -114,6 +115,16 @@ impl Apps {
 
     /// The line to an app's keeper, which is started if it is not there. Then what ran before it does again.
     pub(super) async fn link(&self, key: &str) -> Result<Rc<Link>, Failure> {
+        self.link_to(key, true).await
+    }
+
+    /// Before apps are forgotten: what a keeper has left that was killed is ended by the next one, and nobody else knows of it. Where none can be
+    /// started the app is forgotten all the same.
+    pub(super) async fn end_leftovers(&self, keys: impl Iterator<Item = String>) {
+        join_all(keys.map(async |key| self.link_to(&key, false).await)).await;
+    }
+
+    async fn link_to(&self, key: &str, resumes: bool) -> Result<Rc<Link>, Failure> {
         let open = || self.links.borrow().get(key).filter(|link| !link.is_gone()).cloned();
         if let Some(link) = open() {
             return Ok(link);
@@ -132,7 +143,7 @@ impl Apps {
             }
             Err(_) => {
                 let link = self.new_keeper(&app).await?;
-                if !stopped {
+                if resumes && !stopped {
                     // Nobody waits for it: what becomes of it is in the list.
                     let link = Rc::clone(&link);
                     tokio::task::spawn_local(async move { link.ask("resume", json!({})).await });

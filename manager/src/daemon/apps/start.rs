@@ -25,7 +25,7 @@ impl Apps {
             return Ok(plans.iter().map(Plan::tell).collect());
         }
         let (surplus, kept): (Vec<_>, Vec<_>) = plans.drain(..).partition(|plan| plan.action == Action::Delete);
-        let surplus: Vec<Target> = surplus.iter().map(|plan| Target { key: plan.app.key(), instances: None }).collect();
+        let surplus: Vec<Target> = surplus.iter().map(|plan| Target::whole(plan.app.key())).collect();
         if !surplus.is_empty() {
             self.delete(&surplus).await?;
         }
@@ -129,7 +129,7 @@ impl Apps {
             // It is listed, and somebody else starts it.
             _ if self.find(&key).is_some_and(|known| known.stopped) => Ok(()),
             Action::Restart => link.ask("restart", json!({})).await.map(drop),
-            Action::Reload => self.reload_one(&Target { key, instances: None }, true).await.map(drop),
+            Action::Reload => self.reload_one(&Target::whole(key), true).await.map(drop),
             // What runs already is left alone.
             _ => link.ask("start", json!({})).await.map(drop),
         }

@@ -7,11 +7,15 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
 
 /// How often (ms) we look by ourselves where the system does not tell: a folder that is not there yet, or no more watches.
 const LOOK: u16 = 250;
+
+/// What tells of something in a folder that it is not there any more.
+const GOES: AddWatchFlags = AddWatchFlags::IN_DELETE.union(AddWatchFlags::IN_MOVED_FROM);
 
 /// What has happened.
 pub enum Happened {
@@ -25,10 +29,17 @@ pub enum Happened {
     Gone,
 }
 
+/// A folder that is watched. The one above it tells when it goes: of itself the system says so only when nobody has a file of it open any more.
+#[derive(Clone, Copy)]
+struct Watched {
+    own: WatchDescriptor,
+    above: Option<WatchDescriptor>,
+}
+
 /// Watches folders.
 pub struct Watch {
     inotify: Option<Inotify>,
-    folders: BTreeMap<PathBuf, Option<WatchDescriptor>>,
+    folders: BTreeMap<PathBuf, Option<Watched>>,
     told: UnixStream,
 }
 
@@ -42,16 +53,21 @@ impl Watch {
     /// From now on the folder of this file as well.
     pub fn add(&mut self, file: &Path) {
         let folder = file.parent().unwrap_or(file).to_owned();
-        let descriptor = self.watch(&folder);
-        self.folders.entry(folder).or_insert(descriptor);
+        let watched = self.watch(&folder);
+        self.folders.entry(folder).or_insert(watched);
     }
 
-    fn watch(&self, folder: &Path) -> Option<WatchDescriptor> {
+    fn watch(&self, folder: &Path) -> Option<Watched> {
+        let inotify = self.inotify.as_ref()?;
+        // One may be above another.
+        let more = AddWatchFlags::from_bits_retain(libc::IN_MASK_ADD);
+        let add = |folder: &Path, flags: AddWatchFlags| inotify.add_watch(folder, flags | more).ok();
+        let above = folder.parent().and_then(|above| add(above, GOES));
         let flags = AddWatchFlags::IN_MODIFY
             | AddWatchFlags::IN_CREATE
             | AddWatchFlags::IN_MOVED_TO
             | AddWatchFlags::IN_DELETE_SELF;
-        self.inotify.as_ref()?.add_watch(folder, flags).ok()
+        Some(Watched { own: add(folder, flags)?, above })
     }
 
     /// Waits until something happens.
@@ -59,8 +75,8 @@ impl Watch {
         let missing: Vec<PathBuf> =
             self.folders.iter().filter(|(_, known)| known.is_none()).map(|(folder, _)| folder.clone()).collect();
         for folder in missing {
-            let descriptor = self.watch(&folder);
-            self.folders.insert(folder, descriptor);
+            let watched = self.watch(&folder);
+            self.folders.insert(folder, watched);
         }
         let is_complete = self.folders.values().all(Option::is_some);
         let timeout = if is_complete { PollTimeout::NONE } else { PollTimeout::from(LOOK) };
@@ -87,8 +103,9 @@ impl Watch {
         let mut is_all = false;
         while let Some(events) = self.inotify.as_ref().and_then(|inotify| inotify.read_events().ok()) {
             for event in events {
-                let folder =
-                    self.folders.iter().find(|(_, known)| **known == Some(event.wd)).map(|(folder, _)| folder.clone());
+                let is_above = self.forget_gone(&event, &mut is_all);
+                let is_own = |known: &Option<Watched>| known.is_some_and(|known| known.own == event.wd);
+                let folder = self.folders.iter().find(|(_, known)| is_own(known)).map(|(folder, _)| folder.clone());
                 if event.mask.intersects(AddWatchFlags::IN_IGNORED | AddWatchFlags::IN_DELETE_SELF) {
                     if let Some(folder) = &folder {
                         self.folders.insert(folder.clone(), None);
@@ -96,6 +113,8 @@ impl Watch {
                     is_all = true;
                 }
                 match (folder, event.name) {
+                    (_, Some(_)) if event.mask.intersects(GOES) => {}
+                    (None, _) if is_above => {}
                     (Some(folder), Some(name)) => files.push((folder, name)),
                     // More than could be told.
                     _ => is_all = true,
@@ -105,5 +124,21 @@ impl Watch {
         files.sort();
         files.dedup();
         if is_all || files.is_empty() { Happened::Nothing } else { Happened::Files(files) }
+    }
+
+    /// A folder that is not there any more under its name is looked for anew. Returns whether the event is one of a folder above.
+    fn forget_gone(&mut self, event: &InotifyEvent, is_all: &mut bool) -> bool {
+        let mut is_above = false;
+        for (folder, known) in &mut self.folders {
+            if known.is_none_or(|known| known.above != Some(event.wd)) {
+                continue;
+            }
+            is_above = true;
+            if event.mask.intersects(GOES) && event.name.as_deref() == folder.file_name() {
+                *known = None;
+                *is_all = true;
+            }
+        }
+        is_above
     }
 }
