@@ -1,9 +1,12 @@
 'use strict';
 
 // A module of ours that may be needed first when no file can be opened any more, or when there is another version of the package in
-// its place: its file is opened at the start, and read when it is needed.
+// its place: its file is opened at the start, and read when it is needed. None of the program's hooks sees it: those of `node --watch`
+// and of other tools send a message for each module that is loaded, and what fails to be sent needs this one.
 
 const fs = require('node:fs');
+
+const builtin = process.getBuiltinModule;
 
 /**
  * @param {string} file
@@ -15,11 +18,12 @@ function holdModule(file, load) {
   return () => {
     const text = held && read(held);
     if (text === undefined) return load(file);
-    const { Module } = require('node:module');
+    const { Module } = builtin('node:module');
     const module = Object.assign(new Module(file), { filename: file, loaded: true });
     load.cache[file] = module;
-    const { compileFunction } = require('node:vm');
-    compileFunction(text, ['module', 'exports', 'require'], { filename: file })(module, module.exports, load);
+    const { compileFunction } = builtin('node:vm');
+    const unseen = (/** @type {string} */ name) => builtin(name) ?? load(name);
+    compileFunction(text, ['module', 'exports', 'require'], { filename: file })(module, module.exports, unseen);
     return module.exports;
   };
 }
