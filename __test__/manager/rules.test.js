@@ -124,5 +124,9 @@ test('reload starts instances anew one after the other: one of them is always th
   await waitFor('all of them', () => lines(home).length === 3);
   expect(await home.manager.reload('app')).toMatchObject([{ kind: 'one-by-one' }]);
   await waitFor('all of it', () => lines(home).length === 9);
-  expect(lines(home).slice(3)).toEqual([0, 1, 2].flatMap((instance) => [`ends ${instance}`, `begins ${instance}`]));
+  const since = lines(home).slice(3);
+  expect(since.filter((line) => line.startsWith('ends'))).toEqual(['ends 0', 'ends 1', 'ends 2']);
+  // A new one is there when it was started, and may say so later.
+  const there = since.map(((count) => (/** @type {string} */ line) => (count += line.startsWith('ends') ? -1 : 1))(3));
+  expect(Math.min(...there)).toBeGreaterThan(0);
 });

@@ -3,7 +3,7 @@
 // Long texts of a message travel beside its JSON: escaping and parsing them would cost more than sending.
 
 // Nothing is loaded while a message is looked at: `node --watch` and other tools send a message for each module that is.
-const { isBoxedPrimitive, isProxy } = require('node:util/types');
+const { isBoxedPrimitive, isProxy } = require('node:util').types;
 
 /** A text is long from so many characters on. */
 const LONG_TEXT = 16 * 1024;
