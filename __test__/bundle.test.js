@@ -53,9 +53,12 @@ test('the bundle of this checkout is made of its sources as they are (npm run bu
   expect([CLUSTER, COMMAND].map(whyNot)).toEqual([undefined, undefined]);
 });
 
+/** What a worker has loaded when its program begins. The last is what the program's require finds, made by the first. */
+const WORKER = ['bundle/preload.js', expect.stringMatching(/^native\/rcluster\..*\.node$/), 'index.js'];
+
 test('a worker has loaded one file of ours and the native part when it listens, and nothing more of Node than any worker', async () => {
   const ours = await loadedBy(ROOT);
-  expect(names(ours.files, ROOT)).toEqual([path.join('bundle', 'preload.js'), expect.stringMatching(/^native\/rcluster\..*\.node$/)]);
+  expect(names(ours.files, ROOT)).toEqual(WORKER);
 
   const builtin = await loadedBy('node:cluster');
   // Whose store a listener sees is found out before any code of the program (lib/contexts.js).
@@ -68,9 +71,30 @@ test('a worker that may load no addons but ours begins with a file of its own', 
   expect(names(files, ROOT).filter(isOurs)).toEqual(['bundle/preload_alone.js', 'bundle/preload.js']);
 });
 
-test('requiring rcluster in a worker loads nothing but what finds out that all is done', async () => {
+test('requiring rcluster in a worker reads no file: what it is for is there already', async () => {
   const { files } = await loadedBy(ROOT, { execArgv: ['--require', ROOT] });
-  expect(names(files, ROOT)).toEqual(['bundle/preload.js', expect.stringMatching(/\.node$/), 'index.js', 'lib/load.js']);
+  expect(names(files, ROOT)).toEqual(WORKER);
+});
+
+test("a worker's program that lets go of all modules, as tools do that load them anew, finds the same module again", async () => {
+  const app = path.join(tmp, 'anew.js');
+  fs.writeFileSync(app, `
+    const cluster = require(${JSON.stringify(ROOT)});
+    if (cluster.isPrimary) {
+      const worker = cluster.fork();
+      worker.on('message', (message) => {
+        console.log(JSON.stringify(message));
+        worker.kill();
+      });
+    } else {
+      for (const file of Object.keys(require.cache)) delete require.cache[file];
+      const again = require(${JSON.stringify(ROOT)});
+      process.send({ same: again === cluster && again === require('node:cluster'), read: require.cache[${JSON.stringify(path.join(ROOT, 'lib/load.js'))}] !== undefined });
+    }`);
+  const script = startScript(app);
+  const [line] = await script.waitForLine(/^{.*}$/);
+  await script.waitForExit();
+  expect(JSON.parse(line)).toEqual({ same: true, read: true });
 });
 
 test.each([
