@@ -19,7 +19,7 @@ async function primary() {
     const worker = cluster.fork();
     await once(worker, 'listening');
     ms.push(performance.now() - begin);
-    cpuMs.push(Object.values(threadsUs(worker.process.pid)).reduce((sum, us) => sum + us, 0) / 1000);
+    cpuMs.push(Object.values(threadsUs(Number(worker.process.pid))).reduce((sum, us) => sum + us, 0) / 1000);
     worker.process.kill('SIGKILL');
     await once(worker, 'exit');
   }
