@@ -79,6 +79,26 @@ test('requiring rcluster in a worker reads no file: what it is for is there alre
   expect(names(files, ROOT)).toEqual(WORKER);
 });
 
+test('a supervised worker, which counts requests as well, has loaded one file more when its program begins', async () => {
+  const app = path.join(tmp, 'supervised.js');
+  fs.writeFileSync(app, `
+    const files = Object.keys(require.cache).filter((file) => file !== __filename);
+    const cluster = require(${JSON.stringify(ROOT)});
+    if (cluster.isPrimary) {
+      const supervisor = cluster.supervise({ workers: 1, countRequests: true });
+      cluster.on('message', (_worker, message) => {
+        console.log(JSON.stringify(message));
+        void supervisor.stop();
+      });
+    } else {
+      require('node:http').createServer().listen(0, '127.0.0.1', () => process.send(files));
+    }`);
+  const script = startScript(app);
+  const [line] = await script.waitForLine(/^\[.*\]$/);
+  await script.waitForExit();
+  expect(names(JSON.parse(line), ROOT)).toEqual([...WORKER.slice(0, 2), 'bundle/supervised.js', ...WORKER.slice(2)]);
+});
+
 test("a worker's program that lets go of all modules, as tools do that load them anew, finds the same module again", async () => {
   const app = path.join(tmp, 'anew.js');
   fs.writeFileSync(app, `
@@ -263,7 +283,7 @@ test('a thread of a worker that requires rcluster finds what its preload has loa
 });
 
 test.each([
-  ['a worker', ['worker.js', 'later.js']],
+  ['a worker', ['worker.js', 'supervised.js', 'later.js']],
   ['a primary', ['primary.js', 'primary_later.js', 'supervisor.js']],
 ])('what %s may load has no module twice, and takes none from lib/ that it may need', (_who, files) => {
   const texts = files.map((name) => fs.readFileSync(path.join(FOLDER, name), 'utf8'));
