@@ -53,14 +53,20 @@ test('the bundle of this checkout is made of its sources as they are (npm run bu
   expect([CLUSTER, COMMAND].map(whyNot)).toEqual([undefined, undefined]);
 });
 
-test('a worker has loaded one file of ours and the native part when it listens, and nothing more of Node than any worker', async () => {
+/** What a worker has loaded when its program begins. The last is what the program's require finds, made by the first. */
+const WORKER = ['bundle/preload.js', expect.stringMatching(/^native\/rcluster\..*\.node$/), 'index.js'];
+
+/** It takes code that is compiled already. Some Nodes have it from the start. */
+const VM = 'NativeModule vm';
+
+test('a worker has loaded one file of ours and the native part when it listens, and nothing more of Node than any worker but vm', async () => {
   const ours = await loadedBy(ROOT);
-  expect(names(ours.files, ROOT)).toEqual([path.join('bundle', 'preload.js'), expect.stringMatching(/^native\/rcluster\..*\.node$/)]);
+  expect(names(ours.files, ROOT)).toEqual(WORKER);
 
   const builtin = await loadedBy('node:cluster');
   // Whose store a listener sees is found out before any code of the program (lib/contexts.js).
   const more = ours.modules.filter((name) => !builtin.modules.includes(name));
-  expect(more.filter((name) => !name.includes('/async_local_storage/'))).toEqual([]);
+  expect(more.filter((name) => !name.includes('/async_local_storage/') && name !== VM)).toEqual([]);
 });
 
 test('a worker that may load no addons but ours begins with a file of its own', async () => {
@@ -68,9 +74,50 @@ test('a worker that may load no addons but ours begins with a file of its own', 
   expect(names(files, ROOT).filter(isOurs)).toEqual(['bundle/preload_alone.js', 'bundle/preload.js']);
 });
 
-test('requiring rcluster in a worker loads nothing but what finds out that all is done', async () => {
+test('requiring rcluster in a worker reads no file: what it is for is there already', async () => {
   const { files } = await loadedBy(ROOT, { execArgv: ['--require', ROOT] });
-  expect(names(files, ROOT)).toEqual(['bundle/preload.js', expect.stringMatching(/\.node$/), 'index.js', 'lib/load.js']);
+  expect(names(files, ROOT)).toEqual(WORKER);
+});
+
+test('a supervised worker, which counts requests as well, has loaded one file more when its program begins', async () => {
+  const app = path.join(tmp, 'supervised.js');
+  fs.writeFileSync(app, `
+    const files = Object.keys(require.cache).filter((file) => file !== __filename);
+    const cluster = require(${JSON.stringify(ROOT)});
+    if (cluster.isPrimary) {
+      const supervisor = cluster.supervise({ workers: 1, countRequests: true });
+      cluster.on('message', (_worker, message) => {
+        console.log(JSON.stringify(message));
+        void supervisor.stop();
+      });
+    } else {
+      require('node:http').createServer().listen(0, '127.0.0.1', () => process.send(files));
+    }`);
+  const script = startScript(app);
+  const [line] = await script.waitForLine(/^\[.*\]$/);
+  await script.waitForExit();
+  expect(names(JSON.parse(line), ROOT)).toEqual([...WORKER.slice(0, 2), 'bundle/supervised.js', ...WORKER.slice(2)]);
+});
+
+test("a worker's program that lets go of all modules, as tools do that load them anew, finds the same module again", async () => {
+  const app = path.join(tmp, 'anew.js');
+  fs.writeFileSync(app, `
+    const cluster = require(${JSON.stringify(ROOT)});
+    if (cluster.isPrimary) {
+      const worker = cluster.fork();
+      worker.on('message', (message) => {
+        console.log(JSON.stringify(message));
+        worker.kill();
+      });
+    } else {
+      for (const file of Object.keys(require.cache)) delete require.cache[file];
+      const again = require(${JSON.stringify(ROOT)});
+      process.send({ same: again === cluster && again === require('node:cluster'), read: require.cache[${JSON.stringify(path.join(ROOT, 'lib/load.js'))}] !== undefined });
+    }`);
+  const script = startScript(app);
+  const [line] = await script.waitForLine(/^{.*}$/);
+  await script.waitForExit();
+  expect(JSON.parse(line)).toEqual({ same: true, read: true });
 });
 
 test.each([
@@ -126,12 +173,12 @@ async function loadedByPrimary(required, { head = '', then = 'end();', name = 'p
 const START = ['bundle/primary.js', 'index.js', 'lib/bundle.js', 'lib/load.js', expect.stringMatching(/^native\/rcluster\..*\.node$/)];
 
 describe('a primary', () => {
-  test('has loaded one file of ours when its workers listen, besides what finds out which, and nothing more of Node than any primary', async () => {
+  test('has loaded one file of ours when its workers listen, besides what finds out which, and nothing more of Node than any primary but vm', async () => {
     const ours = await loadedByPrimary(ROOT);
     expect(names(ours.files, ROOT).sort()).toEqual(START);
 
     const builtin = await loadedByPrimary('node:cluster');
-    expect(ours.modules.filter((name) => !builtin.modules.includes(name))).toEqual([]);
+    expect(ours.modules.filter((name) => !builtin.modules.includes(name) && name !== VM)).toEqual([]);
   });
 
   test('has loaded the same by import', async () => {
@@ -236,7 +283,7 @@ test('a thread of a worker that requires rcluster finds what its preload has loa
 });
 
 test.each([
-  ['a worker', ['preload.js', 'later.js']],
+  ['a worker', ['worker.js', 'supervised.js', 'later.js']],
   ['a primary', ['primary.js', 'primary_later.js', 'supervisor.js']],
 ])('what %s may load has no module twice, and takes none from lib/ that it may need', (_who, files) => {
   const texts = files.map((name) => fs.readFileSync(path.join(FOLDER, name), 'utf8'));
@@ -270,6 +317,6 @@ test('stack traces name functions as they are called in lib/', async () => {
     }`);
   const script = startScript(app);
   const [line] = await script.waitForLine(/^ +at .*/);
-  expect(line).toMatch(/^ +at \w+\.send \(.*bundle\/preload\.js:\d+:\d+\)$/);
+  expect(line).toMatch(/^ +at \w+\.send \(.*bundle\/worker\.js:\d+:\d+\)$/);
   await script.waitForExit();
 });

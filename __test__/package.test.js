@@ -92,7 +92,7 @@ test('the tarball has what an install needs, and nothing else', () => {
   expect(files).toEqual(expect.arrayContaining([
     'package.json', 'index.js', 'index.mjs', 'index.d.ts', 'index.d.mts', 'LICENSE', 'README.md', 'CHANGELOG.md',
     'Cargo.toml', 'Cargo.lock', 'build.rs', 'src/lib.rs', 'lib/binary-name.js', 'scripts/install.js',
-    'bundle/preload.js', 'bundle/preload_alone.js', 'bundle/later.js', 'bundle/primary.js', 'bundle/primary_later.js', 'bundle/supervisor.js',
+    'bundle/preload.js', 'bundle/preload_alone.js', 'bundle/worker.js', 'bundle/supervised.js', 'bundle/later.js', 'bundle/primary.js', 'bundle/primary_later.js', 'bundle/supervisor.js',
     'bundle/sources.json', 'bundle/command.js', 'bundle/command_later.js', 'bundle/command.json',
     `native/${binaryName()}`,
   ]));

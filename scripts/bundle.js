@@ -3,8 +3,8 @@
 // Makes few files of the many that a process loads, in `bundle/`, or does nothing when they are made of the sources as they are.
 //   node scripts/bundle.js
 //
-// `preload.js` has what every worker needs to start, `primary.js` what every primary does. `later.js` and `primary_later.js` have what
-// each of them loads when it first needs it, if ever; `supervisor.js` what supervision and the command take; `command.js` and `command_later.js`
+// `worker.js` has what every worker needs to start, `preload.js` loads it, compiled already if the primary has that; `primary.js` what every primary does. `later.js` and `primary_later.js` have what
+// each of them loads when it first needs it, if ever; `supervised.js` what a supervised worker needs to start as well; `supervisor.js` what supervision and the command take; `command.js` and `command_later.js`
 // are for the verbs of the process manager (lib/command_bundle.js). V8 parses a function
 // in parentheses once, at once, and any other one twice: that is why our own few lines link the modules, and not a bundler.
 
@@ -37,6 +37,8 @@ const PRIMARY = {
   first: [HOLDER, 'which_side.js', 'primary/take_over.js', 'binary-name.js'],
   outside: ['bundle.js', 'worker/take_over.js'],
 };
+/** What a worker loads as well when it starts, if it is supervised. */
+const OF_SUPERVISED = ['worker/leaving/supervised.js', 'worker/http_counts.js'];
 /** What is loaded by supervision, and by the command. */
 const OF_SUPERVISOR = ['supervisor/supervisor.js', 'supervisor/managed.js', 'supervisor/pid_file.js'];
 /** How a module of ours is required; what is loaded at once stands at the beginning of a line. */
@@ -122,8 +124,10 @@ function link() {
   const without = (/** @type {Map<string, Module>} */ modules, /** @type {Map<string, Module>[]} */ ...others) =>
     new Map([...modules].filter(([name]) => !others.some((other) => other.has(name))));
 
+  const code = read('worker_code.js', WORKER);
   const preload = follow(WORKER.first, WORKER, (module) => module.atOnce);
   const worker = follow(WORKER.first, WORKER, both);
+  const supervised = without(follow(OF_SUPERVISED, WORKER, (module) => module.atOnce), preload);
   const alone = without(follow(['preload_alone.js'], WORKER, (module) => module.atOnce), preload);
   const primary = follow(PRIMARY.first, PRIMARY, (module) => module.atOnce);
   const all = follow([...PRIMARY.first, ...OF_SUPERVISOR], PRIMARY, both);
@@ -137,11 +141,16 @@ const later = requireOurs('${HOLDER}').holdModule(\`\${__dirname}/${laterFile}\`
 module.exports = { makers, requireOurs };
 `;
   const later = (/** @type {Map<string, Module>} */ modules) => `${HEAD}module.exports = (makers, requireOurs) => {\n${list(modules, whenNeeded)}\n};\n`;
+  const ofSupervised = `${JSON.stringify([...supervised.keys()])}.includes(name) ? require('./supervised.js') : later()`;
   return {
     files: {
-      'preload.js': `${entry(preload, 'later.js')}requireOurs('preload.js');\n`,
+      'preload.js': `${HEAD}const code = { exports: {} };\n(function (module) {\n${code.code}\n})(code);
+code.exports.load(\`\${__dirname}/worker.js\`)(exports, require, module, __filename, __dirname);\n`,
+      // An expression: what compiles it is ours.
+      'worker.js': `(function (exports, require, module, __filename, __dirname) { ${entry(preload, 'later.js', ofSupervised)}requireOurs('preload.js');\n})`,
       'preload_alone.js': `${HEAD}const { makers, requireOurs } = require('./preload.js');\n${list(alone, atOnce)}\nrequireOurs('preload_alone.js');\n`,
-      'later.js': later(without(worker, preload)),
+      'supervised.js': later(supervised),
+      'later.js': later(without(worker, preload, supervised)),
       'primary.js': entry(primary, 'primary_later.js', "name.startsWith('supervisor/') ? require('./supervisor.js') : later()"),
       'primary_later.js': later(without(all, primary, supervisor)),
       'supervisor.js': later(supervisor),

@@ -1,6 +1,6 @@
 'use strict';
 
-/** Forks one worker after the other and prints how long each took from `fork()` to its `listening` event. */
+/** Forks one worker after the other and prints how long each took from `fork()` to its `listening` event, and its CPU until then. */
 
 const http = require('node:http');
 const { once } = require('node:events');
@@ -10,17 +10,20 @@ const FORKS = Number(process.env.BENCH_FORKS ?? 10);
 
 async function primary() {
   const { print, stop, stopWithTheBenchmark } = require('./primary.js');
+  const { threadsUs } = require('../lib/cpu.js');
   stopWithTheBenchmark();
   const ms = [];
+  const cpuMs = [];
   for (let i = 0; i < FORKS; i++) {
     const begin = performance.now();
     const worker = cluster.fork();
     await once(worker, 'listening');
     ms.push(performance.now() - begin);
+    cpuMs.push(Object.values(threadsUs(Number(worker.process.pid))).reduce((sum, us) => sum + us, 0) / 1000);
     worker.process.kill('SIGKILL');
     await once(worker, 'exit');
   }
-  print({ ms });
+  print({ ms, cpuMs });
   stop();
 }
 

@@ -4,12 +4,15 @@
 // the process that it starts gets our channel instead of Node's.
 
 const childProcess = require('node:child_process');
+const fs = require('node:fs');
 
 const { folder } = require('../bundle.js');
 const environment = require('../environment.js');
 const errors = require('../errors.js');
 const { binaryFile, load } = require('../native.js');
 const { evalScript } = require('../node/process.js');
+const { codeForWorker } = require('./code_for_workers.js');
+const { VARIABLE } = require('../worker_code.js');
 const { workerExecArgv } = require('./settings.js');
 
 /** As Node's own module takes it when it is loaded. */
@@ -167,10 +170,19 @@ function spawnWith(before, child, options, alone, workerFd) {
     stdio[place] = workerFd;
   }
   const fd = isStandard ? stdio.length - 1 : place;
+  const code = codeForWorker(options.file);
+  if (code >= 0) stdio.push(code);
   const changes = environment.forWorker(options, fd, binaryFile(), alone, folder());
-  const result = before.call(child, { ...options, ...changes, stdio });
+  if (code >= 0) changes.envPairs.push(`${VARIABLE}=${stdio.length - 1}`);
+  let result;
+  try {
+    result = before.call(child, { ...options, ...changes, stdio });
+  } finally {
+    if (code >= 0) fs.closeSync(code);
+  }
   // What can be seen of it afterwards is what was asked for.
   child.spawnargs = options.args;
+  if (code >= 0) child.stdio?.pop();
   if (isStandard) child.stdio?.pop();
   return result;
 }
