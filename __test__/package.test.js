@@ -7,6 +7,7 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { binaryName, managerName } = require('../lib/binary-name.js');
+const { FILE, unpackSources } = require('../scripts/lib/packed_sources.js');
 const { ARCHES, toolchain, unfit } = require('../scripts/lib/targets.js');
 
 const ROOT = path.join(__dirname, '..');
@@ -91,17 +92,31 @@ test('the tarball has what an install needs, and nothing else', () => {
   const files = ok('tar', ['-tzf', tarball]).trim().split('\n').map((file) => file.replace(/^package\//, ''));
   expect(files).toEqual(expect.arrayContaining([
     'package.json', 'index.js', 'index.mjs', 'index.d.ts', 'index.d.mts', 'LICENSE', 'README.md', 'CHANGELOG.md',
-    'Cargo.toml', 'Cargo.lock', 'build.rs', 'src/lib.rs', 'lib/binary-name.js', 'scripts/install.js',
+    'Cargo.toml', 'Cargo.lock', 'build.rs', FILE, 'lib/binary-name.js', 'scripts/install.js',
     'bundle/preload.js', 'bundle/preload_alone.js', 'bundle/worker.js', 'bundle/supervised.js', 'bundle/later.js', 'bundle/primary.js', 'bundle/primary_later.js', 'bundle/supervisor.js',
     'bundle/sources.json', 'bundle/command.js', 'bundle/command_later.js', 'bundle/command.json',
     `native/${binaryName()}`,
   ]));
-  const allowed = /^(package\.json|index\.(js|mjs|d\.ts|d\.mts)|LICENSE|README\.md|CHANGELOG\.md|Cargo\.(toml|lock)|build\.rs|(lib|bundle|bin|manager|native|src|scripts)\/.*)$/;
+  const allowed = /^(package\.json|index\.(js|mjs|d\.ts|d\.mts)|LICENSE|README\.md|CHANGELOG\.md|Cargo\.(toml|lock)|build\.rs|manager\/(\w+\.(js|d\.ts)|Cargo\.toml|build\.rs)|(lib|bundle|bin|manager\/cli|native|scripts)\/.*)$/;
   expect(files.filter((file) => !allowed.test(file))).toEqual([]);
   const packed = ARCHES.map((arch) => ({ platform: 'linux', arch, libc: 'gnu' }))
     .filter((target) => target.arch === process.arch || fs.existsSync(path.join(ROOT, 'native', binaryName(target))));
   const names = packed.flatMap((target) => [binaryName(target), managerName(target)]);
   expect(files.filter((file) => file.startsWith('native/')).sort()).toEqual(names.map((name) => `native/${name}`).sort());
+});
+
+test('its file of sources has what cargo compiles, as it is, and no tests', () => {
+  const folder = path.join(tmp, 'sources');
+  fs.mkdirSync(folder);
+  ok('tar', ['-xzf', tarball, '-C', folder, `package/${FILE}`]);
+  unpackSources(path.join(folder, 'package'));
+  const below = (from) => fs.readdirSync(from, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile()).map((entry) => path.relative(from, path.join(entry.parentPath, entry.name)));
+  const unpacked = below(path.join(folder, 'package')).filter((file) => file !== FILE);
+  const wanted = [...below(path.join(ROOT, 'src')).map((file) => `src/${file}`), ...['src', 'web'].flatMap((name) => below(path.join(ROOT, 'manager', name)).map((file) => `manager/${name}/${file}`))];
+  expect(unpacked.sort()).toEqual(wanted.filter((file) => !/\/tests(\/|\.rs)/.test(file)).sort());
+  const changed = unpacked.filter((file) => fs.readFileSync(path.join(folder, 'package', file), 'utf8') !== fs.readFileSync(path.join(ROOT, file), 'utf8'));
+  expect(changed).toEqual([]);
 });
 
 test('each of its native files is for the processor of its name, names no folder of this machine, and asks for no newer glibc than it has to', () => {
@@ -161,6 +176,22 @@ describe('without a binary in the package', () => {
     expect(status).toBe(1);
     expect(stdout).toBe('');
     expect(stderr).toMatch(/^rcluster: [^\n]*install Rust [^\n]*\.\n$/);
+  });
+
+  test('a system with an older glibc is told which one the binary of the package wants', () => {
+    const folder = path.join(tmp, 'older-glibc');
+    ok('cp', ['-r', path.join(tmp, 'unpacked', 'package'), folder]);
+    const binary = path.join(folder, 'native', binaryName());
+    fs.mkdirSync(path.dirname(binary));
+    // To one that asks for glibc 9 every system is older.
+    const bytes = fs.readFileSync(path.join(ROOT, 'native', binaryName()));
+    const at = bytes.indexOf('\0GLIBC_2.');
+    expect(at).toBeGreaterThan(0);
+    bytes.write('9', at + '\0GLIBC_'.length);
+    fs.writeFileSync(binary, bytes);
+    const { status, stderr } = run(process.execPath, [path.join(folder, 'scripts', 'install.js')], { env: noCargo });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^rcluster: the binary of the package cannot be used here: [^\n]*version `GLIBC_9\.[\d.]+' not found[^\n]*\nrcluster: [^\n]*cargo was not found[^\n]*\n$/);
   });
 
   test('a Node that was made for musl does not take a binary for glibc, and is told what to do on Alpine', () => {

@@ -102,6 +102,14 @@ describe('one error says', () => {
     expect({ status, stdout, stderr }).toEqual({ status: 1, stdout: '', stderr: 'rcluster: --target has to be one of x64, arm64, and is "mips".\n' });
   });
 
+  test.each(['darwin', 'win32'])('that the process manager is not for %s, rather than to build it there', (platform) => {
+    const preload = path.join(folder, 'elsewhere.js');
+    fs.writeFileSync(preload, `Object.defineProperty(process, 'platform', { value: '${platform}' });\n`);
+    const args = ['--require', preload, path.join(ROOT, 'bin', 'rcluster.js'), 'start', 'app.js'];
+    const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', env: { PATH: folder, HOME: folder } });
+    expect({ status, stderr }).toEqual({ status: 1, stderr: `rcluster: the process manager runs on Linux, and this is ${platform}.\n` });
+  });
+
   test('that cargo is missing', () => {
     expect(said(other, {})).toMatch(/^cargo was not found: install Rust \d+\.\d+ or newer\.$/);
   });

@@ -5,6 +5,7 @@
 
 const { say } = require('./build-native.js');
 const { cargoBuild, hasCargo } = require('./lib/cargo.js');
+const { unpackSources } = require('./lib/packed_sources.js');
 const { isUpToDate, place, root, rustVersion } = require('./lib/sources.js');
 const path = require('node:path');
 const { executable } = require('../manager/home.js');
@@ -19,6 +20,7 @@ const INPUTS = ['Cargo.toml', 'Cargo.lock', 'manager/Cargo.toml', 'manager/build
  * @throws {Error} when cargo is missing or the build fails; the message is meant for the user
  */
 async function buildManager() {
+  if (process.platform !== 'linux') throw new Error(`the process manager runs on Linux, and this is ${process.platform}.`);
   const target = executable();
   if (isUpToDate(target, INPUTS)) return target;
   if (!hasCargo()) {
@@ -33,6 +35,7 @@ async function buildManager() {
  * @returns {Promise<string>} `target`
  */
 async function buildExecutable(target, how) {
+  unpackSources();
   const started = new Date();
   say('building the process manager with cargo; the first build takes a minute or two');
   const built = await cargoBuild(say, { args: ['-p', 'rclusterd', '--bin', 'rclusterd'], name: 'rclusterd', file: /rclusterd$/ }, how);

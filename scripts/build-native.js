@@ -7,6 +7,7 @@
 const path = require('node:path');
 const { binaryPath, thisProcess } = require('../lib/binary-name.js');
 const { cargoBuild, hasCargo } = require('./lib/cargo.js');
+const { unpackSources } = require('./lib/packed_sources.js');
 const { isUpToDate, place, root, rustVersion } = require('./lib/sources.js');
 
 /** @param {string} line */
@@ -40,6 +41,7 @@ async function buildNative({ force = false } = {}) {
  * @returns {Promise<string>} `target`
  */
 async function buildLibrary(target, how) {
+  unpackSources();
   const started = new Date();
   say('building the native part with cargo; the first build takes about a minute');
   const library = await cargoBuild(say, undefined, how);

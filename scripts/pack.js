@@ -5,6 +5,7 @@
 
 const { say } = require('./build-native.js');
 const { makeBundle } = require('./bundle.js');
+const { packSources } = require('./lib/packed_sources.js');
 const { buildAll } = require('./lib/packing.js');
 const { installTools } = require('./lib/setup.js');
 
@@ -12,6 +13,7 @@ async function main() {
   await buildAll();
   await installTools();
   makeBundle();
+  packSources();
 }
 
 main().catch((error) => {

@@ -166,7 +166,8 @@ impl Board {
         }
     }
 
-    /// Worker: the words by which its JavaScript tells of HTTP requests, as doubles.
+    /// Worker: the words by which its JavaScript tells of HTTP requests, as doubles. Its writes have no order, and need none: as with
+    /// histograms, each of them is read for what it says itself.
     pub fn http(&self) -> &[AtomicU64] {
         let first = Word::Http as usize;
         self.page.words().get(first..first + HTTP_WORDS).unwrap_or_default()

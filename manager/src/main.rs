@@ -73,7 +73,7 @@ fn main() -> ExitCode {
 /// the console, if there is one, and what the keeper before had in its store: `RCLUSTER_KEPT` tells what that is.
 fn keep(folder: &Path) -> std::io::Result<()> {
     let kept: Vec<keeper::About> = match std::env::var(keeper::KEPT) {
-        Ok(text) => serde_json::from_str(&text)?,
+        Ok(text) => serde_json::from_slice(text.as_bytes())?,
         Err(_) => Vec::new(),
     };
     let look = Look::wanted();

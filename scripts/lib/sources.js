@@ -29,7 +29,8 @@ function newestMtime(file) {
 function isUpToDate(binary, from = inputs) {
   if (!fs.existsSync(binary)) return false;
   const built = fs.statSync(binary).mtimeMs;
-  return from.every((input) => newestMtime(path.join(root, input)) <= built);
+  // In a package the sources may be packed still (packed_sources.js): nobody has edited them.
+  return from.map((input) => path.join(root, input)).every((input) => !fs.existsSync(input) || newestMtime(input) <= built);
 }
 
 /**

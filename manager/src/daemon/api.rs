@@ -232,7 +232,7 @@ async fn route(
         ("GET", ["version"]) => Ok(json!({
             "version": env!("CARGO_PKG_VERSION"), "pid": std::process::id(), "startedAt": service.started_at,
         })),
-        ("GET", ["openapi.json"]) => serde_json::from_str(OPENAPI)
+        ("GET", ["openapi.json"]) => serde_json::from_slice(OPENAPI.as_bytes())
             .map_err(|error| Failure::new("ERR_RCLUSTER_INTERNAL", format!("the description is no JSON: {error}"))),
         ("GET", ["apps"]) => Ok(json!(apps.list(with_stats(query)?))),
         ("POST", ["apps"]) => {

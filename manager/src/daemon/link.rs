@@ -161,7 +161,7 @@ impl Link {
     }
 
     fn take(&self, line: &str, told: &watch::Sender<Option<Status>>, events: &Events) {
-        let Ok(mut message) = serde_json::from_str::<Value>(line) else { return };
+        let Ok(mut message) = serde_json::from_slice::<Value>(line.as_bytes()) else { return };
         match message.get("event").and_then(Value::as_str) {
             Some("status") => {
                 let Ok(status) = serde_json::from_value::<Status>(message["status"].take()) else { return };

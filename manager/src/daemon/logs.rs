@@ -147,8 +147,7 @@ fn logs(apps: &Apps, word: &str, instances: Option<&[u32]>, stream: Option<Strea
     let targets = apps.targets(word)?;
     let has_apps = !targets.is_empty();
     for target in targets {
-        let app: App = serde_json::from_value(apps.describe(&target, false)?)
-            .map_err(|error| Failure::new("ERR_RCLUSTER_LOG", error.to_string()))?;
+        let app = App::of(apps.describe(&target, false)?).map_err(|error| Failure::new("ERR_RCLUSTER_LOG", error))?;
         let prefix =
             if app.log_format == LogFormat::Time { read::prefix_width(app.log_date_format.as_deref()) } else { 0 };
         let of_number = number_in_cluster(&app, word).map(|one| vec![one]);

@@ -176,7 +176,7 @@ pub fn run(
 
 impl Keeper {
     fn open(folder: &Path, app: File, kept: Vec<(About, OwnedFd)>, console: Option<Console>) -> io::Result<Keeper> {
-        let app: App = serde_json::from_str(&io::read_to_string(app)?)?;
+        let app: App = serde_json::from_slice(io::read_to_string(app)?.as_bytes())?;
         // Never removed: whoever had opened it by then would have a lock of his own.
         let lock =
             File::options().write(true).create(true).truncate(false).mode(0o600).open(folder.join("keeper.json"))?;
@@ -563,5 +563,5 @@ impl Keeper {
 }
 
 fn parse_or_text(line: &str) -> serde_json::Value {
-    serde_json::from_str(line).unwrap_or_else(|_| line.into())
+    serde_json::from_slice(line.as_bytes()).unwrap_or_else(|_| line.into())
 }

@@ -19,7 +19,7 @@ impl Keeper {
 
     /// The primary has said something. Returns whether it was meant for us.
     pub(super) fn on_primary(&mut self, line: &str) -> bool {
-        let Ok(mut message) = serde_json::from_str::<Value>(line) else { return false };
+        let Ok(mut message) = serde_json::from_slice::<Value>(line.as_bytes()) else { return false };
         match message.get("rcluster").and_then(Value::as_str) {
             Some("workers") => {
                 self.workers = serde_json::from_value(message["workers"].take()).unwrap_or_default();

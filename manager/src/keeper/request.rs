@@ -63,7 +63,7 @@ impl Keeper {
     }
 
     fn handle(&mut self, client: u32, line: &str) {
-        let request: Value = serde_json::from_str(line).unwrap_or(Value::Null);
+        let request: Value = serde_json::from_slice(line.as_bytes()).unwrap_or(Value::Null);
         let id = request.get("id").cloned().unwrap_or(Value::Null);
         match self.perform(client, &request) {
             Ok(Answer::Now(result)) => self.send(client, &json!({ "id": id, "ok": result })),
@@ -204,8 +204,7 @@ impl Keeper {
 
     /// Changes the number of workers of a cluster. That of a program is changed by `configure`.
     fn scale(&mut self, client: u32, request: &Value) -> Result<Answer, Refusal> {
-        let app: App = serde_json::from_value(request.get("app").cloned().unwrap_or(Value::Null))
-            .map_err(|error| ("ERR_RCLUSTER_BAD_APP", error.to_string()))?;
+        let app = App::of(request["app"].clone()).map_err(|error| ("ERR_RCLUSTER_BAD_APP", error))?;
         if self.app.mode != Mode::Cluster || self.instances.first().is_none_or(|primary| !primary.is_running()) {
             return self.configure(request);
         }
@@ -278,8 +277,7 @@ impl Keeper {
     /// Takes another description of the app; processes that run keep what they were started with.
     fn configure(&mut self, request: &Value) -> Result<Answer, Refusal> {
         let bad = |error: String| ("ERR_RCLUSTER_BAD_APP", error);
-        let app: App = serde_json::from_value(request.get("app").cloned().unwrap_or(Value::Null))
-            .map_err(|error| bad(error.to_string()))?;
+        let app = App::of(request["app"].clone()).map_err(bad)?;
         if app.key() != self.app.key() {
             return Err(bad(format!("this is the keeper of \"{}\", not of \"{}\"", self.app.name, app.name)));
         }

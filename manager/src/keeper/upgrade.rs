@@ -153,7 +153,7 @@ impl Keeper {
             Got::End(lines) => (lines, true),
         };
         for line in lines {
-            let message: Value = serde_json::from_str(&line).unwrap_or(Value::Null);
+            let message: Value = serde_json::from_slice(line.as_bytes()).unwrap_or(Value::Null);
             match message["rcluster"].as_str() {
                 Some("answer") => self.on_answer(message),
                 Some("incident") => self.incident_of_primary(&message),

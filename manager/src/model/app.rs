@@ -219,6 +219,12 @@ const fn one() -> u32 {
 }
 
 impl App {
+    /// What has been parsed, as an app; else what is wrong with it. All that is parsed comes this way, and all text by `serde_json::from_slice`:
+    /// each other way would take tens of kilobytes of the executable, for the same.
+    pub fn of(value: serde_json::Value) -> Result<App, String> {
+        serde_path_to_error::deserialize(value).map_err(|error| error.to_string())
+    }
+
     fn default_namespace() -> String {
         "default".into()
     }

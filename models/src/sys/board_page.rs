@@ -8,7 +8,7 @@ use loom::sync::atomic;
 
 use crate::orders::granted;
 
-/// As many as the board has.
+/// Those by which the two sides agree on something. Histograms and requests, each word of which is read for itself, are left out.
 const WORDS: usize = 18;
 
 /// A word, with what its access is granted of the order that it asks for.

@@ -51,7 +51,7 @@ impl Apps {
                 continue;
             }
             let Ok(link) = Link::connect(&self.folder(&key), &self.events).await else { continue };
-            let app = link.ask("app", json!({})).await.ok().and_then(|app| serde_json::from_value::<App>(app).ok());
+            let app = link.ask("app", json!({})).await.ok().and_then(|app| App::of(app).ok());
             let Some(app) = app.filter(|app| app.key() == key) else { continue };
             let stopped =
                 link.status().is_some_and(|status| status.processes.iter().all(|one| one.state == State::Stopped));
