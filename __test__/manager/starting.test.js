@@ -13,7 +13,7 @@ const { Home } = require('./home');
 const waitFor = (/** @type {string} */ message, /** @type {() => any} */ condition) => waitForCondition(condition, { message });
 
 /** A program that does not end when it is asked to. */
-const STUBBORN = `process.on('SIGINT', () => {}); process.stdout.on('error', () => {}); setInterval(() => {}, 1e6);`;
+const STUBBORN = `{ process.on('SIGINT', () => {}); process.stdout.on('error', () => {}); setInterval(() => {}, 1e6); }`;
 
 /** The words of a process's call. @param {number} pid @returns {string[]} */
 function wordsOf(pid) {
@@ -75,17 +75,20 @@ test('a daemon that is killed while it starts apps leaves no keeper without its 
 
 test('what keepers are made of may be killed: who starts an app next has another one', async () => {
   const home = new Home();
-  home.write('a.js', STUBBORN);
-  await home.run('start', 'a.js', '--min-uptime', '1', '--kill-timeout', '3s');
-  const [{ keeper }] = await home.json('list');
+  // The first one alone is stubborn.
+  home.write('a.js', `if (require('node:fs').mkdirSync('begun', { recursive: true })) ${STUBBORN} else setInterval(() => {}, 1e6);`);
+  await home.run('start', 'a.js', '--min-uptime', '1', '--kill-timeout', '30s');
+  const [{ keeper, processes: [{ pid }] }] = await home.json('list');
   process.kill(keeper, 'SIGKILL');
-  // It is there until the next keeper has answered, which takes its time.
-  await waitFor('the process that becomes keepers', () => nurseriesOf(home).length === 1);
-  const [nursery] = nurseriesOf(home);
+  // It is there until the next keeper has answered, which waits for the end of this process.
+  await waitFor('another keeper', () => keepersOf(home).some((one) => one !== keeper));
+  const nursery = await waitFor('the process that becomes keepers', () => nurseriesOf(home)[0]);
   process.kill(nursery, 'SIGKILL');
   await waitForDeath([nursery]);
   expect(await home.run('start', many(home, 2))).toMatchObject({ code: 0 });
   expect(programsOf(home)).toHaveLength(2);
+  process.kill(pid, 'SIGKILL');
+  await waitFor('the other program', async () => (await home.json('list'))[0].processes[0].state === 'online');
 }, 60_000);
 
 test.each([[['delete', 'a']], [['kill']]])('%s while the daemon is just starting another keeper', async (words) => {

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -192,9 +193,7 @@ impl Link {
             }
             None => Ok(message["ok"].take()),
         };
-        if let Ok(status) =
-            result.as_ref().map_err(|_| ()).and_then(|ok| serde_json::from_value(ok.clone()).map_err(|_| ()))
-        {
+        if let Some(status) = result.as_ref().ok().and_then(|ok| Status::deserialize(ok).ok()) {
             events.status(told.borrow().as_ref(), &status);
             told.send_replace(Some(status));
         }
