@@ -192,7 +192,10 @@ time.sleep(1e6)`);
     const open = () => fs.readdirSync(`/proc/${keeper}/fd`).length;
     const limit = 80; // what it has of its own is less than half of that
     spawnSync('python3', ['-c', `import resource; resource.prlimit(${keeper}, resource.RLIMIT_NOFILE, (${limit}, ${limit}))`]);
-    const before = open();
+    const atRest = open();
+    await teller.tell('keep a');
+    await waitFor('the first, and the daemon that comes for second descriptors', () => open() >= atRest + 2);
+    const before = open() - 1;
     const counts = [];
     for (const count of [200, 201, 202]) {
       await teller.tell(`many ${count}`);

@@ -27,6 +27,17 @@ const PM2_FOLDER = path.join(__dirname, '..', '..', '.cache', 'bench', 'pm2');
 /** Those that have not been ended. @type {Set<Rival>} */
 const running = new Set();
 
+/** Homes of all that have been there. @type {string[]} */
+const homes = [];
+
+/**
+ * Removes the homes. Not before all has been measured: for a minute ext4 looks at each number of a file that was removed and does not give it to another
+ * one, so that whoever makes many files then would pay for those of the round before.
+ */
+function removeHomes() {
+  for (const home of homes.splice(0)) fs.rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+}
+
 /** How long (ms) a manager may take to end with its programs. */
 const ENDING = 5000;
 
@@ -60,6 +71,7 @@ async function seeEnd(known) {
  */
 function rival(name, command, variable, own) {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'bench-'));
+  if (homes.push(home) === 1) process.once('exit', removeHomes);
   const env = { ...process.env, [variable]: home };
   const run = (/** @type {string[]} */ ...words) => {
     const { status, stdout, stderr } = spawnSync(command, words, { env, encoding: 'utf8', cwd: home, maxBuffer: 1 << 30 });
@@ -90,7 +102,6 @@ function rival(name, command, variable, own) {
         run('kill');
       } finally {
         await seeEnd(known);
-        fs.rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
       }
     },
   };

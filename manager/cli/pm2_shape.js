@@ -81,7 +81,7 @@ function shape({ name, namespace, mode, script, cwd, instances }, about, one, ho
       watch: about.watch.length > 0,
       instance_var: about.instanceVar,
       [about.instanceVar]: one.instance,
-      username: about.uid ?? require('node:os').userInfo().username,
+      username: about.uid ?? username(),
       version: version(file),
       node_version: interpreter === 'node' ? process.versions.node : undefined,
       exit_code: one.exitCode ?? undefined,
@@ -126,6 +126,11 @@ function logFile({ name, cwd, instances, mergeLogs, outFile, errorFile }, instan
   const { dir, name: stem, ext } = path.parse(given === null ? path.join(home, 'logs', `${name.replace(/\//g, '-')}-${stream}.log`) : path.resolve(cwd, given));
   return path.join(dir, `${stem}${instances === 1 || mergeLogs ? '' : `-${instance}`}${ext}`);
 }
+
+/** @type {string | undefined} */
+let own;
+/** Of whoever asks: looked up once, however many processes there are. @returns {string} */
+const username = () => (own ??= require('node:os').userInfo().username);
 
 /** Of folders that were looked at: apps share them. @type {Map<string, string>} */
 const versions = new Map();

@@ -1,7 +1,7 @@
 //! `rclusterd`: the process manager of rcluster, in four roles.
 //!
 //! - `rclusterd daemon --home DIR` knows what should run, and answers the command;
-//! - `rclusterd keeper --dir DIR` owns the processes of one app. Keepers outlive daemons;
+//! - `rclusterd keepers` becomes keepers, each of which owns the processes of one app. Keepers outlive daemons;
 //! - `rclusterd monit --home DIR` shows on a terminal what runs;
 //! - `rclusterd list --home DIR` prints it.
 
@@ -22,11 +22,10 @@ mod monit;
 mod say;
 mod sys;
 
-use std::fs::File;
 use std::path::Path;
 use std::process::ExitCode;
 
-use logs::console::{Console, Look};
+use logs::console::Look;
 use say::say;
 
 /// Exit codes: it failed; the words of the call are wrong.
@@ -43,7 +42,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         ["daemon", "--home", home, rest @ ..] => daemon::run(Path::new(home), &daemon::Start::from(rest)),
-        ["keeper", "--dir", folder] => keep(Path::new(folder)),
+        ["keepers", _room] => keepers(),
         ["monit", "--home", home, rest @ ..] => match monit::run(Path::new(home), rest) {
             Ok(code) => return ExitCode::from(code),
             Err(error) => {
@@ -55,7 +54,7 @@ fn main() -> ExitCode {
         ["list", "--home", home] => list::run(Path::new(home)),
         _ => {
             say(
-                "usage: rclusterd daemon --home DIR [--foreground [--resurrect]] | keeper --dir DIR | monit --home DIR | list --home DIR | --version",
+                "usage: rclusterd daemon --home DIR [--foreground [--resurrect]] | keepers ROOM | monit --home DIR | list --home DIR | --version",
             );
             return ExitCode::from(USAGE);
         }
@@ -69,17 +68,18 @@ fn main() -> ExitCode {
     }
 }
 
-/// A daemon has started us, as nobody's child. Behind the standard streams there are its line to us, a file that says what the app is, the two streams of
-/// the console, if there is one, and what the keeper before had in its store: `RCLUSTER_KEPT` tells what that is.
-fn keep(folder: &Path) -> std::io::Result<()> {
-    let kept: Vec<keeper::About> = match std::env::var(keeper::KEPT) {
-        Ok(text) => serde_json::from_slice(text.as_bytes())?,
-        Err(_) => Vec::new(),
-    };
+/// A daemon has started us, as nobody's child. Behind the standard streams there are what it wants keepers over, and the two streams of the console,
+/// if there is one.
+fn keepers() -> std::io::Result<()> {
     let look = Look::wanted();
-    let mut fds = sys::socket::take_given(2 + look.map_or(0, |_| 2) + kept.len())?;
-    let (line, app) = (fds.remove(0), File::from(fds.remove(0)));
-    let home = folder.parent().and_then(Path::parent).unwrap_or(folder);
-    let console = look.map(|look| Console::new(look, [fds.remove(0), fds.remove(0)], home)).transpose()?;
-    keeper::run(folder, app, kept.into_iter().zip(fds).collect(), line, console)
+    let mut fds = sys::socket::take_given(1 + look.map_or(0, |_| 2))?;
+    let orders = fds.remove(0);
+    let console = look.map(|look| (look, [fds.remove(0), fds.remove(0)]));
+    match keeper::birth::nursery(&orders)? {
+        Some(born) => {
+            drop(orders);
+            keeper::run(born, console)
+        }
+        None => Ok(()),
+    }
 }

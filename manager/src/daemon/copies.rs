@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -64,12 +64,15 @@ enum Line {
 }
 
 impl Copies {
-    /// Follows what a keeper has, as long as it is there.
+    /// Follows what a keeper has, as long as it is there. No connection is made to one that has nothing.
     pub fn follow(&self, key: &str, folder: PathBuf, link: &Rc<Link>) {
         let told = Rc::new(Told::default());
         self.told.borrow_mut().insert(key.to_owned(), Rc::clone(&told));
-        let (link, all) = (Rc::downgrade(link), Rc::clone(&self.told));
+        let (link, keeps, all) = (Rc::downgrade(link), link.keeps(), Rc::clone(&self.told));
         tokio::task::spawn_local(async move {
+            if !keeps.await {
+                return;
+            }
             loop {
                 // Whatever ends it: when the keeper has gone, what it had is what the next one gets.
                 let _ = listen(&folder.join("keeper.sock"), &told, || has_room(&all)).await;
@@ -163,10 +166,4 @@ async fn listen(path: &std::path::Path, told: &Told, has_room: impl Fn() -> bool
             }
         }
     }
-}
-
-/// Their descriptions, as a keeper reads them, and their descriptors.
-pub fn gifts(kept: &[(About, OwnedFd)]) -> (String, Vec<BorrowedFd<'_>>) {
-    let abouts: Vec<&About> = kept.iter().map(|(about, _)| about).collect();
-    (serde_json::to_string(&abouts).unwrap_or_default(), kept.iter().map(|(_, fd)| fd.as_fd()).collect())
 }

@@ -1,28 +1,25 @@
-//! The daemon's line to one keeper: starts it, finds it again, asks it, and hears what happens.
+//! The daemon's line to one keeper: finds it again, asks it, and hears what happens.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::os::fd::BorrowedFd;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::{Mutex, Notify, oneshot, watch};
 
-use super::copies;
 use super::events::Events;
-use crate::keeper::{self, About};
-use crate::logs::console::Look;
-use crate::model::{App, Status};
-use crate::sys::spawn::{self, Program, set_nonblocking};
-use crate::sys::{memory, socket};
+use super::nursery::Nursery;
+use crate::keeper;
+use crate::keeper::birth::Birth;
+use crate::model::Status;
 
 /// How long a keeper that another daemon has just started may take to listen.
 const START: Duration = Duration::from_secs(5);
@@ -135,25 +132,25 @@ impl Link {
         }
     }
 
-    /// A new keeper for this folder, which gets what the one before had. It hears us over a connection that it is born with: we know the moment when
-    /// it answers, and the moment when it has failed.
+    /// A new keeper, which gets what the one before had. It hears us over a connection that it is born with: we know the moment when
+    /// it answers, and the moment when it has failed. Returns besides whether it was born now, and has not been there already.
     pub async fn open(
-        folder: &Path,
-        log: &Path,
-        app: &App,
-        kept: &[(About, OwnedFd)],
+        nursery: &Nursery,
+        birth: &Birth<'_>,
+        kept: &[BorrowedFd<'_>],
         events: &Rc<Events>,
-    ) -> Result<Rc<Link>, Failure> {
-        let stream = start(folder, log, app, kept).map_err(not_started)?;
+    ) -> Result<(Rc<Link>, bool), Failure> {
+        let turn = nursery.turn();
+        let stream = turn.start(birth, kept).await.map_err(not_started)?;
         let failure = match Link::over(stream, None, events).await {
-            Ok(link) => return Ok(link),
+            Ok(link) => return Ok((link, true)),
             Err(failure) => failure,
         };
         let began = Instant::now();
         // Another one may be there after all, that was about to listen when we looked: a daemon that has died since has started it.
         while failure.message == keeper::ANOTHER && began.elapsed() < START {
-            if let Ok(link) = Link::connect(folder, events).await {
-                return Ok(link);
+            if let Ok(link) = Link::connect(&birth.folder, events).await {
+                return Ok((link, false));
             }
             tokio::time::sleep(AGAIN).await;
         }
@@ -196,9 +193,7 @@ impl Link {
             }
             None => Ok(message["ok"].take()),
         };
-        if let Ok(status) =
-            result.as_ref().map_err(|_| ()).and_then(|ok| serde_json::from_value(ok.clone()).map_err(|_| ()))
-        {
+        if let Some(status) = result.as_ref().ok().and_then(|ok| Status::deserialize(ok).ok()) {
             events.status(told.borrow().as_ref(), &status);
             told.send_replace(Some(status));
         }
@@ -280,6 +275,12 @@ impl Link {
         self.status.borrow().clone()
     }
 
+    /// Resolves when its keeper has something in its store; to `false` when it has ended.
+    pub fn keeps(&self) -> impl Future<Output = bool> + use<> {
+        let mut status = self.status.clone();
+        async move { status.wait_for(|status| status.as_ref().is_some_and(|status| status.keeps)).await.is_ok() }
+    }
+
     /// Whether the keeper has ended.
     pub fn is_gone(&self) -> bool {
         self.gone.get()
@@ -288,40 +289,4 @@ impl Link {
 
 fn not_started(error: io::Error) -> Failure {
     Failure::new(NO_KEEPER, format!("the keeper could not be started: {error}"))
-}
-
-/// Starts a keeper, which goes on without us. Returns our end of the line to it. Its last words, if they are none that it can say over that, are in `log`.
-fn start(folder: &Path, log: &Path, app: &App, kept: &[(About, OwnedFd)]) -> io::Result<UnixStream> {
-    let app = memory::file(c"rcluster-app", &serde_json::to_vec(app)?)?;
-    let executable = std::env::current_exe()?;
-    // Its file may have been replaced meanwhile: this is what runs.
-    let executable = if executable.exists() { executable } else { PathBuf::from("/proc/self/exe") };
-    let null = File::options().read(true).write(true).open("/dev/null")?;
-    // A full disk is no reason not to start.
-    let log = File::options().append(true).create(true).mode(0o600).open(log);
-    let log = log.as_ref().unwrap_or(&null);
-    let (ours, theirs) = socket::channel()?;
-    set_nonblocking(&theirs)?;
-    let (abouts, gifts) = copies::gifts(kept);
-    let mut env: Vec<String> = std::env::vars_os()
-        .filter_map(|(name, value)| Some(format!("{}={}", name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    if !gifts.is_empty() {
-        env.push(format!("{}={abouts}", keeper::KEPT));
-    }
-    // Ours is what its lines go to.
-    let (out, error) = (std::io::stdout(), std::io::stderr());
-    let console = Look::wanted().map(|_| [out.as_fd(), error.as_fd()]);
-    let program = Program {
-        file: &executable,
-        args: [executable.as_os_str(), "keeper".as_ref(), "--dir".as_ref(), folder.as_os_str()].into(),
-        env,
-        cwd: Path::new("/"),
-        stdio: [null.as_fd(), null.as_fd(), log.as_fd()],
-        fds: [theirs.as_fd(), app.as_fd()].into_iter().chain(console.into_iter().flatten()).chain(gifts).collect(),
-        own_pid: Vec::new(),
-        user: None,
-    };
-    spawn::spawn_detached(&program).map_err(|(_, error)| error)?;
-    UnixStream::from_std(ours.into())
 }

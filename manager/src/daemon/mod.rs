@@ -9,6 +9,7 @@ mod home;
 mod link;
 mod logs;
 mod metrics;
+mod nursery;
 mod plan;
 mod recent;
 mod store;

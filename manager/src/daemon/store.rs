@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::durable::write_durably;
+use crate::durable::write_through;
 use crate::model::App;
 
 /// The version of the file's format.
@@ -84,9 +84,9 @@ impl Store {
     fn try_save(&self, state: &Remembered) -> io::Result<()> {
         let state = Remembered { version: VERSION, ..state.clone() };
         let text = serde_json::to_vec(&state)?;
-        // The new one is on the disk before any older one is touched.
+        // What is in the new one is on the disk before any older one is touched.
         let next = self.path.with_extension("next");
-        write_durably(&next, &text)?;
+        write_through(&next, &text)?;
         for number in (1..GENERATIONS).rev() {
             rename_if_there(&self.generation(number), &self.generation(number + 1))?;
         }

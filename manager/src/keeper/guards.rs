@@ -28,7 +28,10 @@ impl Keeper {
             return;
         }
         let guards = self.clients.iter().filter(|(_, client)| client.guards).map(|(number, _)| *number);
-        for guard in guards.collect::<Vec<_>>() {
+        let guards: Vec<u32> = guards.collect();
+        // Nobody has a connection for it as long as there is nothing: whoever hears that there is comes then.
+        self.changed |= guards.is_empty();
+        for guard in guards {
             for number in &news {
                 self.tell_guard(guard, *number);
             }
@@ -42,7 +45,7 @@ impl Keeper {
             None => (json!({ "gone": number }), None),
         };
         let text = format!("{line}\n");
-        if socket::send_with(&client.lines, text.as_bytes(), fd).ok() != Some(text.len()) {
+        if socket::send_with(&client.lines, text.as_bytes(), fd.as_slice()).ok() != Some(text.len()) {
             self.drop_client(guard);
         }
     }

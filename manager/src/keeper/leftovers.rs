@@ -93,7 +93,7 @@ impl Keeper {
             }
         };
         let instances = self.instances.iter().map(noted).collect();
-        let note = Note { boot: self.boot.clone(), notify: self.notify.name().to_owned(), instances };
+        let note = Note { boot: procfs::boot().to_owned(), notify: self.notify.name().to_owned(), instances };
         if note != self.note && note.write(&self.folder).is_ok() {
             self.note = note;
         }
@@ -176,7 +176,7 @@ mod tests {
 
     fn note(pid: i32, start: u64) -> Note {
         let noted = Noted { pid: Some(pid), start: Some(start), session: Some(pid), wanted: true, ..Noted::default() };
-        Note { boot: procfs::boot(), notify: "@nobody".into(), instances: vec![noted] }
+        Note { boot: procfs::boot().to_owned(), notify: "@nobody".into(), instances: vec![noted] }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! One thread, one epoll. When nothing happens nothing is done: no timer runs unless a process is starting, stopping or about to
 //! be started again.
 
+pub mod birth;
 mod ends;
 mod guards;
 mod hooks;
@@ -14,8 +15,10 @@ mod lines;
 mod log_orders;
 mod memory;
 mod notify;
+mod open;
 mod output;
 mod primary;
+mod processes;
 mod request;
 mod resolve;
 mod schedule;
@@ -26,29 +29,25 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::logs::console::Console;
-use crate::logs::place;
-use crate::model::{App, Mode, State, Status, Worker};
+use crate::model::{App, Mode, Status, Worker};
+use crate::sys::datagram::NotifySocket;
 use crate::sys::poll::Poller;
-use crate::sys::signals::{self, Signals};
+use crate::sys::signals::Signals;
 use crate::sys::socket::Door;
-use crate::sys::{datagram::NotifySocket, process, procfs, socket};
-use instance::{Gifts, Instance};
+use instance::Instance;
 use leftovers::Note;
-use life::{Action, Event, Rules};
+use life::{Event, Rules};
 use lines::{Got, Lines};
 use log_orders::Waiting;
+pub use open::run;
 use output::Outputs;
 pub use primary::PRIMARY_ENDED;
 use store::Store;
@@ -56,9 +55,6 @@ pub use store::{About, Whose};
 
 /// The version of what is said between a daemon and its keepers.
 pub const PROTOCOL: u32 = 1;
-
-/// The variable that tells a new keeper what it was given.
-pub const KEPT: &str = "RCLUSTER_KEPT";
 
 /// What a keeper says that is one too many.
 pub const ANOTHER: &str = "another keeper of this app is there";
@@ -138,12 +134,8 @@ pub struct Keeper {
     hooks: hooks::Hooks,
     /// Whether something has changed that subscribers have not heard of.
     changed: bool,
-    /// The run of the machine.
-    boot: String,
     /// What is written down for the keeper that comes after us.
     note: Note,
-    /// What the keeper before us had written down.
-    before: Option<Note>,
     quitting: bool,
     /// Whether the app has been given up, and not only its keeper told to end.
     forgets: bool,
@@ -151,103 +143,7 @@ pub struct Keeper {
     lock: Flock<File>,
 }
 
-/// Runs the keeper of this app in `folder` until it is told to quit. `kept`: what the one before us had in its store. `line`: where a daemon asks us
-/// already. `console`: where lines go besides their files.
-pub fn run(
-    folder: &Path,
-    app: File,
-    kept: Vec<(About, OwnedFd)>,
-    line: OwnedFd,
-    console: Option<Console>,
-) -> io::Result<()> {
-    match Keeper::open(folder, app, kept, console) {
-        Ok(mut keeper) => {
-            keeper.add_client(line);
-            keeper.run()
-        }
-        Err(error) => {
-            let words = json!({ "event": "failed", "words": error.to_string() });
-            // A daemon that has gone has no need to know.
-            let _ = File::from(line).write_all(format!("{words}\n").as_bytes());
-            Err(error)
-        }
-    }
-}
-
 impl Keeper {
-    fn open(folder: &Path, app: File, kept: Vec<(About, OwnedFd)>, console: Option<Console>) -> io::Result<Keeper> {
-        let app: App = serde_json::from_slice(io::read_to_string(app)?.as_bytes())?;
-        // Never removed: whoever had opened it by then would have a lock of his own.
-        let lock =
-            File::options().write(true).create(true).truncate(false).mode(0o600).open(folder.join("keeper.json"))?;
-        let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
-            Errno::EWOULDBLOCK => io::Error::new(io::ErrorKind::AddrInUse, ANOTHER),
-            other => other.into(),
-        })?;
-        process::adopt_orphans()?;
-        signals::survive_full_files()?;
-        let signals =
-            Signals::open(&[Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR2])?;
-        let (poller, notify) = (Poller::new()?, NotifySocket::open()?);
-        let door = Door::new(socket::listen_private(&folder.join("keeper.sock"))?);
-        poller.add(&signals, token::SIGNALS)?;
-        poller.add(&door, token::LISTENER)?;
-        poller.add(&notify, token::NOTIFY)?;
-        let mut keeper = Keeper {
-            folder: folder.to_owned(),
-            rules: Rules::from(&app),
-            app,
-            began: Instant::now(),
-            poller,
-            signals,
-            door,
-            notify,
-            clients: BTreeMap::new(),
-            last_client: 0,
-            pending: Vec::new(),
-            instances: Vec::new(),
-            store: Store::default(),
-            outputs: Outputs::new(console)?,
-            ordered: BTreeMap::new(),
-            workers: Vec::new(),
-            asked: BTreeMap::new(),
-            last_asked: 0,
-            memory_look: None,
-            schedule: None,
-            watch: None,
-            hooks: hooks::Hooks::default(),
-            changed: false,
-            boot: procfs::boot(),
-            note: Note::default(),
-            before: Note::read(folder),
-            quitting: false,
-            forgets: false,
-            lock,
-        };
-        // Who asks meanwhile waits.
-        if let Some(before) = &keeper.before {
-            leftovers::end(before, &keeper.app);
-        }
-        for (about, fd) in kept {
-            keeper.store.keep(about, fd, &keeper.poller);
-        }
-        keeper.store.open(&keeper.app.sockets, Path::new(&keeper.app.cwd), &keeper.poller)?;
-        keeper.poller.add(&keeper.outputs.writer, token::LOGS)?;
-        keeper.set_count(keeper.app.processes());
-        keeper.plan_schedule()?;
-        keeper.introduce();
-        Ok(keeper)
-    }
-
-    /// Tells who we are: a number alone may be another process's tomorrow. Nobody needs it who can ask; a full disk may be without.
-    fn introduce(&self) {
-        let pid = std::process::id();
-        let start = i32::try_from(pid).ok().and_then(procfs::stat).map(|stat| stat.start);
-        let about =
-            json!({ "pid": pid, "startTime": start, "version": env!("CARGO_PKG_VERSION"), "protocol": PROTOCOL });
-        let _ = self.lock.set_len(0).and_then(|()| self.lock.write_all_at(about.to_string().as_bytes(), 0));
-    }
-
     /// Milliseconds since this keeper began.
     fn now(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
@@ -255,7 +151,7 @@ impl Keeper {
 
     fn run(&mut self) -> io::Result<()> {
         let mut ready = Vec::new();
-        loop {
+        while !self.is_through() {
             self.plan_memory_look();
             let deadlines = self.instances.iter().flat_map(|one| [one.life.deadline(), one.told.alive_until]).flatten();
             let timeout = deadlines.chain(self.memory_look).chain(self.logs_deadline());
@@ -265,25 +161,33 @@ impl Keeper {
                 self.on_ready(token);
             }
             self.on_deadlines();
-            self.go_on_with_watched();
-            self.start_hooks();
-            self.end_hooks();
-            if self.forgets && self.is_at_rest() {
-                // Whoever is told that the app is forgotten finds its addresses free.
-                self.store.close_others(&[], Path::new(&self.app.cwd), &self.poller);
-            }
-            self.answer_pending();
-            self.tell_guards();
-            self.tell_changes();
-            if self.quitting && self.ordered.is_empty() && self.is_at_rest() && self.hooks.are_idle() {
-                let _ = fs::remove_file(self.folder.join("keeper.sock"));
-                let _ = self.lock.set_len(0);
-                if self.forgets {
-                    let _ = fs::remove_file(self.folder.join("state.json"));
-                }
-                return Ok(());
-            }
+            self.follow_up();
         }
+        let _ = fs::remove_file(self.folder.join("keeper.sock"));
+        let _ = self.lock.set_len(0);
+        if self.forgets {
+            let _ = fs::remove_file(self.folder.join("state.json"));
+        }
+        Ok(())
+    }
+
+    /// Does what follows from what has happened, and tells those who wait for it.
+    fn follow_up(&mut self) {
+        self.go_on_with_watched();
+        self.start_hooks();
+        self.end_hooks();
+        if self.forgets && self.is_at_rest() {
+            // Whoever is told that the app is forgotten finds its addresses free.
+            self.store.close_others(&[], Path::new(&self.app.cwd), &self.poller);
+        }
+        self.answer_pending();
+        self.tell_guards();
+        self.tell_changes();
+    }
+
+    /// Whether it was told to quit, and nothing is left to do.
+    fn is_through(&self) -> bool {
+        self.quitting && self.ordered.is_empty() && self.is_at_rest() && self.hooks.are_idle()
     }
 
     /// Whether nothing of the app is running or will be.
@@ -348,74 +252,6 @@ impl Keeper {
         }
     }
 
-    /// Children have ended: instances, or what they left behind.
-    fn on_ended(&mut self) {
-        while let Some((pid, end)) = process::next_ended() {
-            if !self.on_hook_ended(pid, end) {
-                self.on_end(pid, end);
-            }
-        }
-        self.look_for_gone_trees();
-    }
-
-    /// This one has ended; if it is an instance's main process, that has.
-    fn on_end(&mut self, pid: i32, end: life::End) {
-        let instance = self.instances.iter_mut().position(|instance| {
-            instance
-                .running
-                .as_mut()
-                .is_some_and(|running| running.pid == pid && !std::mem::replace(&mut running.ended, true))
-        });
-        if let Some(number) = instance {
-            // One that was about to follow it goes on without it.
-            if self.promote(number) {
-                return;
-            }
-            if self.app.mode == Mode::Cluster {
-                self.primary_is_gone();
-            }
-            self.when_logged(number, end);
-        }
-    }
-
-    /// Those who wait for the rest of their tree go on when nothing is left of it.
-    fn look_for_gone_trees(&mut self) {
-        let waits = |instance: &Instance| instance.life.state() == State::Stopping && !instance.is_running();
-        let waiting: Vec<usize> = (0..self.instances.len())
-            .filter(|number| waits(&self.instances[*number]) && !self.is_being_logged(*number))
-            .collect();
-        if waiting.is_empty() {
-            return;
-        }
-        let trees = self.trees();
-        for number in waiting {
-            if !self.app.treekill || trees[number].is_empty() {
-                self.when_all_logged(number);
-            }
-        }
-    }
-
-    /// All that belongs to each instance.
-    fn trees(&self) -> Vec<Vec<procfs::Stat>> {
-        if !process::has_children() {
-            // What has lost its parent is our child: there is nothing, and no need to look at all processes of the machine.
-            return vec![Vec::new(); self.instances.len()];
-        }
-        let known: Vec<(usize, tree::Root)> = self
-            .instances
-            .iter()
-            .enumerate()
-            .filter_map(|(number, one)| Some((number, one.root(&self.app)?)))
-            .collect();
-        let roots: Vec<tree::Root> = known.iter().map(|(_, root)| root.clone()).collect();
-        let mut trees = vec![Vec::new(); self.instances.len()];
-        let keeper = i32::try_from(std::process::id()).unwrap_or(0);
-        for ((number, _), tree) in known.into_iter().zip(tree::trees(keeper, &roots, &self.hooks.sessions())) {
-            trees[number] = tree;
-        }
-        trees
-    }
-
     fn on_deadlines(&mut self) {
         let now = self.now();
         for number in 0..self.instances.len() {
@@ -438,73 +274,6 @@ impl Keeper {
         }
         if self.hooks.deadline().is_some_and(|at| at <= now) {
             self.on_hooks_late(now);
-        }
-    }
-
-    /// Something has happened to an instance: does what follows from it.
-    fn event(&mut self, number: usize, event: Event) {
-        let now = self.now();
-        let Some(instance) = self.instances.get_mut(number) else { return };
-        let before = (instance.life.state(), instance.life.trouble);
-        let actions = instance.life.on(event, &self.rules, now);
-        let changed = before != (instance.life.state(), instance.life.trouble) || !actions.is_empty();
-        // What follows from it may have troubles of its own.
-        self.tell_trouble(number, event, before);
-        for action in actions {
-            match action {
-                Action::Spawn => self.spawn(number),
-                Action::AskToEnd => self.ask_to_end(number),
-                Action::AskToMakeRoom => self.ask_to_make_room(number),
-                Action::Abort => self.signal_main(number, Signal::SIGABRT),
-                Action::AskRestToEnd => {
-                    self.signal_tree(number, self.kill_signal());
-                    self.look_for_gone_trees();
-                }
-                Action::KillTree => self.signal_tree(number, Signal::SIGKILL),
-            }
-        }
-        self.changed |= changed;
-        if changed {
-            // It is to say that it lives from when it is online on.
-            self.feed_watchdog(number);
-            if self.instances[number].life.is_at_rest() {
-                self.store.abandon(number as u32, Path::new(&self.app.cwd), &self.poller);
-            }
-        }
-    }
-
-    fn spawn(&mut self, number: usize) {
-        self.forget_process(number);
-        if let Err(problem) = self.try_spawn(number) {
-            self.instances[number].problem = Some(problem);
-            self.event(number, Event::SpawnFailed);
-        }
-    }
-
-    fn try_spawn(&mut self, number: usize) -> Result<(), String> {
-        let home = self.home().to_owned();
-        let which = self.instances[number].number;
-        // A primary is none of the instances: its workers are.
-        let writes_as = if self.app.mode == Mode::Cluster { place::NO_INSTANCE } else { which };
-        let wires = self.outputs.wires(&self.app, &home, writes_as)?;
-        let sockets = self.store.of(which).collect();
-        let gifts = Gifts { notify: self.notify.name(), sockets, outputs: &wires.theirs, reads: wires.streams() };
-        let instance = &mut self.instances[number];
-        instance.spawn(&self.app, &gifts)?;
-        let running = instance.running.as_ref().ok_or("it has gone")?;
-        let connected = self.outputs.connect(wires, &self.app, writes_as, running.pid, &self.poller, token::OUTPUT);
-        let watched = connected.and_then(|()| {
-            let ipc = running.ipc.iter().map(|ipc| self.poller.add(ipc, token::IPC + u64::from(which)));
-            ipc.collect::<io::Result<()>>()
-        });
-        watched.map_err(|error| error.to_string())
-    }
-
-    /// What is left of the process before. What still comes of its output, from others that have it, is read on.
-    fn forget_process(&mut self, number: usize) {
-        let Some(running) = self.instances[number].running.take() else { return };
-        for watched in running.watched() {
-            self.poller.remove(watched);
         }
     }
 
@@ -555,6 +324,7 @@ impl Keeper {
             next_run: self.schedule.as_ref().and_then(schedule::Schedule::next),
             watching: self.watch.as_ref().map(watch::Watch::status),
             keeper: i32::try_from(std::process::id()).unwrap_or(0),
+            keeps: !self.store.is_empty(),
             processes: self.instances.iter().map(|instance| instance.status(&self.app)).collect(),
             workers: self.workers.clone(),
             recent: None,

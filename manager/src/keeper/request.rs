@@ -78,7 +78,7 @@ impl Keeper {
     fn perform(&mut self, client: u32, request: &Value) -> Result<Answer, Refusal> {
         let op = request.get("op").and_then(Value::as_str).unwrap_or_default();
         let answer = self.perform_one(client, op, request);
-        if ["start", "resume", "stop", "restart", "reload", "configure"].contains(&op) {
+        if ["start", "stop", "restart", "reload", "configure"].contains(&op) {
             // Whoever starts something anew has seen to what kept it from being watched.
             self.plan_watch();
         }
@@ -92,7 +92,7 @@ impl Keeper {
             }))),
             "status" => Ok(Answer::Now(json!(self.status()))),
             // What is on its way while an app is being deleted would start it again, and nobody would know that one.
-            "app" | "start" | "resume" | "restart" | "reload" | "scale" | "configure" if self.quitting => {
+            "app" | "start" | "restart" | "reload" | "scale" | "configure" if self.quitting => {
                 Err(("ERR_RCLUSTER_NOT_RUNNING", format!("\"{}\" is ending", self.app.name)))
             }
             "app" => Ok(Answer::Now(json!(self.app))),
@@ -107,7 +107,6 @@ impl Keeper {
                 Ok(Answer::Elsewhere)
             }
             "start" => self.tell_instances(request, Event::Start),
-            "resume" => Ok(self.resume()),
             "stop" => self.tell_instances(request, Event::Stop),
             "restart" => self.tell_instances(request, Event::Restart),
             "reload" => self.reload(client, request),
@@ -169,28 +168,6 @@ impl Keeper {
             }
         }
         Ok(Answer::Later(chosen))
-    }
-
-    /// Starts what ran, or was about to, when the keeper before us ended: all, where nobody knows.
-    fn resume(&mut self) -> Answer {
-        let before = self.before.take().unwrap_or_default();
-        let noted = |number: u32| before.instances.iter().find(|noted| noted.instance == number);
-        for instance in &mut self.instances {
-            instance.is_stopped = noted(instance.number).is_some_and(|noted| noted.stopped);
-        }
-        if self.app.cron.is_some() {
-            // The next run begins when it is time.
-            return Answer::Later(Vec::new());
-        }
-        let chosen: Vec<u32> =
-            (0..self.instances.len() as u32).filter(|number| noted(*number).is_none_or(|noted| noted.wanted)).collect();
-        for number in &chosen {
-            let (index, noted) = (*number as usize, noted(*number));
-            // It is one more time.
-            self.instances[index].life.restarts = noted.map_or(0, |noted| noted.restarts + 1);
-            self.event(index, if noted.is_some() { Event::Resume } else { Event::Start });
-        }
-        Answer::Later(chosen)
     }
 
     /// A cluster replaces its workers without losing anything. A program is told to start anew, all its instances: that is for the

@@ -105,6 +105,11 @@ impl Store {
         Taken::New
     }
 
+    /// Whether nothing is kept.
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
     /// Makes room for one more board of a place.
     fn make_room_for_board(&mut self, seat: u32, poller: &Poller) {
         let boards = |is_meant: &dyn Fn(Whose) -> bool| -> Vec<u32> {

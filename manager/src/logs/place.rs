@@ -75,14 +75,18 @@ pub fn check(path: &Path) -> Result<(), String> {
         };
         format!("the log file \"{}\" cannot be written: {why}", path.display())
     };
-    if let Some(folder) = path.parent() {
+    // A pipe without a reader must not hold us up, and may have one later; a terminal is not to become ours.
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let open = || File::options().append(true).create(true).mode(0o600).custom_flags(flags).open(path);
+    let mut opened = open();
+    if let (Err(error), Some(folder)) = (&opened, path.parent())
+        && error.kind() == io::ErrorKind::NotFound
+    {
         match fs::create_dir_all(folder) {
             Err(error) if !is_full(&error) => return Err(said(error)),
-            _ => {}
+            _ => opened = open(),
         }
     }
-    // A pipe without a reader must not hold us up, and may have one later.
-    let opened = File::options().append(true).create(true).mode(0o600).custom_flags(libc::O_NONBLOCK).open(path);
     match opened {
         Err(error) if !is_full(&error) && error.raw_os_error() != Some(libc::ENXIO) => Err(said(error)),
         _ => Ok(()),

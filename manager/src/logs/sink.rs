@@ -243,7 +243,8 @@ impl Sink {
             fs::create_dir_all(folder)?;
         }
         let mut options = File::options();
-        options.append(true).mode(0o600);
+        // A terminal is not to become ours.
+        options.append(true).mode(0o600).custom_flags(libc::O_NOCTTY);
         let opened = match options.open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.create(&mut options),
             other => other,

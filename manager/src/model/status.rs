@@ -145,6 +145,9 @@ pub struct Status {
     pub watching: Option<Watching>,
     /// The process of the keeper.
     pub keeper: i32,
+    /// Whether there is anything in its store, of which somebody may have second descriptors. Keepers of before do not say.
+    #[serde(default = "may_keep")]
+    pub keeps: bool,
     /// One for each instance; of a cluster the primary alone.
     pub processes: Vec<Process>,
     /// The workers of a cluster.
@@ -153,4 +156,8 @@ pub struct Status {
     /// What its workers have done together since they were looked at before; a keeper does not know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recent: Option<Recent>,
+}
+
+fn may_keep() -> bool {
+    true
 }

@@ -1,9 +1,10 @@
 //! This process, and processes that end.
 
-use std::ffi::OsString;
-use std::fs::File;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -123,6 +124,56 @@ pub fn detach() -> io::Result<Detached> {
     }
 }
 
+/// Who goes on after [`copy`].
+pub enum Side {
+    /// The process that was there before.
+    Original,
+    /// Its copy.
+    Copy,
+}
+
+/// Makes a copy of this process, a child, in a session of its own. Must be called while there is one thread only.
+pub fn copy() -> io::Result<Side> {
+    // SAFETY: there is one thread, so that the child may do whatever the parent may.
+    match unsafe { fork() }? {
+        ForkResult::Parent { .. } => Ok(Side::Original),
+        ForkResult::Child => {
+            // It fails for those who lead a group: a copy does not.
+            let _ = setsid();
+            Ok(Side::Copy)
+        }
+    }
+}
+
+/// The memory in which the kernel finds the words of this process's call, for those who look at it (`ps`).
+#[derive(Clone, Copy, Debug)]
+pub struct CallWords {
+    start: usize,
+    bytes: usize,
+}
+
+impl CallWords {
+    /// Where they are; `None` where the system does not tell.
+    pub fn find() -> Option<CallWords> {
+        let stat = fs::read_to_string("/proc/self/stat").ok()?;
+        // `arg_start` and `arg_end` of proc(5), behind the name, which may hold anything.
+        let mut fields = stat.get(stat.rfind(')')? + 2..)?.split_ascii_whitespace().skip(45);
+        let (start, end): (usize, usize) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        (start > 0 && end > start).then(|| CallWords { start, bytes: end - start })
+    }
+
+    /// Puts other words in their place, as far as there is room. Must be called while there is one thread only.
+    pub fn replace(self, words: &[&OsStr]) {
+        let mut text = words.join(OsStr::new("\0")).into_vec();
+        text.truncate(self.bytes - 1);
+        text.resize(self.bytes, 0);
+        // SAFETY: the kernel has put the words there for us to use, as many bytes, the last of them a zero; nobody else reads them meanwhile.
+        unsafe {
+            std::ptr::copy_nonoverlapping(text.as_ptr(), std::ptr::with_exposed_provenance_mut(self.start), self.bytes)
+        };
+    }
+}
+
 /// From now on what this process prints goes to the end of a file, and it reads nothing.
 pub fn redirect_output(path: &Path) -> io::Result<()> {
     let log = File::options().append(true).create(true).mode(0o600).open(path)?;
@@ -155,4 +206,24 @@ pub fn handed(number: i32) -> io::Result<OwnedFd> {
     let fd = unsafe { OwnedFd::from_raw_fd(number) };
     fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     Ok(fd)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::received::tests::in_own_process;
+
+    #[test]
+    fn a_process_is_called_as_it_says() {
+        in_own_process("sys::process::tests::a_process_is_called_as_it_says", || {
+            let shown = || fs::read_to_string("/proc/self/cmdline").unwrap().trim_end_matches('\0').to_owned();
+            let (place, room) = (CallWords::find().unwrap(), shown().len());
+            place.replace(&["a".as_ref(), "b c".as_ref()]);
+            assert_eq!(shown(), "a\0b c");
+            // What is behind it is left alone.
+            place.replace(&["x".repeat(2 * room).as_ref()]);
+            assert_eq!(shown(), "x".repeat(room));
+            assert!(std::env::var_os("RCLUSTERD_ALONE").is_some());
+        });
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::sync::OnceLock;
 
 use nix::unistd::{SysconfVar, sysconf};
 
@@ -73,8 +74,10 @@ pub fn all() -> Vec<Stat> {
 }
 
 /// What tells this run of the machine from others.
-pub fn boot() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned()).unwrap_or_default()
+pub fn boot() -> &'static str {
+    static BOOT: OnceLock<String> = OnceLock::new();
+    let read = || fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    BOOT.get_or_init(|| read().map(|text| text.trim().to_owned()).unwrap_or_default())
 }
 
 /// Whether it is a daemon or a keeper, of whichever version.

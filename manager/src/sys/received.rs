@@ -8,12 +8,13 @@ use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit};
 
 use super::libc;
 
 /// The most descriptors of one message (SCM_MAX_FD of unix(7)).
-const MOST_FDS: usize = 253;
+pub const MOST_FDS: usize = 253;
 
 const CONTROL_BYTES: usize = {
     // SAFETY: CMSG_SPACE only computes.
@@ -38,6 +39,19 @@ pub struct Received {
     pub fds: Vec<OwnedFd>,
     /// Whether there were more of them, for which this process has no room.
     pub lost_fds: bool,
+}
+
+/// The same, and waits until something has come.
+pub fn wait_and_receive(socket: BorrowedFd, bytes: &mut [u8]) -> io::Result<Received> {
+    loop {
+        match poll(&mut [PollFd::new(socket, PollFlags::POLLIN)], PollTimeout::NONE) {
+            Err(Errno::EINTR) => {}
+            other => {
+                other?;
+                return receive(socket, bytes);
+            }
+        }
+    }
 }
 
 /// Receives into `bytes`, without waiting.

@@ -93,6 +93,11 @@ pub fn channel() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((ours, theirs))
 }
 
+/// Two connected sockets for packets, each of which comes whole.
+pub fn packets() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?)
+}
+
 /// A listening socket for programs, by the name that an app has for it ([`SocketName`]).
 pub fn open_for_programs(name: &str, cwd: &Path) -> io::Result<OwnedFd> {
     match SocketName::parse(name, cwd).map_err(|rule| io::Error::new(io::ErrorKind::InvalidInput, rule))? {
@@ -149,11 +154,11 @@ fn unix(path: &Path) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Sends bytes, and a duplicate of a descriptor with the first of them, without waiting. Returns how many bytes went.
-pub fn send_with(socket: impl AsFd, bytes: &[u8], fd: Option<BorrowedFd>) -> io::Result<usize> {
-    let fds = [fd.map_or(-1, |fd| fd.as_raw_fd())];
+/// Sends bytes, and duplicates of descriptors with the first of them, without waiting. Returns how many bytes went.
+pub fn send_with(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd]) -> io::Result<usize> {
+    let fds: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&fds)];
-    let with = if fd.is_some() { &rights[..] } else { &[] };
+    let with = if fds.is_empty() { &[] } else { &rights[..] };
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
     Ok(sendmsg::<()>(socket.as_fd().as_raw_fd(), &[IoSlice::new(bytes)], with, flags, None)?)
 }
@@ -230,8 +235,8 @@ mod tests {
     fn descriptors_travel_with_bytes() {
         let (ours, theirs) = channel().unwrap();
         let file = fs::File::open("/dev/null").unwrap();
-        assert_eq!(send_with(&ours, b"one", Some(file.as_fd())).unwrap(), 3);
-        assert_eq!(send_with(&ours, b"two", None).unwrap(), 3);
+        assert_eq!(send_with(&ours, b"one", &[file.as_fd()]).unwrap(), 3);
+        assert_eq!(send_with(&ours, b"two", &[]).unwrap(), 3);
         let mut bytes = [0; 16];
         let Received { bytes: count, fds, lost_fds, .. } = receive(theirs.as_fd(), &mut bytes).unwrap();
         assert_eq!((&bytes[..3], fds.len(), lost_fds), (&b"one"[..], 1, false));

@@ -1,6 +1,8 @@
 //! The keepers of apps: found, started, and told to end.
 
+use std::borrow::Cow;
 use std::fs;
+use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -12,6 +14,7 @@ use super::Apps;
 use crate::daemon::link::{Failure, Link};
 use crate::daemon::store::Known;
 use crate::daemon::targets::unknown;
+use crate::keeper::birth::{Begin, Birth};
 use crate::model::{App, SocketName, State};
 use crate::sys::socket::remove_if_abandoned;
 
@@ -104,55 +107,56 @@ impl Apps {
         self.home.run().join(key)
     }
 
-    pub(super) async fn new_keeper(&self, app: &App) -> Result<Rc<Link>, Failure> {
+    async fn new_keeper(&self, app: &App, begin: Begin) -> Result<(Rc<Link>, bool), Failure> {
         let folder = self.folder(&app.key());
         let failed = |error: std::io::Error| {
             Failure::new("ERR_RCLUSTER_NOT_SAVED", format!("\"{}\" could not be kept: {error}", app.name))
         };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed)?;
-        Link::open(&folder, &self.home.file("daemon.log"), app, &self.copies.of(&app.key()), &self.events).await
+        let had = self.copies.of(&app.key());
+        let kept = had.iter().map(|(about, _)| Cow::Borrowed(about)).collect();
+        let birth = Birth { folder: Cow::Owned(folder), app: Cow::Borrowed(app), kept, begin };
+        let fds: Vec<_> = had.iter().map(|(_, fd)| fd.as_fd()).collect();
+        Link::open(&self.nursery, &birth, &fds, &self.events).await
     }
 
     /// The line to an app's keeper, which is started if it is not there. Then what ran before it does again.
     pub(super) async fn link(&self, key: &str) -> Result<Rc<Link>, Failure> {
-        self.link_to(key, true).await
+        Ok(self.link_or(key, Begin::Resume).await?.0)
     }
 
     /// Before apps are forgotten: what a keeper has left that was killed is ended by the next one, and nobody else knows of it. Where none can be
     /// started the app is forgotten all the same.
     pub(super) async fn end_leftovers(&self, keys: impl Iterator<Item = String>) {
-        join_all(keys.map(async |key| self.link_to(&key, false).await)).await;
+        join_all(keys.map(async |key| self.link_or(&key, Begin::Nothing).await)).await;
     }
 
-    async fn link_to(&self, key: &str, resumes: bool) -> Result<Rc<Link>, Failure> {
+    /// The same; a keeper that is started begins as `begin` says, unless the app is stopped. Returns besides whether it has.
+    pub(super) async fn link_or(&self, key: &str, begin: Begin) -> Result<(Rc<Link>, bool), Failure> {
         let open = || self.links.borrow().get(key).filter(|link| !link.is_gone()).cloned();
         if let Some(link) = open() {
-            return Ok(link);
+            return Ok((link, false));
         }
         let turn = Rc::clone(self.starting.borrow_mut().entry(key.to_owned()).or_default());
         let _turn = turn.lock().await;
         if let Some(link) = open() {
-            return Ok(link);
+            return Ok((link, false));
         }
         let Known { app, stopped } = self.find(key).ok_or_else(|| unknown(key))?;
-        let link = match Link::connect(&self.folder(key), &self.events).await {
-            Ok(link) => link,
+        let (link, has_begun) = match Link::connect(&self.folder(key), &self.events).await {
+            Ok(link) => (link, false),
             // It is there: another one could not take its place.
             Err(failure) if failure.is_silence() => {
                 return Err(Failure { message: format!("\"{}\": {}", app.name, failure.message), ..failure });
             }
             Err(_) => {
-                let link = self.new_keeper(&app).await?;
-                if resumes && !stopped {
-                    // Nobody waits for it: what becomes of it is in the list.
-                    let link = Rc::clone(&link);
-                    tokio::task::spawn_local(async move { link.ask("resume", json!({})).await });
-                }
-                link
+                let begin = if stopped { Begin::Nothing } else { begin };
+                let (link, is_new) = self.new_keeper(&app, begin).await?;
+                (link, is_new && begin != Begin::Nothing)
             }
         };
         self.know(key, &link);
-        Ok(link)
+        Ok((link, has_begun))
     }
 
     /// Resolves when nobody starts an app's keeper any more, who would know it only after it should have been told to quit. Whoever comes

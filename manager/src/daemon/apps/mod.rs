@@ -19,6 +19,7 @@ use crate::daemon::figures::Figures;
 use crate::daemon::home::Home;
 use crate::daemon::link::{Failure, Link};
 use crate::daemon::metrics;
+use crate::daemon::nursery::Nursery;
 use crate::daemon::recent::Looks;
 use crate::daemon::store::{Known, Remembered, Store};
 use crate::daemon::targets::{self, Target};
@@ -34,6 +35,7 @@ pub struct Apps {
     places: RefCell<HashMap<String, usize>>,
     links: RefCell<BTreeMap<String, Rc<Link>>>,
     copies: Copies,
+    nursery: Nursery,
     /// Held while a keeper is being started: there is one for each app.
     starting: RefCell<BTreeMap<String, Rc<Mutex<()>>>>,
     events: Rc<Events>,
@@ -51,6 +53,7 @@ impl Apps {
         let (remembered, troubles) = store.load();
         (
             Apps {
+                nursery: Nursery::new(home.run(), home.file("daemon.log")),
                 home,
                 store,
                 dump,

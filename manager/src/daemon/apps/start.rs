@@ -10,6 +10,7 @@ use crate::daemon::link::Failure;
 use crate::daemon::plan::{self, Action, Options, Plan};
 use crate::daemon::store::Known;
 use crate::daemon::targets::{Target, unknown};
+use crate::keeper::birth::Begin;
 use crate::model::{App, HIDDEN};
 use crate::sys::memory;
 
@@ -112,7 +113,8 @@ impl Apps {
 
     pub(super) async fn bring_about(&self, plan: &Plan, before: Option<&Known>) -> Result<(), Failure> {
         let key = plan.app.key();
-        let link = self.link(&key).await?;
+        let begin = if plan.action == Action::Start { Begin::Start } else { Begin::Resume };
+        let (link, has_begun) = self.link_or(&key, begin).await?;
         if !plan.changes.is_empty()
             && let Err(failure) = link.ask("configure", json!({ "app": plan.app })).await
         {
@@ -130,6 +132,8 @@ impl Apps {
             _ if self.find(&key).is_some_and(|known| known.stopped) => Ok(()),
             Action::Restart => link.ask("restart", json!({})).await.map(drop),
             Action::Reload => self.reload_one(&Target::whole(key), true).await.map(drop),
+            // A new keeper has begun by itself.
+            Action::Start if has_begun => link.ask("settle", json!({})).await.map(drop),
             // What runs already is left alone.
             _ => link.ask("start", json!({})).await.map(drop),
         }
@@ -149,8 +153,10 @@ impl Apps {
         }
     }
 
+    /// Starts all of an app, and waits until it has come to where it was to go.
     pub(super) async fn start_one(&self, key: &str) -> Result<(), Failure> {
-        self.link(key).await?.ask("start", json!({})).await.map(drop)
+        let (link, has_begun) = self.link_or(key, Begin::Start).await?;
+        link.ask(if has_begun { "settle" } else { "start" }, json!({})).await.map(drop)
     }
 
     /// What apps are started with next has these variables as well.

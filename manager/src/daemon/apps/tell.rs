@@ -1,7 +1,6 @@
 //! What is told of apps: what they are, what they do, and their figures.
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -9,6 +8,7 @@ use serde_json::{Value, json};
 use super::Apps;
 use crate::daemon::link::Failure;
 use crate::daemon::metrics;
+use crate::daemon::store::Known;
 use crate::daemon::targets::{Target, unknown};
 use crate::model::{App, Process, State, Status};
 
@@ -18,13 +18,17 @@ const APP_METRICS: &str = "--app-metrics";
 impl Apps {
     /// Each app with its processes. `with_stats`: also what workers have counted since they were started, which is most of it.
     pub fn list(&self, with_stats: bool) -> Vec<Value> {
-        let keys: Vec<String> = self.remembered.borrow().apps.iter().map(|known| known.app.key()).collect();
+        let keys = self.keys();
         let mut statuses = self.statuses_of(&keys);
         if !with_stats {
-            let known = statuses.iter_mut().filter_map(|(_, status)| status.as_mut());
-            known.flat_map(|status| &mut status.workers).for_each(|worker| worker.stats = None);
+            let workers = statuses.iter_mut().flatten().flat_map(|status| &mut status.workers);
+            workers.for_each(|worker| worker.stats = None);
         }
-        told(statuses)
+        self.told(&keys, statuses)
+    }
+
+    fn keys(&self) -> Vec<String> {
+        self.remembered.borrow().apps.iter().map(|known| known.app.key()).collect()
     }
 
     /// What an app is; its environment only where that is asked for.
@@ -39,68 +43,66 @@ impl Apps {
 
     /// The same for Prometheus.
     pub async fn metrics(&self, open: bool) -> Result<String, Failure> {
-        let keys: Vec<String> = self.remembered.borrow().apps.iter().map(|known| known.app.key()).collect();
+        let keys = self.keys();
         let statuses = self.statuses_of(&keys);
-        let links = self.links.borrow().clone();
-        let asked = |(app, _): &&(App, Option<Status>)| app.cluster_args.iter().any(|arg| arg == APP_METRICS);
-        let asking = statuses.iter().filter(asked).filter_map(|(app, _)| {
-            let link = Rc::clone(links.get(&app.key())?);
-            Some(async move { (metrics::label(&app.name, &app.namespace), link.app_metrics(metrics::TIME).await) })
-        });
+        let (mut names, mut asked) = (BTreeSet::new(), Vec::new());
+        for Known { app, .. } in &self.remembered.borrow().apps {
+            let name = metrics::label(&app.name, &app.namespace);
+            let link = self.links.borrow().get(&app.key()).cloned();
+            let is_asked = app.cluster_args.iter().any(|arg| arg == APP_METRICS);
+            asked.extend(link.filter(|_| is_asked).map(|link| (name.clone(), link)));
+            names.insert(name);
+        }
+        let asking = asked.into_iter().map(async |(name, link)| (name, link.app_metrics(metrics::TIME).await));
         let told = join_all(asking).await;
         let (mut own, mut dropped) = (metrics::OwnMetrics::default(), self.dropped.borrow_mut());
         for (app, told) in told {
             own.add(&app, told.as_deref(), &mut dropped);
         }
-        let names: BTreeSet<String> =
-            statuses.iter().map(|(app, _)| metrics::label(&app.name, &app.namespace)).collect();
         dropped.keep(|name| names.contains(name));
-        let known = statuses
-            .iter()
-            .filter_map(|(app, status)| Some((app.name.as_str(), app.namespace.as_str(), status.as_ref()?)));
+        let known = statuses.iter().flatten();
+        let known = known.map(|status| (status.app.as_str(), status.namespace.as_str(), status));
         metrics::text(known, &own, &dropped, open)
             .map_err(|error| Failure::new("ERR_RCLUSTER_INTERNAL", error.to_string()))
     }
 
-    /// Apps with what their keepers tell, what the kernel says of their processes, and what is on the boards of workers.
-    pub(super) fn statuses_of(&self, keys: &[String]) -> Vec<(App, Option<Status>)> {
-        let mut statuses: Vec<(App, Option<Status>)> = keys
-            .iter()
-            .filter_map(|key| {
-                let app = self.find(key)?.app;
-                let status = self.links.borrow().get(key).filter(|link| !link.is_gone()).and_then(|link| link.status());
-                Some((app, status))
-            })
-            .collect();
-        for (app, status) in &mut statuses {
+    /// What the keepers of apps tell, what the kernel says of their processes, and what is on the boards of workers; `None` where the keeper is not
+    /// there.
+    fn statuses_of(&self, keys: &[String]) -> Vec<Option<Status>> {
+        let status = |key: &String| self.links.borrow().get(key).filter(|link| !link.is_gone())?.status();
+        let mut statuses: Vec<Option<Status>> = keys.iter().map(status).collect();
+        for (key, status) in keys.iter().zip(&mut statuses) {
             if let Some(status) = status {
-                self.looks.fill(&app.key(), status, self.copies.figures(&app.key()));
+                self.looks.fill(key, status, self.copies.figures(key));
             }
         }
-        self.figures.fill(statuses.iter_mut().filter_map(|(_, status)| status.as_mut()));
+        self.figures.fill(statuses.iter_mut().flatten());
         statuses
     }
 
     pub(super) fn processes_of(&self, keys: &[String]) -> Vec<Value> {
-        told(self.statuses_of(keys))
+        self.told(keys, self.statuses_of(keys))
+    }
+
+    /// Those of these apps that are known, as the API tells them.
+    fn told(&self, keys: &[String], statuses: Vec<Option<Status>>) -> Vec<Value> {
+        let (remembered, places) = (self.remembered.borrow(), self.places.borrow());
+        let known = |key: &String| remembered.apps.get(*places.get(key)?);
+        let both = keys.iter().zip(statuses);
+        both.filter_map(|(key, status)| Some(told(&known(key)?.app, status))).collect()
     }
 }
 
-fn told(statuses: Vec<(App, Option<Status>)>) -> Vec<Value> {
-    statuses
-        .into_iter()
-        .map(|(app, status)| {
-            let processes = status.as_ref().map_or_else(|| nobody(&app), |status| status.processes.clone());
-            json!({
-                "name": app.name, "namespace": app.namespace, "mode": app.mode, "script": app.script, "cwd": app.cwd,
-                "instances": app.instances, "ids": app.ids, "keeper": status.as_ref().map(|status| status.keeper), "processes": processes,
-                "nextRun": status.as_ref().and_then(|status| status.next_run),
-                "watching": status.as_ref().and_then(|status| status.watching.clone()),
-                "recent": status.as_ref().and_then(|status| status.recent.as_ref()),
-                "workers": status.map(|status| status.workers).unwrap_or_default(),
-            })
-        })
-        .collect()
+fn told(app: &App, status: Option<Status>) -> Value {
+    let processes = status.as_ref().map_or_else(|| nobody(app), |status| status.processes.clone());
+    json!({
+        "name": app.name, "namespace": app.namespace, "mode": app.mode, "script": app.script, "cwd": app.cwd,
+        "instances": app.instances, "ids": app.ids, "keeper": status.as_ref().map(|status| status.keeper), "processes": processes,
+        "nextRun": status.as_ref().and_then(|status| status.next_run),
+        "watching": status.as_ref().and_then(|status| status.watching.clone()),
+        "recent": status.as_ref().and_then(|status| status.recent.as_ref()),
+        "workers": status.map(|status| status.workers).unwrap_or_default(),
+    })
 }
 
 /// What is told of processes whose keeper is not there.
