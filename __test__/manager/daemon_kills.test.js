@@ -86,7 +86,7 @@ const mayMount = spawnSync('unshare', ['-Urm', 'mount', '-t', 'tmpfs', 'none', '
   expect(await script.waitForExit({ timeout: 30_000 })).toEqual({ code: 0, signal: null });
   const lines = (/** @type {string} */ word) => script.stdout.filter((line) => line.startsWith(word)).map((line) => line.slice(word.length + 1));
   expect(lines('code')).toEqual(['1', '1', '0']);
-  expect(lines('said')[0]).toContain('could not be written down, so nothing was changed: No space left on device');
+  expect(lines('said')[0]).toContain('could not be written down, so nothing was changed: No space left on device (os error 28); rcluster flush empties logs');
   const [full, anew, after] = lines('list').map((line) => JSON.parse(line));
   const shape = (/** @type {any[]} */ list) => list.map(({ name, processes: [one] }) => [name, one.state]);
   expect(shape(full)).toEqual([['first', 'online']]);
