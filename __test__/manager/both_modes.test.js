@@ -128,6 +128,8 @@ test.each(['fork', 'cluster'])('%s', async (mode) => {
   await others(now);
   await type('stop', 'api');
   expect(await states()).toEqual(['stopped']);
+  // As what is meant by all may be stopped.
+  await type('sendSignal', 'SIGUSR2', 'all');
   await type('cleardump');
   await type('delete', 'api');
   await type('resurrect');
