@@ -393,8 +393,9 @@ export class Manager {
   scale(target: string, count: number): Promise<AppStatus[]>;
   /** Sets the counts of restarts to 0. */
   reset(target: string): Promise<AppStatus[]>;
+  /** Sends a signal to programs, and to the workers of clusters; what does not run is passed over. */
   signal(target: string, signal: string): Promise<AppStatus[]>;
-  /** Sends a message to Node programs: `process.on('message')`. */
+  /** Sends a message to Node programs, and to the workers of clusters: `process.on('message')`. */
   send(target: string, message: unknown): Promise<AppStatus[]>;
   /** Writes to the standard input of programs. */
   write(target: string, text: string): Promise<AppStatus[]>;

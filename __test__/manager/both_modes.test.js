@@ -70,20 +70,17 @@ test.each(['fork', 'cluster'])('%s', async (mode) => {
   expect(health).toBe(isCluster ? 'api: 2 of 2 workers ready\n' : 'api: 2 of 2 online\n');
 
   // What is told to processes: to all, and to one by its number.
-  await type('send', 'api', '{"to":"all"}');
-  await type('send', '1', 'to one');
-  await type('sendSignal', 'SIGUSR2', 'api');
+  await Promise.all([type('send', 'api', '{"to":"all"}'), type('send', '1', 'to one'), type('sendSignal', 'SIGUSR2', 'api')]);
   for (const one of now) {
     await written(new RegExp(`^message \\{"to":"all"\\} ${one}$`), 1);
     await written(new RegExp(`^signal ${one}$`), 1);
   }
   await written(new RegExp(`^message "to one" ${now[1]}$`), 1);
-  await type('sendSignal', 'USR2', '0');
+  tried.add('attach');
+  const [attached] = await Promise.all([home.runWith({ input: 'typed\n' }, 'attach', isCluster ? 'api' : '0'), type('sendSignal', 'USR2', '0')]);
+  expect(attached).toMatchObject(isCluster ? { code: 1, stderr: 'rcluster: "api" is a cluster: its workers read no input\n' } : { code: 0 });
   await written(new RegExp(`^signal ${now[0]}$`));
   expect(logs()).not.toMatch(new RegExp(`^message "to one" ${now[0]}$`, 'm'));
-  tried.add('attach');
-  const attached = await home.runWith({ input: 'typed\n' }, 'attach', isCluster ? 'api' : '0');
-  expect(attached).toMatchObject(isCluster ? { code: 1, stderr: 'rcluster: "api" is a cluster: its workers read no input\n' } : { code: 0 });
 
   // Logs.
   expect(await type('logs', 'api', '--nostream', '--lines', '100')).toMatch(/up first one/);
@@ -128,10 +125,12 @@ test.each(['fork', 'cluster'])('%s', async (mode) => {
   await others(now);
   await type('stop', 'api');
   expect(await states()).toEqual(['stopped']);
+  // As what is meant by all may be stopped.
+  await type('sendSignal', 'SIGUSR2', 'all');
   await type('cleardump');
   await type('delete', 'api');
   await type('resurrect');
   expect(await home.manager.list()).toEqual([]);
 
   expect(Object.keys(NAMES).filter((verb) => !tried.has(verb) && !OF_NO_MODE.has(verb))).toEqual([]);
-}, 60_000);
+}, 120_000);

@@ -51,6 +51,9 @@ test('what is no daemon does not replace it', async () => {
   const refused = async (/** @type {string} */ file) => home.manager.update({ executable: file }).catch((error) => [error.code, error.message]);
   expect(await refused('/no/such/file')).toEqual(['ERR_RCLUSTER_UPDATE', expect.stringContaining('cannot be executed')]);
   expect(await refused('/bin/true')).toEqual(['ERR_RCLUSTER_UPDATE', '"/bin/true" is no rclusterd']);
+  const fails = home.write('fails.sh', '#!/bin/sh\necho rclusterd 9.9.9\nexit 1\n');
+  fs.chmodSync(fails, 0o755);
+  expect(await refused(fails)).toEqual(['ERR_RCLUSTER_UPDATE', `"${fails}" is no rclusterd`]);
   expect((await home.manager.ping()).pid).toBe(pid);
 });
 

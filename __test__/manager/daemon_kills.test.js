@@ -59,7 +59,7 @@ test('a file of a later version is left alone, and said to be so', async () => {
 });
 
 const mayMount = spawnSync('unshare', ['-Urm', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0;
-(mayMount ? test : test.skip)('a full disk (where a user may mount one): the verb fails, and nothing has changed', async () => {
+(mayMount ? test : test.skip)('a disk that is read-only, or full (where a user may mount one): the verb fails, and nothing has changed', async () => {
   const home = new Home();
   home.write('sleep.js', SLEEP);
   fs.mkdirSync(home.path);
@@ -69,6 +69,10 @@ const mayMount = spawnSync('unshare', ['-Urm', 'mount', '-t', 'tmpfs', 'none', '
     cd "$1"
     rcluster() { "$NODE" "$COMMAND" "$@"; }
     trap 'rcluster kill > /dev/null 2>&1' EXIT
+    mount -o remount,ro none "$RCLUSTER_HOME"
+    rcluster start sleep.js -n first > /dev/null 2> message && echo "code 0" || echo "code $?"
+    echo "said $(cat message)"
+    mount -o remount,rw none "$RCLUSTER_HOME"
     rcluster start sleep.js -n first > /dev/null
     dd if=/dev/zero of="$RCLUSTER_HOME/full" bs=1k 2> /dev/null || true
     rcluster start sleep.js -n second > /dev/null 2> message && echo "code 0" || echo "code $?"
@@ -85,8 +89,10 @@ const mayMount = spawnSync('unshare', ['-Urm', 'mount', '-t', 'tmpfs', 'none', '
   const script = startScript('-Urm', { node: 'unshare', args: ['sh', text, home.folder], env });
   expect(await script.waitForExit({ timeout: 30_000 })).toEqual({ code: 0, signal: null });
   const lines = (/** @type {string} */ word) => script.stdout.filter((line) => line.startsWith(word)).map((line) => line.slice(word.length + 1));
-  expect(lines('code')).toEqual(['1', '1', '0']);
-  expect(lines('said')[0]).toContain('could not be written down, so nothing was changed: No space left on device');
+  expect(lines('code')).toEqual(['1', '1', '1', '0']);
+  const [readOnly, isFull] = lines('said');
+  expect(readOnly).toBe(`rcluster: the home "${home.path}" cannot be used: Read-only file system (os error 30)`);
+  expect(isFull).toContain('could not be written down, so nothing was changed: No space left on device (os error 28); rcluster flush empties logs');
   const [full, anew, after] = lines('list').map((line) => JSON.parse(line));
   const shape = (/** @type {any[]} */ list) => list.map(({ name, processes: [one] }) => [name, one.state]);
   expect(shape(full)).toEqual([['first', 'online']]);

@@ -99,6 +99,17 @@ test('a webhook that fails twice gets it the third time, signed, and the secret 
   expect(signature).toBe(createHmac('sha256', SECRET).update(`${time}.${got[3].body}`).digest('hex'));
 }, 60_000);
 
+test('what is preloaded into an app is not loaded by what sends its webhook', async () => {
+  const home = new Home();
+  const { got, url } = await receiver(() => 200);
+  home.write('a.js', crashing(1));
+  const preload = home.write('preload.js', "require('node:fs').appendFileSync(require('node:path').join(__dirname, 'loaded'), `${process.argv[1]}\\n`)");
+  config(home, { webhook: { url }, env: { NODE_OPTIONS: `--require=${preload}` } });
+  expect((await home.run('start')).code).toBe(0);
+  await waitFor(() => got.length === 1);
+  expect([...new Set(fs.readFileSync(path.join(home.folder, 'loaded'), 'utf8').trim().split('\n'))]).toEqual([path.join(home.folder, 'a.js')]);
+});
+
 test('by HTTPS: whoever certifies the server is trusted when the app names it, and else nothing is sent, which is said at once', async () => {
   const home = new Home();
   const tls = await certificate(home.folder, [{ type: 7, ip: '127.0.0.1' }]);

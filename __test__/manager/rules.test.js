@@ -118,8 +118,12 @@ test('pauses grow from one that ends too soon to the next', async () => {
 });
 
 test('reload starts instances anew one after the other: one of them is always there', async () => {
-  const text = "trap 'echo ends $NODE_APP_INSTANCE; exit 0' INT; echo begins $NODE_APP_INSTANCE; while :; do sleep 0.01; done";
-  const { home, started } = await begin('app.sh', text, { instances: 3, mergeLogs: true });
+  const { home, started } = await begin('app.js', `
+    const say = (what) => require('node:fs').writeSync(1, what + ' ' + process.env.NODE_APP_INSTANCE + '\\n');
+    process.on('SIGINT', () => process.exit(say('ends') && 0));
+    say('begins');
+    setInterval(() => {}, 1e6);
+    process.send('ready');`, { instances: 3, mergeLogs: true, waitReady: true, listenTimeout: LONG });
   await started;
   await waitFor('all of them', () => lines(home).length === 3);
   expect(await home.manager.reload('app')).toMatchObject([{ kind: 'one-by-one' }]);

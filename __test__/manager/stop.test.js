@@ -79,6 +79,23 @@ test('treekill: false leaves what it has started', async () => {
   }
 });
 
+test('one that closes its output runs on, costs nothing, and is stopped', async () => {
+  const home = new Home();
+  home.write('closes.sh', 'exec 1>&- 2>&-\nexec sleep 1000');
+  expect((await home.run('start', 'closes.sh')).code).toBe(0);
+  const [{ keeper, processes: [{ pid }] }] = await home.json('list');
+  await waitFor('its output to be closed', () => fs.readFileSync(`/proc/${pid}/comm`, 'utf8') === 'sleep\n');
+  const calls = () => fs.readFileSync(`/proc/${keeper}/status`, 'utf8').match(/^voluntary_ctxt_switches:\s*(\d+)$/m)?.[1];
+  // A pipe that has ended and is looked at again and again would be seen in each of these.
+  await waitFor('rest', async () => {
+    const before = calls();
+    await new Promise((resolve) => { setTimeout(resolve, 300); });
+    return calls() === before;
+  });
+  await home.run('stop', 'closes');
+  expect([isAlive(pid), (await home.json('list'))[0].processes[0].state]).toEqual([false, 'stopped']);
+});
+
 test('one that ignores what it is asked by is killed after kill_timeout', async () => {
   const home = new Home();
   home.write('deaf.sh', 'trap "" INT TERM; echo ready; while :; do sleep 1; done');

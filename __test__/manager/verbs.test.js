@@ -117,6 +117,7 @@ test.each([
   [['stop', 'nothing'], 1, 'rcluster: there is no app, number or namespace "nothing"\n'],
   [['stop'], 2, 'rcluster: stop: which app? Give a name, a number, a namespace, a pattern such as /api-.*/, a script, a configuration file, or all\n'],
   [['start', './missing.js'], 1, 'rcluster: there is no script "./missing.js"\n'],
+  [['kill', 'sleep'], 2, 'rcluster: kill ends the daemon and all apps, and takes none: rcluster stop sleep, or rcluster delete sleep\n'],
   [['start', 'sleep.js', '--cwd', '/none'], 1, 'rcluster: there is no folder "/none" (--cwd)\n'],
   [['start', 'sleep.js', '--kill-timeout', 'soon'], 2, `rcluster: --kill-timeout must be a time in milliseconds, or such as '10s', '5m' or '1h'. Received "soon"\n`],
 ])('%j fails with one clear line', async (words, code, line) => {
@@ -132,6 +133,18 @@ test('an interpreter that is not there is said to be so, and nothing else is har
   const { code, stderr } = await home.run('start', 'sleep.js', '-n', 'other', '--interpreter', 'no-such-thing');
   expect([code, stderr]).toEqual([1, 'rcluster: other (0): there is no interpreter "no-such-thing"\n']);
   expect((await home.json('list')).map((/** @type {any} */ app) => app.processes[0].state)).toEqual(['online', 'errored']);
+});
+
+test('a cluster whose script is not there is said to be so, at once', async () => {
+  const home = new Home();
+  home.write('e.config.js', "module.exports = { apps: [{ name: 'web', script: 'none.js', instances: 2, exec_mode: 'cluster' }, { name: 'short', script: 'server', instances: 1, exec_mode: 'cluster' }] }");
+  home.write('server.js', "require('node:http').createServer(() => {}).listen(0, '127.0.0.1')");
+  const { code, stderr } = await home.run('start', 'e.config.js');
+  expect([code, stderr]).toEqual([1, `rcluster: web (0): there is no script "${home.folder}/none.js"\n`]);
+  const shape = async () => (await home.json('list')).map((/** @type {any} */ { processes: [one] }) => [one.state, one.restarts]);
+  expect(await shape()).toEqual([['errored', 0], ['online', 0]]);
+  home.write('none.js', "require('node:http').createServer(() => {}).listen(0, '127.0.0.1')");
+  expect(await home.run('start', 'web')).toMatchObject({ code: 0 });
 });
 
 test('what was saved comes back with its names and numbers after everything was ended', async () => {

@@ -3,6 +3,8 @@
 // A primary that a keeper of the process manager has started: tells it what its workers are doing, and does what it is told, over the
 // message channel that the keeper gave it.
 
+const { ours } = require('../errors.js');
+
 /** What changes nothing of the workers. */
 const TELL_ONLY = new Set(['app-metrics', 'send', 'signal']);
 
@@ -74,7 +76,7 @@ function serveKeeper(supervisor, cluster) {
   const toWorkers = (seats, act) => {
     const meant = supervisor.status().workers.filter(({ seat }) => seats.includes(seat)).map(({ id }) => cluster.workers?.[id ?? -1]);
     const there = /** @type {import('node:cluster').Worker[]} */ (meant.filter((worker) => worker?.isConnected()));
-    if (there.length === 0) throw Object.assign(new Error('none of the workers that are meant is running'), { code: 'ERR_RCLUSTER_NOT_RUNNING' });
+    if (there.length === 0) throw ours('ERR_RCLUSTER_NOT_READY', 'None of the workers that are meant is there');
     for (const worker of there) act(worker);
   };
   process.on('message', async (/** @type {any} */ request) => {

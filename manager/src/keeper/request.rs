@@ -6,6 +6,7 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use super::instance::Instance;
 use super::life::Event;
 use super::lines::{Got, Lines};
 use super::{Client, Keeper, PROTOCOL, Pending, Rules, token};
@@ -209,7 +210,9 @@ impl Keeper {
             .or_else(|| full.parse().ok())
             .ok_or_else(|| ("ERR_RCLUSTER_BAD_REQUEST", format!("there is no signal \"{name}\"")))?;
         if self.app.mode == Mode::Cluster {
-            return self.tell_workers(client, request, json!({ "rcluster": "signal", "signal": signal as i32 }));
+            let order = json!({ "rcluster": "signal", "signal": signal as i32 });
+            let is_running = self.instances.iter().any(Instance::is_running);
+            return if is_running { self.tell_workers(client, request, order) } else { Ok(Answer::Now(Value::Null)) };
         }
         for number in self.chosen(request)? {
             let running = self.instances[number as usize].running.as_ref().filter(|running| !running.ended);

@@ -108,6 +108,10 @@ fn primary(app: &App) -> Result<Executable, String> {
     let path = app.env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
     let node = app.interpreter.as_deref().unwrap_or("node");
     let file = find(node, path, Path::new(&app.cwd)).ok_or_else(|| format!("there is no interpreter \"{node}\""))?;
+    let script = Path::new(&app.cwd).join(&app.script);
+    if !is_there_for_node(&script) {
+        return Err(is_missing(&script));
+    }
     let command =
         package().map_err(|error| format!("the package of rcluster cannot be found: {error}"))?.join("bin/rcluster.js");
     let mut args: Vec<OsString> = [node.into(), command.into_os_string()].into();
@@ -122,9 +126,19 @@ fn primary(app: &App) -> Result<Executable, String> {
     }
     args.extend(app.cluster_args.iter().map(OsString::from));
     // As a path, so that a script is never taken for a verb.
-    args.extend([Path::new(&app.cwd).join(&app.script).into_os_string(), "--".into()]);
+    args.extend([script.into_os_string(), "--".into()]);
     args.extend(app.args.iter().map(OsString::from));
     Ok(Executable { file, args, is_node: true })
+}
+
+/// Whether Node finds a script: it adds an extension where there is none, and of a folder takes what stands for it.
+fn is_there_for_node(script: &Path) -> bool {
+    let with = |extension: &str| {
+        let mut name = script.as_os_str().to_owned();
+        name.push(extension);
+        Path::new(&name).exists()
+    };
+    ["", ".js", ".json", ".node"].into_iter().any(with)
 }
 
 /// The Node of an app's environment.

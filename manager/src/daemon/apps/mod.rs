@@ -23,6 +23,7 @@ use crate::daemon::nursery::Nursery;
 use crate::daemon::recent::Looks;
 use crate::daemon::store::{Known, Remembered, Store};
 use crate::daemon::targets::{self, Target};
+use crate::logs::place;
 use crate::model::App;
 
 /// All apps of a daemon.
@@ -150,9 +151,10 @@ fn places(remembered: &Remembered) -> HashMap<String, usize> {
 }
 
 fn not_saved(error: &std::io::Error) -> Failure {
+    let help = if place::is_full(error) { "; rcluster flush empties logs" } else { "" };
     Failure::new(
         "ERR_RCLUSTER_NOT_SAVED",
-        format!("what should run could not be written down, so nothing was changed: {error}"),
+        format!("what should run could not be written down, so nothing was changed: {error}{help}"),
     )
 }
 
