@@ -120,8 +120,7 @@ class Supervisor extends EventEmitter {
     port.useSockets([...inheritedSockets(manager), ...(this.#newSide?.sockets ?? [])], this.#newSide ? this.#newSide.wrapStore(store) : store);
     const closeUnclaimed = () => void setTimeout(() => port.closeUnclaimed(), UNCLAIMED).unref();
     this.once('ready', () => (this.#newSide ? this.#newSide.whenMain(closeUnclaimed) : closeUnclaimed()));
-    // A header comes first of all.
-    if (this.#options.proxyProtocol) port.expectSpeech();
+    if (this.#options.proxyProtocol) port.expectHeaders(this.#options.proxyProtocol);
     this.#addresses = new SeatAddresses(port, this.#options.seatListen, this.#options.drainTimeout);
     this.#start();
     const tellManager = (/** @type {boolean} */ isReady) => void (this.#stopTelling = notifyManager(this, manager, isReady));
