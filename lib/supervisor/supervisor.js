@@ -378,7 +378,13 @@ class Supervisor extends EventEmitter {
     this.#stopTelling();
     this.#watchdog.stop();
     for (const seat of this.#seats) seat.abandon();
-    return Promise.all([...this.#alive].map((occupant) => occupant.retire()));
+    return Promise.all([...this.#alive].map(async (occupant) => {
+      // What one that was leaving already has passed on is counted where it went.
+      const open = occupant.state === 'retiring' ? occupant.board.active : Infinity;
+      const became = await occupant.retire();
+      const moved = Math.min(became.moved, open);
+      return { ...became, moved, finished: Math.min(became.finished, open - moved) };
+    }));
   }
 
   async #reload() {
