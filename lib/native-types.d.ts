@@ -9,10 +9,10 @@ export type Kind = 'tcp' | 'pipe' | 'udp';
 /** The one acceptor of a primary. */
 export interface Acceptor {
   /**
-   * Adds a worker by its link. Returns the number that names it, and never another one: with the number of a worker that has
+   * Adds a worker by its link. `seat` is the number by which clients stick to it, the smallest that is free by default. Returns the number that names it, and never another one: with the number of a worker that has
    * been removed, everything here does nothing.
    */
-  addWorker(link: Link): number;
+  addWorker(link: Link, seat?: number): number;
   /**
    * The worker has died or disconnected; what it has not taken goes to others. Returns how many connections it had
    * taken that were not over.
@@ -20,9 +20,10 @@ export interface Acceptor {
   removeWorker(worker: number): number;
   /**
    * Binds, listens, and returns the listener's id (1 or more), or a negative errno. `policy` is the number of one of
-   * the policies under which the acceptor accepts.
+   * the policies under which the acceptor accepts. `senders`: who is believed when it says first whom a connection is from (PROXY
+   * protocol), for a policy that goes by that.
    */
-  listen(binding: Binding, policy: number): number;
+  listen(binding: Binding, policy: number, senders?: Array<string>): number;
   /**
    * A listening socket of the worker's own on the address of a listener that was bound with `reusePort`. Returns a
    * descriptor that the caller must pass to `closeFd`, or a negative errno.
@@ -327,6 +328,10 @@ export interface WorkerSide {
 }
 
 export interface Native {
+  /** What decides which client gets which seat under `SCHED_STICKY`: 32 hexadecimal digits. */
+  stickyKey(): string;
+  /** Takes that of the primary before this one, so that clients keep their seats. Returns whether it was one, and in time. */
+  adoptStickyKey(key: string): boolean;
   /**
    * Starts the thread. `onWarning(text)` is called when something happens that the user should know;
    * `onGivenUp(worker, reason)` when a worker gets nothing any more: what it says makes no sense or does not end, or its queue

@@ -99,7 +99,7 @@ if (typeof afterEach === 'function') {
 function seer() {
   require('node:http').createServer((asked, response) => {
     const { remoteAddress, remotePort, remoteFamily, localAddress, localPort, proxyHeader } = asked.socket;
-    const body = JSON.stringify({ pid: process.pid, remoteAddress, remotePort, remoteFamily, localAddress, localPort, proxyHeader });
+    const body = JSON.stringify({ pid: process.pid, seat: Number(process.env.NODE_APP_INSTANCE), remoteAddress, remotePort, remoteFamily, localAddress, localPort, proxyHeader });
     response.setHeader('Content-Length', Buffer.byteLength(body));
     response.end(body);
   }).listen(process.env.WHERE ?? 0, process.env.WHERE ? undefined : '127.0.0.1');

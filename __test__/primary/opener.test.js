@@ -32,7 +32,7 @@ function setUp({ ids = [], given, mayClear = false, kind = 'tcp', ours = [], spe
     release: (guard) => void told.push(['release', guard.fd]),
   };
   const opener = new Opener(() => native, () => acceptor, guarded, (fd) => ours.includes(fd));
-  opener.clientsSpeakFirst = speech;
+  opener.senders = speech ? ['10.0.0.0/8'] : undefined;
   const asked = (question = {}) => ({ address: '127.0.0.1', port: 80, addressType: 4, fd: null, index: 0, flags: 0, backlog: 7, ...question });
   return { open: (question, accepted = true, policy = RR) => opener.open(asked(question), accepted, policy), told, copies };
 }

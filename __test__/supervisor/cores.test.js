@@ -42,6 +42,13 @@ test.each([
   expect(cpuQuota(kernel(files))).toBe(quota);
 });
 
+test('the quota counts, and of a part of a core there is one', () => {
+  const cores = jest.spyOn(os, 'availableParallelism').mockReturnValue(8);
+  const withQuota = (/** @type {string} */ max) => availableCores(kernel({ 'proc/self/cgroup': '0::/\n', 'sys/fs/cgroup/cpu.max': max }));
+  expect(['300000 100000\n', '399999 100000\n', '50000 100000\n', '900000 100000\n', 'max 100000\n'].map(withQuota)).toEqual([3, 3, 1, 8, 8]);
+  cores.mockRestore();
+});
+
 test('there is at least one core, no more than the scheduler has, and max is that', () => {
   const most = Math.max(1, Math.min(os.availableParallelism(), Math.floor(cpuQuota())));
   expect(availableCores()).toBe(most);

@@ -91,6 +91,12 @@ test('a port in use: one line, exit code 1, and no worker is left', async () => 
   }
 });
 
+test('a folder that there is not: it is said', async () => {
+  const command = startCommand(['--health', '/nowhere/health.sock', writeScript(server)]);
+  expect((await command.waitForExit()).code).toBe(1);
+  expect(command.stderr).toEqual(['rcluster: The health endpoint cannot listen on /nowhere/health.sock: there is no such folder (ENOENT)']);
+});
+
 test('what is no place: one line, exit code 2', async () => {
   const command = startCommand(['--health', 'everywhere', writeScript(server)]);
   expect(await command.waitForExit()).toEqual({ code: 2, signal: null });

@@ -123,7 +123,7 @@ test('what comes out is a copy, and frozen', () => {
 describe('a bad value: the message has the option, the rule and the value', () => {
   const COUNT = 'a whole number from 1 to 1024, or \'max\'';
   const ms = (least) => `a whole number of milliseconds, ${least} or more`;
-  const SENDERS = "a list of trusted senders, addresses or networks such as '10.0.0.0/8' and '::1', or 'unix'";
+  const SENDERS = "a list of 1 to 1,000 trusted senders, addresses or networks such as '10.0.0.0/8' and '::1', or 'unix'";
   const PLACE = "a port, such as 9000 or '127.0.0.1:9000', or the path of a Unix socket, such as './health.sock'";
   const SEATS = require('../../lib/supervisor/seat_listen').RULE;
   const SHORT = 'less than 2 ** 31 milliseconds';
@@ -166,6 +166,9 @@ describe('a bad value: the message has the option, the rule and the value', () =
     [{ proxyProtocol: null }, 'proxyProtocol', SENDERS, 'null'],
     [{ proxyProtocol: [] }, 'proxyProtocol', SENDERS, 'an instance of Array'],
     [{ proxyProtocol: '' }, 'proxyProtocol', SENDERS, "type string ('')"],
+    [{ proxyProtocol: ['::1', '10.0.0.0/33'] }, 'proxyProtocol', SENDERS, "type string ('10.0.0.0/33')"],
+    [{ proxyProtocol: '::1, localhost' }, 'proxyProtocol', SENDERS, "type string ('localhost')"],
+    [{ proxyProtocol: Array(1001).fill('::1') }, 'proxyProtocol', SENDERS, 'an instance of Array'],
     ...['10.0.0.0/33', '::1/129', '10.0.0/8', 'localhost', '10.0.0.0/8/8', '10.0.0.0/08', '10.0.0.0/', 'fe80::1%lo', '*', 'Unix', '10.0.0.1,'].map(
       (text) => [{ proxyProtocol: text }, 'proxyProtocol', SENDERS, `type string ('${text}')`],
     ),

@@ -130,3 +130,37 @@ test('a WebSocket speaks on until it ends, or is cut after the drainTimeout and 
   expect(report).toMatchObject({ moved: 0, finished: 1, cut: 1 });
   await stays.untilEnded();
 });
+
+test('a connection that has moved before, from a worker that still leaves, counts once', async () => {
+  const { service, plain } = await start({ drainTimeout: 20_000 });
+  const status = async () => (await service.call('status')).workers;
+  const [first, second] = (await status()).map(({ pid }) => pid);
+  const uploads = [];
+  // A trickling upload keeps its worker; one of each.
+  for (let index = 0; index < 2; index++) {
+    const client = new RawClient(plain);
+    client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx');
+    uploads.push(client);
+  }
+  await service.waitForConnections(2);
+  const idle = Array.from({ length: 6 }, () => new KeepAliveClient(plain));
+  for (const client of idle) await client.ask('/');
+  await service.run(({ supervisor }) => void supervisor.scale(1));
+  // What was idle at the one is at the other.
+  const [stays] = await waitFor(async () => {
+    const all = await status();
+    return all.length === 1 && all;
+  });
+  expect(stays.pid).toBe(first);
+  await waitFor(async () => (await status())[0].connections.active === 7);
+  expect((await service.call('status')).leaving).toMatchObject([{ pid: second, connections: 1 }]);
+  const finish = async () => {
+    await service.event('took-over');
+    for (const client of uploads) client.send('x');
+    for (const client of uploads) await client.until(/\r\n\r\n\d+ 2$/);
+  };
+  const [{ report }] = await Promise.all([upgrade(service), finish()]);
+  expect(report.cut).toBe(0);
+  expect(report.moved + report.finished).toBe(8);
+  for (const client of idle) await client.ask('/');
+});

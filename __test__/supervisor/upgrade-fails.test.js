@@ -73,6 +73,23 @@ test('Node is found anew by the name that it was started by: another version tak
   expect((await service.call('upgrade')).node).toBe(version);
 });
 
+test('until it takes over the new primary gets no connection, though its workers are ready', async () => {
+  const service = await startService({ worker: pidServer, options: { settleTime: 1500 } });
+  const old = await service.pids();
+  const { next, isThere, outcome } = await begin(service);
+  await isThere();
+  await waitFor(async () => (await next.call('status')).workers.every(({ state }) => state === 'ready'));
+  const answers = [];
+  for (let count = 0; count < 8; count++) {
+    const { body } = await request(service.port);
+    // On a busy machine it may take over before we have asked as often.
+    if (service.events('took-over').length === 0) answers.push(Number(body));
+  }
+  expect(answers.length).toBeGreaterThan(0);
+  expect(answers.filter((pid) => !old.includes(pid))).toEqual([]);
+  expect((await outcome()).error).toBeUndefined();
+});
+
 test('killed before it is ready: the old one is not affected, and the new workers go', async () => {
   const service = await startService({ worker: pidServer, options: { settleTime: 5000 } });
   const before = await service.pids();

@@ -221,6 +221,17 @@ test('several upgrades in a row: the first process starts each, and ends as the 
   for (const pid of recent) expect(isAlive(pid)).toBe(false);
 });
 
+test.each([
+  ['with its exit code', { code: 7, signal: null }],
+  ['by its signal', { code: null, signal: 'SIGKILL' }],
+])('the first process ends as the new primary does, %s', async (_, end) => {
+  const service = await startService({ worker: pidServer });
+  const { report, next } = await upgrade(service);
+  if (end.signal) process.kill(report.newPid, end.signal);
+  else await next.run((_ways, code) => void setTimeout(() => process.exit(code), 20), end.code);
+  expect(await service.script.waitForExit()).toEqual(end);
+});
+
 test.each(['port', 'path'])('probes are answered throughout, on a %s', async (kind) => {
   const file = path.join(temporaryFolder(), 'health.sock');
   const health = kind === 'path' ? file : '127.0.0.1:0';

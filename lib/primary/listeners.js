@@ -125,9 +125,13 @@ class Listeners {
     this.#guarded.closeUnclaimed();
   }
 
-  /** Before any is opened: clients speak first on all that workers listen on. */
-  expectSpeech() {
-    this.#opener.clientsSpeakFirst = true;
+  /**
+   * Before any is opened: on all that workers listen on it is said first whom a connection is from.
+   *
+   * @param {readonly string[]} senders Who is believed.
+   */
+  expectHeaders(senders) {
+    this.#opener.senders = [...senders];
   }
 
   /** From now on what is closed here goes on elsewhere: the manager keeps the sockets, and their files stay. */

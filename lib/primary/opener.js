@@ -35,8 +35,12 @@ const WRITABLE = 2;
 const notOpened = (id) => ({ id, distributed: false, ours: false, guards: [] });
 
 class Opener {
-  /** Whether clients speak first on what we bind, so that who has said nothing yet need not be accepted. */
-  clientsSpeakFirst = false;
+  /**
+   * Who is believed when it says first whom a connection is from: on what we bind, who has said nothing yet need not be accepted.
+   *
+   * @type {string[] | undefined}
+   */
+  senders;
   #native;
   #acceptor;
   #guarded;
@@ -88,7 +92,7 @@ class Opener {
     const binding = { fd, backlog: question.backlog };
     // What somebody else has bound stays as it is; of ours, a primary before us may have had it otherwise.
     if (guards.length > 0 && !isPipe(question) && !isUdp(question)) binding.deferAccept = this.#defers(accepted, policy);
-    const id = accepted ? this.#acceptor().listen(binding, policy) : this.#native().bindShared(binding);
+    const id = accepted ? this.#acceptor().listen(binding, policy, this.senders) : this.#native().bindShared(binding);
     if (id < 0) for (const guard of guards) this.#guarded.release(guard);
     else for (const guard of guards.slice(1)) this.#acceptor().addSocket(id, guard.fd);
     const { path } = this.#native().socketName(fd) ?? {};
@@ -110,7 +114,7 @@ class Opener {
       distributed = accepted && policy === POLICIES.SCHED_REUSEPORT && binding.port !== undefined;
       if (distributed) binding.reusePort = true;
       if (question.fd === null && !isUdp(question) && this.#defers(accepted, policy)) binding.deferAccept = true;
-      id = accepted ? this.#acceptor().listen(binding, policy) : this.#native().bindShared(binding);
+      id = accepted ? this.#acceptor().listen(binding, policy, this.senders) : this.#native().bindShared(binding);
       if (id >= 0 || id === -errno().EADDRINUSE) break;
     }
     return { id, distributed, ours: question.fd === null, guards: [] };
@@ -124,7 +128,7 @@ class Opener {
    * @param {number} policy
    */
   #defers(accepted, policy) {
-    return this.clientsSpeakFirst && !(accepted && policy === POLICIES.SCHED_REUSEPORT);
+    return this.senders !== undefined && !(accepted && policy === POLICIES.SCHED_REUSEPORT);
   }
 
   /**
@@ -154,7 +158,7 @@ class Opener {
     const mode = (readableAll ? READABLE : 0) | (writableAll ? WRITABLE : 0);
     const binding = { fd: pipe.fd, backlog };
     let id = mode === 0 ? 0 : pipe.fchmod(mode);
-    if (id === 0) id = accepted ? this.#acceptor().listen(binding, policy) : this.#native().bindShared(binding);
+    if (id === 0) id = accepted ? this.#acceptor().listen(binding, policy, this.senders) : this.#native().bindShared(binding);
     if (id < 0) {
       pipe.close();
       return notOpened(id);

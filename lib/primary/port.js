@@ -49,7 +49,7 @@ const LOOK = 10;
  * @property {(worker: any) => void} nudge Makes an idle event loop turn.
  * @property {() => number[]} pids Of all workers that have not ended.
  * @property {import('./listeners.js').Listeners['useSockets']} useSockets
- * @property {() => void} expectSpeech Before any is opened: clients speak first on all that workers listen on.
+ * @property {import('./listeners.js').Listeners['expectHeaders']} expectHeaders
  * @property {() => void} closeUnclaimed Closes what a primary before us had and nobody has asked for.
  * @property {() => void} leaveSockets What is closed from now on stays with the manager, for the primary after us.
  * @property {import('./handover.js').Handover['toHandOver']} toHandOver All that workers listen on, for another primary.
@@ -105,7 +105,7 @@ function makePort(cluster, workers) {
     nudge: (worker) => tiesOf(worker).nudge(),
     pids: () => [...workers.pids],
     useSockets: (sockets, store) => listeners.useSockets(sockets, store),
-    expectSpeech: () => listeners.expectSpeech(),
+    expectHeaders: (senders) => listeners.expectHeaders(senders),
     closeUnclaimed: () => listeners.closeUnclaimed(),
     leaveSockets: () => listeners.leaveSockets(),
     toHandOver: () => listeners.handover.toHandOver(),

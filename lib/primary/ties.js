@@ -76,7 +76,7 @@ class Ties {
    */
   enter() {
     if (this.#ended || !this.#link) return undefined;
-    return (this.#number ??= this.#acceptor().addWorker(this.#link));
+    return (this.#number ??= this.#acceptor().addWorker(this.#link, this.seat));
   }
 
   /**

@@ -7,9 +7,13 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 
-/** Of a part of a core there is one all the same. */
-function availableCores() {
-  return Math.max(1, Math.min(os.availableParallelism(), Math.floor(cpuQuota())));
+/**
+ * Of a part of a core there is one all the same.
+ *
+ * @param {string} [root] As of `cpuQuota`.
+ */
+function availableCores(root) {
+  return Math.max(1, Math.min(os.availableParallelism(), Math.floor(cpuQuota(root))));
 }
 
 /**

@@ -5,7 +5,7 @@
 
 const fs = require('node:fs');
 const net = require('node:net');
-const { resolve } = require('node:path');
+const { dirname, resolve } = require('node:path');
 
 const { ours } = require('../errors.js');
 const { rawOf } = require('../node/net.js');
@@ -144,7 +144,9 @@ function removeIfLeft(path, done) {
  * @param {Readonly<Place>} place
  * @param {NodeJS.ErrnoException} error
  */
-function failure(place, { code = '', message }) {
+function failure(place, { code: said = '', message }) {
+  // Node says EACCES where it is the folder that is missing.
+  const code = said === 'EACCES' && 'path' in place && !fs.existsSync(dirname(place.path)) ? 'ENOENT' : said;
   return ours('ERR_RCLUSTER_HEALTH', `The health endpoint cannot listen on ${inWords(place)}: ${reasonOf(code) ?? message} (${code})`);
 }
 

@@ -4,7 +4,7 @@
 
 const { invalidArgument, ours, received } = require('../errors.js');
 const { availableCores } = require('./cores.js');
-const { RULE, senders } = require('./trusted.js');
+const { RULE, noSender, senders } = require('./trusted.js');
 const { RULE: SEAT_RULE, hasPortsFor, parseSeatListen } = require('./seat_listen.js');
 
 const READY = /** @type {const} */ (['listening', 'message', 'online']);
@@ -156,7 +156,7 @@ function policy(value) {
 /** @param {unknown} value */
 function trusted(value) {
   const list = senders(value);
-  if (!list) throw badOption('proxyProtocol', RULE, value);
+  if (!list) throw badOption('proxyProtocol', RULE, noSender(value));
   return list;
 }
 

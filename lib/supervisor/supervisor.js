@@ -120,8 +120,7 @@ class Supervisor extends EventEmitter {
     port.useSockets([...inheritedSockets(manager), ...(this.#newSide?.sockets ?? [])], this.#newSide ? this.#newSide.wrapStore(store) : store);
     const closeUnclaimed = () => void setTimeout(() => port.closeUnclaimed(), UNCLAIMED).unref();
     this.once('ready', () => (this.#newSide ? this.#newSide.whenMain(closeUnclaimed) : closeUnclaimed()));
-    // A header comes first of all.
-    if (this.#options.proxyProtocol) port.expectSpeech();
+    if (this.#options.proxyProtocol) port.expectHeaders(this.#options.proxyProtocol);
     this.#addresses = new SeatAddresses(port, this.#options.seatListen, this.#options.drainTimeout);
     this.#start();
     const tellManager = (/** @type {boolean} */ isReady) => void (this.#stopTelling = notifyManager(this, manager, isReady));
@@ -379,7 +378,13 @@ class Supervisor extends EventEmitter {
     this.#stopTelling();
     this.#watchdog.stop();
     for (const seat of this.#seats) seat.abandon();
-    return Promise.all([...this.#alive].map((occupant) => occupant.retire()));
+    return Promise.all([...this.#alive].map(async (occupant) => {
+      // What one that was leaving already has passed on is counted where it went.
+      const open = occupant.state === 'retiring' ? occupant.board.active : Infinity;
+      const became = await occupant.retire();
+      const moved = Math.min(became.moved, open);
+      return { ...became, moved, finished: Math.min(became.finished, open - moved) };
+    }));
   }
 
   async #reload() {

@@ -9,7 +9,7 @@ const UNIX = 'unix';
 /** More make each connection slow. */
 const MOST = 1000;
 /** What they have to be. */
-const RULE = "a list of trusted senders, addresses or networks such as '10.0.0.0/8' and '::1', or 'unix'";
+const RULE = "a list of 1 to 1,000 trusted senders, addresses or networks such as '10.0.0.0/8' and '::1', or 'unix'";
 
 /** @param {string} text */
 function isSender(text) {
@@ -30,4 +30,15 @@ function senders(value) {
   return list.every((text) => typeof text === 'string' && isSender(text)) ? Object.freeze([...list]) : undefined;
 }
 
-module.exports = { RULE, senders };
+/**
+ * What an error shows of a value that is no list of senders: the first in it that is none, if it is that.
+ *
+ * @param {unknown} value
+ */
+function noSender(value) {
+  const list = typeof value === 'string' ? value.split(',').map((text) => text.trim()) : value;
+  const bad = Array.isArray(list) ? list.find((text) => typeof text !== 'string' || !isSender(text)) : undefined;
+  return bad === undefined || bad === '' ? value : bad;
+}
+
+module.exports = { RULE, noSender, senders };

@@ -112,8 +112,8 @@ const READ = {
   /** @param {unknown} value */
   senders(value) {
     /** @type {typeof import('../../lib/supervisor/trusted.js')} */
-    const { RULE, senders } = require('../../lib/bundle.js').requireOurs('supervisor/trusted.js');
-    return senders(value) ?? fail(RULE, value);
+    const { RULE, noSender, senders } = require('../../lib/bundle.js').requireOurs('supervisor/trusted.js');
+    return senders(value) ?? fail(RULE, noSender(value));
   },
   /** @param {unknown} value */
   format(value) {

@@ -17,7 +17,7 @@ use crate::sys::clock;
 use crate::sys::poll::{Interest, Poller, WAKE};
 
 use super::bridge::{Bridge, Source};
-use super::listener::{Listener, listener_of};
+use super::listener::{Listener, is_late, listener_of};
 use super::lookout::{Lookout, crowding};
 use super::sockets::Socket;
 use super::times::{RETRY, RETRY_SOON};
@@ -102,8 +102,8 @@ impl Core {
     }
 
     /// Returns the number by which it is named.
-    pub fn add_worker(&mut self, ends: WorkerEnds) -> io::Result<u32> {
-        let place = self.workers.add(ends)?;
+    pub fn add_worker(&mut self, ends: WorkerEnds, seat: Option<u32>) -> io::Result<u32> {
+        let place = self.workers.add(ends, seat)?;
         let Some(worker) = self.workers.get(place) else { return Err(io::ErrorKind::NotFound.into()) };
         let number = worker.number;
         if let Err(error) = self.poller.add(worker.ends().queue.as_fd(), place as u64, Interest::Each) {
@@ -257,6 +257,7 @@ impl Core {
         for token in tokens {
             match (*token, listener_of(*token)) {
                 (WAKE, _) => {}
+                (token, _) if is_late(token) => self.on_late(token, now),
                 (OF_BRIDGE, _) => self.read_source(now),
                 (_, Some((listener, socket))) => self.on_listener(listener, socket, now),
                 (token, None) => {
@@ -286,6 +287,7 @@ impl Core {
         self.empty_queues(now);
         self.drain_finished(now);
         self.place_homeless(now);
+        self.listeners.values_mut().for_each(|listener| listener.end_late(now));
         self.serve_parked(now);
         self.flush(now);
         if !self.homeless.is_empty() {
@@ -298,6 +300,7 @@ impl Core {
         for listener in self.listeners.values_mut() {
             let told = listener.sync(&self.poller, now);
             wait = shorter(wait, listener.patience(now));
+            wait = shorter(wait, listener.next_late().map(|at| until(at, now)));
             wait = if told { wait } else { shorter(wait, Some(RETRY_SOON)) };
         }
         if !self.departed.is_empty() || !self.unemptied.is_empty() {

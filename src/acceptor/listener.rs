@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use crate::connection_queue::Connection;
 use crate::policy::Policy;
@@ -13,9 +14,12 @@ use crate::sys::socket::{self, LocalName};
 use super::members::Member;
 use super::sockets::Socket;
 
+use self::proxied::Proxied;
+pub use self::proxied::{is_late, listener_of_late};
 use self::watch::Watch;
 
 mod own_sockets;
+mod proxied;
 mod serving;
 mod watch;
 
@@ -46,6 +50,8 @@ pub struct Listener {
     quantum: usize,
     /// Accepted, or come back from a worker, and waiting for whoever can take it.
     parked: VecDeque<Connection>,
+    /// Those of whom is still to be said whom they are from, where that counts.
+    proxied: Option<Proxied>,
     /// How many wait in the lines of members.
     in_lines: usize,
     watch: Watch,
@@ -59,7 +65,8 @@ pub struct Listener {
 
 impl Listener {
     /// A listener with its first socket, which listens already.
-    pub fn new(id: u32, socket: Socket, policy: Box<dyn Policy>, poller: &Poller) -> io::Result<Listener> {
+    pub fn new(id: u32, socket: Socket, policy: Box<dyn Policy>, poller: &Arc<Poller>) -> io::Result<Listener> {
+        let proxied = policy.trusted().map(|trusted| Proxied::new(trusted, id, poller));
         let mut listener = Listener {
             id,
             sockets: Vec::new(),
@@ -68,6 +75,7 @@ impl Listener {
             policy,
             quantum: 1,
             parked: VecDeque::new(),
+            proxied,
             in_lines: 0,
             watch: Watch::Waiting,
             backlog: 0,
@@ -138,6 +146,7 @@ impl Listener {
     /// Nothing that comes from now on is accepted, but what has come is.
     pub fn finish(&mut self) {
         self.finished = true;
+        self.await_no_headers();
         for socket in self.sockets.iter_mut().filter(|socket| socket.was_given() && !socket.is_last()) {
             socket.leave(false);
         }

@@ -155,7 +155,7 @@ mod tests {
                 let (fd, board) = Board::create().unwrap();
                 fixture
                     .workers
-                    .add(WorkerEnds { queue: queue.into(), take_back: take_back.into(), board: Arc::new(board) })
+                    .add(WorkerEnds { queue: queue.into(), take_back: take_back.into(), board: Arc::new(board) }, None)
                     .unwrap();
                 fixture.boards.push(Board::open(fd.as_fd()).unwrap());
                 fixture.ends.push(end);

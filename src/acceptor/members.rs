@@ -69,6 +69,11 @@ impl<'a> Members<'a> {
         Members { members, workers, now, quantum, connection, client: Cell::new(None) }
     }
 
+    /// The client's address, from whoever knows it already.
+    pub fn know(&self, client: Option<Option<IpAddr>>) {
+        self.client.set(client);
+    }
+
     fn worker(&self, member: usize) -> Option<&Worker> {
         self.workers.get(self.members.get(member)?.place)
     }

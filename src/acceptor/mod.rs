@@ -54,9 +54,9 @@ impl Acceptor {
     }
 
     /// Adds a worker. The number names it from now on and no other worker ever: what is called with it when it has been removed
-    /// does nothing.
-    pub fn add_worker(&self, ends: WorkerEnds) -> io::Result<u32> {
-        self.core.lock().add_worker(ends)
+    /// does nothing. `seat`: which it has, if not the smallest that is free.
+    pub fn add_worker(&self, ends: WorkerEnds, seat: Option<u32>) -> io::Result<u32> {
+        self.core.lock().add_worker(ends, seat)
     }
 
     /// The worker has died or disconnected: what waits for it goes to others. Returns how many connections it had taken

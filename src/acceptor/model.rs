@@ -165,7 +165,7 @@ impl World {
         let mut core = Core::new(Arc::clone(&poller), Box::new(|_| {}), on_given_up);
         let listeners = (0..LISTENERS).map(|_| {
             let (socket, place) = if policy == OWN_SOCKETS { internet_listener() } else { unix_listener() };
-            (core.add_listener(socket, false, policy::by_number(policy).unwrap()).unwrap(), place)
+            (core.add_listener(socket, false, policy::by_number(policy, None).unwrap()).unwrap(), place)
         });
         let listeners = listeners.collect();
         World {
@@ -250,7 +250,7 @@ impl World {
         let take_back = descriptors::duplicate(queue.as_fd()).ok()?;
         let (primary_board, board) = boards::make().ok()?;
         let ends = WorkerEnds { queue: primary.into(), take_back: take_back.into(), board: Arc::clone(&primary_board) };
-        let number = self.core.add_worker(ends).ok()?;
+        let number = self.core.add_worker(ends, None).ok()?;
         self.workers.push(Worker {
             number,
             queue,

@@ -4,6 +4,7 @@ mod faults;
 mod finish;
 mod hostile;
 mod own_sockets;
+mod proxied;
 mod slow;
 mod succession;
 mod upgrade;
@@ -52,7 +53,7 @@ impl Worker {
         let (fd, board) = Board::create().unwrap();
         let worker_board = Board::open(fd.as_fd()).unwrap();
         let ends = WorkerEnds { queue: primary.into(), take_back: take_back.into(), board: Arc::new(board) };
-        let number = acceptor.add_worker(ends).unwrap();
+        let number = acceptor.add_worker(ends, None).unwrap();
         Worker { number, queue, board: worker_board, taken: Vec::new(), packets: Vec::new() }
     }
 

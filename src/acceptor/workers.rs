@@ -1,8 +1,8 @@
 //! The table of workers.
 //!
 //! A worker has a *number*, by which JavaScript and successions name it and which is never used again, so that what is said late of
-//! one that is gone reaches nobody else; a *place* in the table, by which everything else does; and a *seat*, the smallest that was
-//! free when it came, which its heir takes over.
+//! one that is gone reaches nobody else; a *place* in the table, by which everything else does; and a *seat*, that of its supervisor or
+//! the smallest that was free when it came, which its heir takes over.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,15 +21,15 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Takes a worker in. Returns its place.
-    pub fn add(&mut self, ends: WorkerEnds) -> io::Result<usize> {
+    /// Takes a worker in, with that seat if it is said. Returns its place.
+    pub fn add(&mut self, ends: WorkerEnds, seat: Option<u32>) -> io::Result<usize> {
         let number = self.last_number.checked_add(1).ok_or(io::ErrorKind::OutOfMemory)?;
         self.last_number = number;
         let place = self.places.iter().position(Option::is_none).unwrap_or_else(|| {
             self.places.push(None);
             self.places.len() - 1
         });
-        let seat = self.free_seat();
+        let seat = seat.map_or_else(|| self.free_seat(), u64::from);
         self.places[place] = Some(Worker::new(ends, number, seat));
         self.numbers.insert(number, place);
         Ok(place)

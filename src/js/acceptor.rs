@@ -15,10 +15,23 @@ use napi_derive::napi;
 use crate::acceptor::Acceptor as Running;
 use crate::policy;
 use crate::sys::{descriptors, libc, listen};
+use crate::trusted::Trusted;
 
 use super::link::Link;
 use super::sockets::{Address, Binding};
 use super::{exception, number};
+
+/// What decides which client gets which seat under `SCHED_STICKY`: 32 hexadecimal digits.
+#[napi(catch_unwind)]
+pub fn sticky_key() -> String {
+    format!("{:032x}", policy::key())
+}
+
+/// Takes that of the primary before this one, so that clients keep their seats. Returns whether it was one, and in time.
+#[napi(catch_unwind)]
+pub fn adopt_sticky_key(key: String) -> bool {
+    key.len() == 32 && u128::from_str_radix(&key, 16).is_ok_and(policy::adopt_key)
+}
 
 /// The one acceptor of a primary.
 #[napi]
@@ -51,12 +64,12 @@ impl Acceptor {
         Ok(Acceptor { acceptor: acceptor.map_err(|error| exception(&error))? })
     }
 
-    /// Adds a worker by its link. Returns the number that names it, and never another one: with the number of a worker that has
+    /// Adds a worker by its link. `seat` is the number by which clients stick to it, the smallest that is free by default. Returns the number that names it, and never another one: with the number of a worker that has
     /// been removed, everything here does nothing.
     #[napi(catch_unwind)]
-    pub fn add_worker(&self, link: &mut Link) -> Result<u32> {
+    pub fn add_worker(&self, link: &mut Link, seat: Option<u32>) -> Result<u32> {
         let ends = link.take_ends().ok_or_else(|| napi::Error::from_reason("the worker has been added already"))?;
-        self.acceptor.add_worker(ends).map_err(|error| exception(&error))
+        self.acceptor.add_worker(ends, seat).map_err(|error| exception(&error))
     }
 
     /// The worker has died or disconnected; what it has not taken goes to others. Returns how many connections it had
@@ -67,10 +80,11 @@ impl Acceptor {
     }
 
     /// Binds, listens, and returns the listener's id (1 or more), or a negative errno. `policy` is the number of one of
-    /// the policies under which the acceptor accepts.
+    /// the policies under which the acceptor accepts. `senders`: who is believed when it says first whom a connection is from (PROXY
+    /// protocol), for a policy that goes by that.
     #[napi(catch_unwind)]
-    pub fn listen(&self, binding: Binding, policy: u32) -> i32 {
-        number(self.try_listen(&binding, policy))
+    pub fn listen(&self, binding: Binding, policy: u32, senders: Option<Vec<String>>) -> i32 {
+        number(self.try_listen(&binding, policy, senders.as_deref()))
     }
 
     /// A listening socket of the worker's own on the address of a listener that was bound with `reusePort`. Returns a
@@ -186,8 +200,10 @@ impl Acceptor {
 }
 
 impl Acceptor {
-    fn try_listen(&self, binding: &Binding, policy: u32) -> io::Result<i32> {
-        let policy = policy::by_number(policy).ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+    fn try_listen(&self, binding: &Binding, policy: u32, senders: Option<&[String]>) -> io::Result<i32> {
+        let invalid = || io::Error::from_raw_os_error(libc::EINVAL);
+        let parse = |texts: &[String]| Trusted::parse(texts.iter().map(String::as_str)).ok_or_else(invalid);
+        let policy = policy::by_number(policy, senders.map(parse).transpose()?).ok_or_else(invalid)?;
         let fd: OwnedFd = binding.bind()?;
         listen::listen(fd.as_fd(), binding.backlog.unwrap_or(0))?;
         let id = self.acceptor.add_listener(fd, binding.fd.is_some(), policy)?;

@@ -21,9 +21,12 @@ mod sticky;
 
 pub use least::Least;
 pub use round_robin::RoundRobin;
-pub use sticky::Sticky;
+pub use sticky::{Sticky, adopt_key, key};
 
 use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::trusted::Trusted;
 
 /// A listener's members as a policy sees them.
 pub trait View {
@@ -46,7 +49,7 @@ pub trait View {
     /// How many of the connections that wait now a member should get in its turn: more than one only where more wait than
     /// there are processors to serve them.
     fn quantum(&self) -> usize;
-    /// The client's address, `None` for Unix sockets. Costs a system call.
+    /// The client's address, `None` for Unix sockets and where it is not known. Costs a system call.
     fn client(&self) -> Option<IpAddr>;
 }
 
@@ -75,16 +78,21 @@ pub trait Policy: Send {
     }
     /// The member had been picked, but did not take the connection in time. Another one is picked next.
     fn returned(&mut self, _member: usize) {}
+    /// Who is believed when it says whom a connection is from, for a policy that goes by that.
+    fn trusted(&self) -> Option<Arc<Trusted>> {
+        None
+    }
     /// The member at `index` has left; those behind it have moved up by one.
     fn member_left(&mut self, index: usize);
 }
 
-/// The policy for a number of `cluster.schedulingPolicy` under which the acceptor accepts.
-pub fn by_number(number: u32) -> Option<Box<dyn Policy>> {
+/// The policy for a number of `cluster.schedulingPolicy` under which the acceptor accepts. `trusted`: who is believed when it says whom a
+/// connection is from, if anybody.
+pub fn by_number(number: u32, trusted: Option<Trusted>) -> Option<Box<dyn Policy>> {
     Some(match number {
         2 | 5 => Box::new(RoundRobin::default()),
         3 => Box::new(Least::default()),
-        4 => Box::new(Sticky::default()),
+        4 => Box::new(Sticky::new(trusted)),
         _ => return None,
     })
 }

@@ -4,11 +4,12 @@
 //! the client's. So a member that leaves moves its own clients and nobody else's, and whoever takes its seat gets
 //! exactly them back.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 use std::net::IpAddr;
-use std::sync::LazyLock;
+use std::sync::{Arc, OnceLock};
 
 use super::{Pick, Policy, RoundRobin, View};
+use crate::trusted::Trusted;
 
 /// The same client address, the same member. An IPv4 address counts as itself where it comes in the form of an IPv6
 /// address. Connections without an address go round.
@@ -17,6 +18,14 @@ pub struct Sticky {
     without_address: RoundRobin,
     /// Whether there are connections without an address.
     some_without: bool,
+    trusted: Option<Arc<Trusted>>,
+}
+
+impl Sticky {
+    /// `trusted`: who is believed when it says whom a connection is from.
+    pub fn new(trusted: Option<Trusted>) -> Sticky {
+        Sticky { trusted: trusted.map(Arc::new), ..Sticky::default() }
+    }
 }
 
 impl Policy for Sticky {
@@ -44,15 +53,39 @@ impl Policy for Sticky {
         false
     }
 
+    fn trusted(&self) -> Option<Arc<Trusted>> {
+        self.trusted.clone()
+    }
+
     fn member_left(&mut self, index: usize) {
         self.without_address.member_left(index);
     }
 }
 
-/// The same on all listeners of this process. The key is random, so that no client can choose its worker.
+/// The same on all listeners of this process, and of those that take over from it.
 fn client_hash(address: IpAddr) -> u64 {
-    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-    KEY.hash_one(address.to_canonical())
+    let address = match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
+    };
+    // SipHash, of the key first of all.
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&key().to_le_bytes());
+    hasher.write(&address.octets());
+    hasher.finish()
+}
+
+static KEY: OnceLock<u128> = OnceLock::new();
+
+/// What decides which client gets which seat. It is random, so that no client can choose its worker.
+pub fn key() -> u128 {
+    let random = || u128::from(RandomState::new().build_hasher().finish());
+    *KEY.get_or_init(|| random() << 64 | random())
+}
+
+/// Takes the key of the process that was there before, so that clients keep their seats. Returns whether it was in time.
+pub fn adopt_key(key: u128) -> bool {
+    KEY.set(key).is_ok()
 }
 
 /// The finalizer of SplitMix64 (Steele, Lea and Flood, 2014) over both.

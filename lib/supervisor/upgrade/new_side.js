@@ -91,8 +91,12 @@ class NewSide {
   }
 
   /** @type {Hear} */
-  #takeOne({ act, count, place, key, id, data, name, names, seat }, fds) {
-    if (act === 'service') this.count = count;
+  #takeOne({ act, count, stickyKey, place, key, id, data, name, names, seat }, fds) {
+    if (act === 'service') {
+      this.count = count;
+      // Clients keep their seats. An older one says nothing of it.
+      if (stickyKey !== undefined) load().adoptStickyKey(`${stickyKey}`);
+    }
     if (act === 'health' && fds.length === 1 && !this.#health) {
       this.#health = { place, fd: fds[0] };
       return;

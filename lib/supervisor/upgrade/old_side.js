@@ -223,7 +223,7 @@ class OldSide {
       );
       const { place, fd } = health();
       const probed = fd === undefined ? [] : [{ message: { act: 'health', place }, fds: [fd] }];
-      this.#packets = [{ message: { act: 'service', count: count() }, fds: [] }, ...probed, ...sockets, { message: { act: 'all' }, fds: [] }];
+      this.#packets = [{ message: { act: 'service', count: count(), stickyKey: load().stickyKey() }, fds: [] }, ...probed, ...sockets, { message: { act: 'all' }, fds: [] }];
       const time = patience() + options.settleTime + START_TIME;
       this.#allow(time, `was not ready after ${time} ms`);
       this.#giveNext();

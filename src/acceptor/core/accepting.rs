@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::errand::End;
+use super::super::listener::listener_of_late;
 use super::super::sockets::MOST_AT_THE_END;
 use super::super::times::RETRY;
 use super::{Core, EPISODE};
@@ -19,6 +20,15 @@ impl Core {
             self.accept(id, index, now);
         } else if let Some(owner) = socket.owner().and_then(|owner| self.workers.get(owner)) {
             socket.arrived(owner, now);
+        }
+    }
+
+    /// More has come on a connection whose header is waited for.
+    pub(super) fn on_late(&mut self, token: u64, now: u64) {
+        let (id, number) = listener_of_late(token);
+        if let Some(listener) = self.listeners.get_mut(&id) {
+            listener.on_late(number);
+            self.serve(id, now);
         }
     }
 

@@ -145,6 +145,7 @@ impl Listener {
 
     /// Forgets the sockets before they are closed.
     pub fn forget(&mut self, poller: &Poller) {
+        self.await_no_headers();
         for socket in &mut self.sockets {
             socket.forget(poller);
         }

@@ -5,7 +5,7 @@ use std::mem;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 
-use super::Listener;
+use super::{Listener, Proxied};
 use crate::acceptor::heirs::{Estate, may_inherit, successor};
 use crate::acceptor::members::{Member, Members};
 use crate::acceptor::worker::QUEUE_DEPTH;
@@ -46,8 +46,13 @@ impl Listener {
                 return member.next().map(|connection| (member.place, connection));
             }
         }
+        // Those are the other primary's: who serves them here would have to pass them on once more.
+        if self.handed_over {
+            return None;
+        }
         while let Some(connection) = self.parked.pop_front() {
-            let (pick, client) = self.pick(&connection, workers, now);
+            let Some((connection, known)) = self.admit(connection, now) else { continue };
+            let (pick, client) = self.pick(&connection, known, workers, now);
             match pick {
                 Pick::Give(member) => return Some((self.members.get(member)?.place, connection)),
                 Pick::WaitFor(member) => self.line_up(member, client, connection),
@@ -60,8 +65,43 @@ impl Listener {
         None
     }
 
-    fn pick(&mut self, connection: &Connection, workers: &Workers, now: u64) -> (Pick, Option<IpAddr>) {
+    /// The connection, and its client's address where that is known already. Nothing while that is waited for.
+    fn admit(&mut self, connection: Connection, now: u64) -> Option<(Connection, Option<Option<IpAddr>>)> {
+        let Some(proxied) = &mut self.proxied else { return Some((connection, None)) };
+        proxied.admit(connection, !self.finished, now).map(|(connection, client)| (connection, Some(client)))
+    }
+
+    /// More has come on a connection whose header is waited for.
+    pub fn on_late(&mut self, number: u32) {
+        self.parked.extend(self.proxied.as_mut().and_then(|proxied| proxied.arrived(number)));
+    }
+
+    /// Those whose header has been waited for long enough are closed.
+    pub fn end_late(&mut self, now: u64) {
+        if let Some(proxied) = &mut self.proxied {
+            proxied.end_late(now);
+        }
+    }
+
+    /// When (ns) that is to be done next.
+    pub fn next_late(&self) -> Option<u64> {
+        self.proxied.as_ref()?.first_due()
+    }
+
+    /// No header is waited for here any more.
+    pub fn await_no_headers(&mut self) {
+        self.parked.extend(self.proxied.iter_mut().flat_map(Proxied::drain));
+    }
+
+    fn pick(
+        &mut self,
+        connection: &Connection,
+        known: Option<Option<IpAddr>>,
+        workers: &Workers,
+        now: u64,
+    ) -> (Pick, Option<IpAddr>) {
         let members = Members::new(&self.members, workers, now, self.quantum, Some(connection.fd.as_fd()));
+        members.know(known);
         let pick = self.policy.pick(&members);
         // Known already to whoever says so.
         let client = if matches!(pick, Pick::WaitFor(_)) { members.client() } else { None };
@@ -80,6 +120,11 @@ impl Listener {
     /// The connection has come back: it is the first to be given to the heir of the worker that it comes from (heirs.rs), or to
     /// anybody.
     pub fn return_connection(&mut self, connection: Connection, heir: Option<u32>, workers: &Workers, now: u64) {
+        if self.handed_over {
+            return self.parked.push_front(connection);
+        }
+        // Whom it is from may be known by now, and whoever it belongs to has the seat of the one that it comes from.
+        let heir = heir.filter(|_| self.proxied.is_none() || connection.left != 0);
         let estate = Estate { heir, divisible: self.policy.may_divide(), served: connection.left != 0 };
         match successor(&self.members, workers, estate, now) {
             Some(index) => {
@@ -136,6 +181,7 @@ impl Listener {
 
     /// Those who wait for anybody, as they are another primary's.
     pub fn take_parked(&mut self) -> VecDeque<Connection> {
+        self.await_no_headers();
         mem::take(&mut self.parked)
     }
 
@@ -152,6 +198,7 @@ impl Listener {
     /// How many wait here that this worker has given back.
     pub fn held_from(&self, number: u32) -> usize {
         let waiting = self.parked.iter().chain(self.members.iter().flat_map(Member::waiting));
+        let waiting = waiting.chain(self.proxied.iter().flat_map(Proxied::waiting));
         waiting.filter(|connection| connection.from == Some(number)).count()
     }
 }

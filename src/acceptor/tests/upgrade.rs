@@ -31,6 +31,29 @@ fn hand_over(scene: &Scene) -> OwnedFd {
 }
 
 #[test]
+fn what_one_gives_back_goes_over_the_bridge_while_others_and_its_heir_could_take_it() {
+    let mut scene = Scene::new();
+    let mut workers = [scene.member(), scene.member(), scene.member()];
+    scene.connect(9);
+    wait_for("all", || (workers.iter_mut().map(Worker::take).sum::<usize>() == 9).then_some(()));
+    let [mut first, mut second, mut heir] = workers;
+    scene.acceptor.succeed(first.number, heir.number);
+    let theirs = hand_over(&scene);
+    let mut crossed = Vec::new();
+    for worker in [&mut first, &mut second] {
+        while !worker.taken.is_empty() {
+            worker.give_back(Notice::Moved);
+        }
+    }
+    let mut all = || {
+        let _ = connection_queue::receive(theirs.as_fd(), &mut crossed);
+        second.take() + heir.take() + crossed.len() == 9
+    };
+    wait_for("all", || all().then_some(()));
+    assert_eq!((second.taken.len(), heir.taken.len(), crossed.len()), (0, 3, 6));
+}
+
+#[test]
 fn what_comes_and_what_comes_back_goes_over_the_bridge() {
     let mut scene = Scene::new();
     let mut worker = scene.member();
