@@ -7,8 +7,10 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::Apps;
+use crate::daemon::figures::Machine;
 use crate::daemon::link::Failure;
 use crate::daemon::metrics;
+use crate::daemon::store::Known;
 use crate::daemon::targets::{Target, unknown};
 use crate::model::{App, Process, State, Status};
 
@@ -39,26 +41,48 @@ impl Apps {
 
     /// The same for Prometheus.
     pub async fn metrics(&self, open: bool) -> Result<String, Failure> {
-        let keys: Vec<String> = self.remembered.borrow().apps.iter().map(|known| known.app.key()).collect();
-        let statuses = self.statuses_of(&keys);
         let links = self.links.borrow().clone();
-        let asked = |(app, _): &&(App, Option<Status>)| app.cluster_args.iter().any(|arg| arg == APP_METRICS);
-        let asking = statuses.iter().filter(asked).filter_map(|(app, _)| {
-            let link = Rc::clone(links.get(&app.key())?);
-            Some(async move { (metrics::label(&app.name, &app.namespace), link.app_metrics(metrics::TIME).await) })
-        });
+        let asks = |app: &App| app.cluster_args.iter().any(|arg| arg == APP_METRICS);
+        let asking: Vec<_> = self
+            .remembered
+            .borrow()
+            .apps
+            .iter()
+            .filter(|known| asks(&known.app))
+            .filter_map(|Known { app, .. }| {
+                let (name, link) = (metrics::label(&app.name, &app.namespace), Rc::clone(links.get(&app.key())?));
+                Some(async move { (name, link.app_metrics(metrics::TIME).await) })
+            })
+            .collect();
         let told = join_all(asking).await;
         let (mut own, mut dropped) = (metrics::OwnMetrics::default(), self.dropped.borrow_mut());
         for (app, told) in told {
             own.add(&app, told.as_deref(), &mut dropped);
         }
+        // From here on nothing waits, and nothing is copied: there may be thousands of processes.
+        let remembered = self.remembered.borrow();
         let names: BTreeSet<String> =
-            statuses.iter().map(|(app, _)| metrics::label(&app.name, &app.namespace)).collect();
+            remembered.apps.iter().map(|Known { app, .. }| metrics::label(&app.name, &app.namespace)).collect();
         dropped.keep(|name| names.contains(name));
-        let known = statuses
+        let links = self.links.borrow();
+        let seen: Vec<_> = remembered
+            .apps
             .iter()
-            .filter_map(|(app, status)| Some((app.name.as_str(), app.namespace.as_str(), status.as_ref()?)));
-        metrics::text(known, &own, &dropped, open)
+            .filter_map(|Known { app, .. }| {
+                let key = app.key();
+                let status = links.get(&key).filter(|link| !link.is_gone())?.seen();
+                Some((app, key, status))
+            })
+            .collect();
+        let machine = Machine::look(seen.iter().filter_map(|(.., status)| status.as_ref()).flat_map(Status::pids));
+        let samples: Vec<metrics::Sample> = seen
+            .iter()
+            .filter_map(|(app, key, status)| {
+                Some(metrics::samples(app, status.as_ref()?, &self.copies.figures(key), &machine))
+            })
+            .flatten()
+            .collect();
+        metrics::text(&samples, &own, &dropped, open)
             .map_err(|error| Failure::new("ERR_RCLUSTER_INTERNAL", error.to_string()))
     }
 
