@@ -176,6 +176,9 @@ testInBrowser(`with keys alone: the list is reached from everywhere, and is told
   await page.focus('.skip');
   await page.keyboard.press('Enter');
   expect([await page.evaluate(() => document.activeElement?.id), await textOf(page, '#detail h2')]).toEqual(['apps', 'quiet']);
+  // Shapes are for the eye alone.
+  const told = JSON.stringify(await page.accessibility.snapshot({ interestingOnly: false }));
+  expect([told.includes('online'), /[●▲◐○↑↓]/.test(told)]).toEqual([true, false]);
 });
 
 testInBrowser(`on a phone nothing is wider than the screen, and the logs are near below all charts${because}`, async () => {

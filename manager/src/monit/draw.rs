@@ -87,7 +87,8 @@ fn draw_head(frame: &mut Frame, view: &View, area: Rect, colours: Colours) {
             left.push(Span::styled(format!("  {count} {word}"), colours.mood(mood)));
         }
     }
-    let cpu: f64 = view.apps.iter().flat_map(|app| &app.processes).map(|process| process.cpu).sum();
+    // From 0, as nothing at all sums up to -0.
+    let cpu = view.apps.iter().flat_map(|app| &app.processes).fold(0.0, |sum, process| sum + process.cpu);
     let memory: u64 = view.apps.iter().flat_map(|app| &app.processes).map(|process| process.memory).sum();
     frame.render_widget(Line::from(left), area);
     let right = format!("cpu {cpu:.1} %  memory {} ", size(memory));
@@ -167,6 +168,7 @@ fn draw_logs(frame: &mut Frame, view: &View, area: Rect, colours: Colours) {
         Some(row) => format!(" logs of {} ", short(&row.target)),
         None => " logs ".to_owned(),
     };
+    let title = shortened(title, usize::from(area.width));
     let mut block = Block::new().borders(Borders::TOP).border_style(colours.faint());
     block = block.title(Span::styled(title, Style::new().add_modifier(Modifier::BOLD)));
     if view.back > 0 {
@@ -255,6 +257,23 @@ mod tests {
             assert!(wide.contains(head), "{head}\n{wide}");
         }
         assert!(!wide.contains("CONN/S"));
+    }
+
+    #[test]
+    fn a_question_shows_what_is_to_be_typed_however_long_a_name_is() {
+        let mut view = view();
+        let mut apps = std::mem::take(&mut view.apps);
+        apps[0].name = "long".repeat(30);
+        view.update(apps);
+        for (keys, end) in [("r", "…  y yes  n no"), ("n=12", "… 12_  Enter  Esc")] {
+            press(&mut view, keys);
+            let screen = screen(&view, 80, 24);
+            assert!(screen.trim_end().ends_with(end), "{screen}");
+            assert!(screen.contains(" logs of longlong") && !screen.contains("-0.0"), "{screen}");
+        }
+        press(&mut view, "<");
+        view.update(Vec::new());
+        assert!(screen(&view, 80, 24).contains("cpu 0.0 %"));
     }
 
     #[test]

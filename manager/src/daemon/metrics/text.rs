@@ -1,4 +1,4 @@
-//! The text of metrics, line by line into one buffer: of a hundred clusters it has 30,000 lines, and each is five pieces that are copied. Prometheus'
+//! The text of metrics, line by line into one buffer: of a hundred clusters it has 27,500 lines, and each is five pieces that are copied. Prometheus'
 //! own crate takes several times as long for them.
 
 use crate::board_layout::{BOUNDS, BUCKETS, Histogram};

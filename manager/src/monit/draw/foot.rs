@@ -9,7 +9,7 @@ use ratatui::widgets::{Block, Clear, Paragraph};
 use super::super::shown::{Mood, printable};
 use super::super::view::{Mode, View};
 use super::Colours;
-use super::words::short;
+use super::words::{short, shortened};
 
 const TABLE_KEYS: [(&str, &str); 9] = [
     ("?", "keys"),
@@ -27,14 +27,20 @@ const FILTER_KEYS: [(&str, &str); 3] = [("Esc", "show all"), ("/", "change the f
 
 pub fn draw_foot(frame: &mut Frame, view: &View, area: Rect, colours: Colours) {
     let strong = Style::new().add_modifier(Modifier::BOLD | Modifier::REVERSED);
-    let asked = |text: String| Line::from(Span::styled(text, strong));
+    // Names may be long: what is to be typed stays to be seen.
+    let asked = |name: String, rest: &str| {
+        let room = usize::from(area.width).saturating_sub(Span::raw(rest).width() + 1);
+        Line::from(Span::styled(format!(" {}{rest}", shortened(name, room)), strong))
+    };
     let line = match (&view.mode, &view.notice) {
-        (Mode::Question { text, .. }, _) => asked(format!(" {text}  y yes  n no ")),
-        (Mode::Scale { target, text }, _) => asked(format!(" How many of {}? {text}_  Enter  Esc ", short(target))),
-        (Mode::Filter, _) => asked(format!(" Show what has: {}_  Enter  Esc ", view.filter)),
+        (Mode::Question { text, .. }, _) => asked(text.clone(), "  y yes  n no "),
+        (Mode::Scale { target, text }, _) => {
+            asked(format!("How many of {}?", short(target)), &format!(" {text}_  Enter  Esc "))
+        }
+        (Mode::Filter, _) => asked("Show what has:".to_owned(), &format!(" {}_  Enter  Esc ", view.filter)),
         (_, Some((text, is_bad))) => {
             let style = colours.mood(if *is_bad { Mood::Bad } else { Mood::Good });
-            Line::from(Span::styled(format!(" {}", printable(text)), style))
+            Line::from(Span::styled(shortened(format!(" {}", printable(text)), usize::from(area.width)), style))
         }
         (Mode::Logs, _) => keys(&LOG_KEYS, area.width, colours),
         _ if !view.filter.is_empty() => keys(&FILTER_KEYS, area.width, colours),
