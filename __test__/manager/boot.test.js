@@ -107,6 +107,8 @@ describe('the unit', () => {
     const text = textOf(system);
     for (const line of ['Type=notify', 'KillMode=process', 'Delegate=yes', 'OOMPolicy=continue', 'User=ann', 'WantedBy=multi-user.target']) expect(text.split('\n')).toContain(line);
     expect(execStart(text)).toEqual(['/opt/my app/100%/$x/rclusterd', 'daemon', '--home', '/srv/ann/.rcluster', '--foreground', '--resurrect']);
+    // As it is written: what % and $ mean to systemd is not meant.
+    expect(text).toContain('\nExecStart="/opt/my app/100%%/$$x/rclusterd" daemon ');
     expect(text).not.toMatch(/\bnode\b/i);
     const own = unitOf({ uid: 1000, ...given });
     expect(own).toMatchObject({ name: 'rcluster.service', folder: '/home/me/.config/systemd/user', home: '/home/me/.rcluster' });

@@ -72,6 +72,10 @@ test('the exit code is that of the one that failed, when all have ended', async 
   const good = { script: 'good.js', autorestart: false };
   configure(home, good, { script: 'bad.js', autorestart: false });
   expect(await home.run('run')).toMatchObject({ code: 7, stderr: '' });
+  // Of several the first of the configuration, whichever ends first.
+  home.write('late.js', `setTimeout(() => process.exit(6), 400)`);
+  configure(home, { script: 'late.js', autorestart: false }, { script: 'bad.js', autorestart: false });
+  expect(await home.run('run')).toMatchObject({ code: 6, stderr: '' });
   // A crash loop, while another one goes on until it ends by itself; it counts before any other.
   configure(home, { ...good, script: 'bad.js', name: 'other' }, good, { script: 'killed.js', max_restarts: 2 });
   expect(await home.run('run')).toMatchObject({ code: 137, stderr: 'rcluster: killed: ended too soon 2 times in a row\n' });

@@ -43,6 +43,19 @@ test('a job runs when it is time and not before, also while the daemon is dead, 
   await waitFor(() => runs(home).length > stopped);
 }, 40_000);
 
+const ZONE = '/usr/share/zoneinfo/Asia/Kolkata';
+const testWithZones = fs.existsSync(ZONE) ? test : test.skip;
+
+testWithZones(`times are those of the zone that is named${fs.existsSync(ZONE) ? '' : ' (skipped: this machine has no zones)'}`, async () => {
+  const home = new Home();
+  home.write('job.js', RUN);
+  config(home, { cron: '15 3 1 1 *', cron_timezone: 'Asia/Kolkata' });
+  expect(await home.run('start')).toMatchObject({ code: 0, stderr: '' });
+  const next = new Date((await home.json('list'))[0].nextRun);
+  // Half past five ahead of UTC, in winter and in summer.
+  expect([next.getUTCMonth(), next.getUTCDate(), next.getUTCHours(), next.getUTCMinutes()]).toEqual([11, 31, 21, 45]);
+});
+
 test('a run that takes longer is let alone; restart begins one at once', async () => {
   const home = new Home();
   home.write('job.js', `${RUN} setInterval(() => {}, 1e6);`);

@@ -4,6 +4,7 @@
 
 const fs = require('node:fs');
 const http = require('node:http');
+const net = require('node:net');
 const { once } = require('node:events');
 const path = require('node:path');
 
@@ -112,10 +113,18 @@ testInBrowser(`what boards of workers say, in the list, of each worker, and over
     expect(await page.$eval('#apps tbody tr:nth-child(2)', (row) => [...row.querySelectorAll('.board')].map((cell) => cell.textContent))).toEqual(['', '', '']);
     await page.goto(`${page.url()}#app=default%3Aweb`);
     await see(page, /Requests\s+Errors\s+New\s+Open\s+Waiting\s+Loop\s+Delay/, '.instances');
-    await see(page, /^0\s+ready.*?\s[1-9][\d.]*k?\s+[1-9][\d.]*k?\s+[1-9][\d.]*k?\s+\d+\s+[\d.]+ m?s · [\d.]+ m?s\s+\d+ %\s+[\d.]+ m?s · [\d.]+ m?s$/m, '.instances');
+    await see(page, /^0\s+ready.*?\s[1-9][\d.]*k?\s+[1-9][\d.]*k?\s+[1-9][\d.]*k?\s+\d+\s+[\d.]+ m?s\s+\d+ %\s+[\d.]+ m?s$/m, '.instances');
     // Of each there is a chart as soon as the next figure is kept.
     await see(page, /Requests each second\s*[1-9][^]*Waiting, 99 of 100\s*[\d.]+ m?s[^]*Event loop running\s*[1-9]\d* %/, '.charts');
     expect(await page.$$eval('.plot canvas', (all) => all.length)).toBe(8);
+    // What they are of is to be read whole; it is not read out whenever a figure comes.
+    for (const width of [1440, 1200, 1000]) {
+      await page.setViewport({ width, height: 800 });
+      const cut = await page.$$eval('figcaption span', (all) => all.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.textContent));
+      expect([width, cut]).toEqual([width, []]);
+      if (width >= 1200) expect(await page.$eval('.instances', (table) => table.scrollWidth - table.clientWidth)).toBe(0);
+    }
+    expect(await page.$$eval('figcaption output', (all) => all.filter((one) => one.getAttribute('aria-live') !== 'off').length)).toBe(0);
   } finally {
     isOver = true;
     await asking;
@@ -142,6 +151,35 @@ testInBrowser(`a link leads to an app that is far down in a long list, whose hea
   for (let i = 0; i < 40; i++) await page.keyboard.press('k');
   expect((await place('#apps a:focus')).top).toBeGreaterThanOrEqual((await place('#apps thead th')).bottom - 1);
 }, TWO_BROWSERS);
+
+testInBrowser(`with keys alone: the list is reached from everywhere, and is told how it is sorted${because}`, async () => {
+  const home = new Home();
+  await startTwo(home);
+  const { page } = await openPage(home);
+  const sorted = () => page.$$eval('th[aria-sort]', (all) => all.map((one) => [one.textContent, one.getAttribute('aria-sort')]));
+  const names = () => page.$$eval('#apps tbody a', (all) => all.map((one) => one.textContent));
+  const press = async (/** @type {string} */ column) => {
+    await page.focus(`th[data-order=${column}] button`);
+    await page.keyboard.press('Enter');
+  };
+  await press('name');
+  expect([await sorted(), await names()]).toEqual([[['App', 'ascending']], ['chat', 'quiet']]);
+  await press('name');
+  expect([await sorted(), await names()]).toEqual([[['App', 'descending']], ['quiet', 'chat']]);
+  await press('name');
+  expect(await sorted()).toEqual([]);
+  // Of figures the highest come first.
+  await press('restarts');
+  expect(await sorted()).toEqual([['Restarts', 'descending']]);
+  await page.goto(`${page.url()}#app=default%3Aquiet`);
+  await see(page, /^quiet/, '#detail h2');
+  await page.focus('.skip');
+  await page.keyboard.press('Enter');
+  expect([await page.evaluate(() => document.activeElement?.id), await textOf(page, '#detail h2')]).toEqual(['apps', 'quiet']);
+  // Shapes are for the eye alone.
+  const told = JSON.stringify(await page.accessibility.snapshot({ interestingOnly: false }));
+  expect([told.includes('online'), /[●▲◐○↑↓]/.test(told)]).toEqual([true, false]);
+});
 
 testInBrowser(`on a phone nothing is wider than the screen, and the logs are near below all charts${because}`, async () => {
   const home = new Home();
@@ -211,7 +249,7 @@ testInBrowser(`acting: each after a question, with the mouse and with keys${beca
 testInBrowser(`it fits a phone, and goes on when the daemon does${because}`, async () => {
   const home = new Home();
   await startTwo(home);
-  const { page, url } = await openPage(home);
+  const { browser, page, url } = await openPage(home);
   await page.setViewport({ width: 360, height: 740, isMobile: true, hasTouch: true });
   // It loads the page anew.
   await see(page, /chat/, '#apps');
@@ -228,8 +266,39 @@ testInBrowser(`it fits a phone, and goes on when the daemon does${because}`, asy
   const next = await home.manager.openWeb({ listen: new URL(url).host });
   // Sessions end with the daemon that knew them.
   await see(page, /rcluster web/, '#gate');
-  await page.goto(next.url);
+  // A link that is opened elsewhere is good for this window too.
+  const other = await browser.newPage();
+  await other.goto(next.url);
+  await see(other, /quiet/, '#apps');
   await see(page, /quiet/, '#apps');
+});
+
+testInBrowser(`a connection that breaks is made anew, and the logs go on${because}`, async () => {
+  const home = new Home();
+  await startTwo(home);
+  const { page, url } = await openPage(home);
+  /** @type {Set<net.Socket>} */
+  const between = new Set();
+  const way = net.createServer((socket) => {
+    const on = net.connect(Number(new URL(url).port), '127.0.0.1');
+    for (const one of [socket, on]) between.add(one.on('error', () => {}).on('close', () => [socket, on].forEach((end) => end.destroy())));
+    socket.pipe(on).pipe(socket);
+  }).unref().listen(0, '127.0.0.1');
+  await once(way, 'listening');
+  const { port } = /** @type {net.AddressInfo} */ (way.address());
+  const { url: second } = await home.manager.openWeb({ listen: new URL(url).host });
+  await page.goto(`http://127.0.0.1:${port}/${new URL(second).hash}`);
+  await see(page, /chat/, '#apps');
+  await page.click('#apps tbody tr:nth-child(2)');
+  await see(page, /line \d+/, '.logs ol');
+  const last = async () => Number(/.*line (\d+)/s.exec(await textOf(page, '.logs ol'))?.[1]);
+  for (const socket of between) socket.destroy();
+  await see(page, /no daemon/, '#connection');
+  const at = await last();
+  await see(page, /live/, '#connection');
+  await waitFor('more lines', async () => (await last()) > at + 5);
+  expect(await page.$eval('.logs .trouble', (element) => /** @type {HTMLElement} */ (element).hidden)).toBe(true);
+  way.close();
 });
 
 testInBrowser(`an attacker's page cannot see or do anything${because}`, async () => {

@@ -145,7 +145,8 @@ const READ = {
     const isAddress = typeof url === 'string' && /^https?:$/.test(URL.canParse(url) ? new URL(url).protocol : '');
     const isSecret = secret === undefined || secret === null || (typeof secret === 'string' && secret !== '');
     // What was given may have the secret in it.
-    if (!isAddress || !isSecret || Object.keys(rest).length > 0) throw bad(rule, isAddress ? Object.keys(Object(value)) : (url ?? value));
+    if (!isAddress || Object.keys(rest).length > 0) throw bad(rule, isAddress ? Object.keys(Object(value)) : (url ?? value));
+    if (!isSecret) throw bad('{ url, secret } with a text as its secret', secret === '' ? '' : typeof secret);
     return { url, secret: secret ?? null };
   },
   /** @param {unknown} value */

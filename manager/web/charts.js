@@ -5,7 +5,7 @@ import { h } from './dom.js';
 const SVG = 'http://www.w3.org/2000/svg';
 const HEIGHT = 110;
 
-/** @param {string} name */
+/** Asked whenever something is drawn: light and dark change while the page is open. @param {string} name */
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 /** @param {number} time seconds since 1970 @param {boolean} [withSeconds] */
@@ -62,10 +62,11 @@ export class Chart {
    */
   constructor(title, format, least, steps) {
     this.#format = format;
-    this.value = h('output');
+    // It changes all the time: that is not to be read out.
+    this.value = h('output', { 'aria-live': 'off' });
     this.place = h('div.plot', { role: 'img', 'aria-label': `${title} of the last hour` });
     this.element = h('figure', {}, h('figcaption', { title }, h('span', {}, title), this.value), this.place);
-    const axis = { stroke: colour('--faint'), grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false }, font: '11px system-ui, sans-serif' };
+    const axis = { stroke: () => colour('--faint'), grid: { stroke: () => colour('--line'), width: 1 }, ticks: { show: false }, font: '11px system-ui, sans-serif' };
     const each = (/** @type {(tick: number) => string} */ write) => (/** @type {any} */ _, /** @type {number[]} */ ticks) => ticks.map(write);
     const range = (/** @type {(least: number, most: number) => number[]} */ of) => (/** @type {any} */ _, /** @type {number} */ from, /** @type {number} */ to) => of(from ?? 0, to ?? 0);
     this.#plot = new /** @type {any} */ (globalThis).uPlot({
@@ -75,7 +76,7 @@ export class Chart {
       cursor: { points: { size: 6 }, y: false, drag: { x: false, y: false } },
       scales: { x: { range: range((first, last) => [beginOf(first, last), last]) }, y: { range: range((_, most) => [0, Math.max(least, most * 1.15)]) } },
       axes: [{ ...axis, size: 20, space: 60, values: each((tick) => clock(tick)) }, { ...axis, size: 56, space: 26, ...(steps && { incrs: steps }), values: each(format) }],
-      series: [{}, { stroke: colour('--accent'), fill: colour('--accent-faint'), width: 1.5, points: { show: false, size: 5, fill: colour('--accent'), filter: (/** @type {any} */ plot) => alone(plot.data[1]) } }],
+      series: [{}, { stroke: () => colour('--accent'), fill: () => colour('--accent-faint'), width: 1.5, points: { show: false, size: 5, fill: () => colour('--accent'), filter: (/** @type {any} */ plot) => alone(plot.data[1]) } }],
       hooks: { setCursor: [(/** @type {any} */ plot) => this.#show(plot)] },
     }, [[], []], this.place);
     this.observer = new ResizeObserver(() => this.place.clientWidth > 0 && this.#plot.setSize({ width: this.place.clientWidth, height: HEIGHT }));

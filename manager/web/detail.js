@@ -18,13 +18,13 @@ const BOARD = [
   ['Errors', 'Answers with a status of 500 or more, each second', (recent) => known(recent?.http?.errors, rate)],
   ['New', 'Connections that came, each second', (recent) => known(recent?.connections, rate)],
   ['Open', 'Connections that are open', (recent) => known(recent?.active, String)],
-  ['Waiting', 'From being accepted to its server: half and 99 of 100 connections at most', (recent) => both(recent?.waiting)],
+  ['Waiting', 'From being accepted to its server: 99 of 100 connections at most', (recent) => most(recent?.waiting)],
   ['Loop', 'The part of the time that the event loop was running', (recent) => known(recent?.utilization, (part) => `${(part * 100).toFixed(0)} %`)],
-  ['Delay', 'How long turns of the event loop took: half and 99 of 100 at most', (recent) => both(recent?.delay)],
+  ['Delay', 'How long turns of the event loop took: 99 of 100 at most', (recent) => most(recent?.delay)],
 ];
 
 /** @param {import('../client').Percentiles | null | undefined} times */
-const both = (times) => known(times, ({ p50, p99 }) => `${time(p50)} · ${time(p99)}`);
+const most = (times) => known(times, ({ p99 }) => time(p99));
 
 /** Charts, by the member of the history: what they show, how, what the axis reaches at least. @type {Record<string, [string, (value: number) => string, number]>} */
 const CHARTS = {
@@ -32,7 +32,7 @@ const CHARTS = {
   errors: ['Errors each second', rate, 1],
   waiting: ['Waiting, 99 of 100', time, 1],
   utilization: ['Event loop running', (part) => `${(part * 100).toFixed(0)} %`, 1],
-  delay: ['Loop turns, 99 of 100', time, 1],
+  delay: ['Delay, 99 of 100', time, 1],
   active: ['Open connections', (count) => count.toFixed(0), 4],
 };
 

@@ -19,6 +19,8 @@ export class Logs {
   /** @type {string[]} */
   #waiting = [];
   #isFollowing = true;
+  /** Whether the daemon has gone in the middle. */
+  #isBroken = false;
   /** @type {any} */
   #timer;
 
@@ -53,6 +55,7 @@ export class Logs {
     const reading = (this.#reading = new AbortController());
     this.list.replaceChildren();
     this.trouble.hidden = true;
+    this.#isBroken = false;
     const query = new URLSearchParams({ target: this.#target, lines: '300', follow: 'true' });
     if (this.search.value !== '') query.set('grep', this.search.value);
     if (this.stream.value !== '') query.set('stream', this.stream.value);
@@ -63,11 +66,22 @@ export class Logs {
         // Of what comes faster than anybody reads, the last lines.
         if (this.#waiting.length > MOST) this.#waiting.splice(0, this.#waiting.length - MOST);
       }
+      this.#isBroken = true;
     } catch (error) {
       if (reading.signal.aborted || error instanceof NoSession) return;
+      // What is said of the daemon is said above.
+      if (error instanceof TypeError) {
+        this.#isBroken = true;
+        return;
+      }
       this.trouble.textContent = /** @type {Error} */ (error).message;
       this.trouble.hidden = false;
     }
+  }
+
+  /** The daemon is there again. */
+  resume() {
+    if (this.#isBroken) void this.begin();
   }
 
   #show() {

@@ -5,7 +5,7 @@ import { act } from './actions.js';
 import { Detail } from './detail.js';
 import { Series, percent, size, summaryOf } from './figures.js';
 import { drawTable, filterBy, onChange } from './table.js';
-import { NoSession, enter, live, open } from './session.js';
+import { NoSession, enter, live, onEntered, open } from './session.js';
 
 /** ms before a daemon that has gone is asked again. */
 const AGAIN = 2000;
@@ -62,7 +62,7 @@ function connection(state, text) {
 /** Watches once, until that ends. @param {AbortSignal} signal */
 async function watch(signal) {
   series.begin(await (await open('history')).json());
-  let isNew = true;
+  let [isNew, isFirst] = [true, true];
   for await (const { event, data } of live(signal)) {
     if (event === 'kept') {
       series.add(data);
@@ -73,7 +73,8 @@ async function watch(signal) {
     all = data.apps.map(summaryOf);
     now = data.at * 1000;
     draw(isNew);
-    isNew = false;
+    if (isFirst) detail?.logs.resume();
+    isNew = isFirst = false;
   }
   throw new Error('the daemon has gone');
 }
@@ -106,6 +107,10 @@ function refuse(why) {
   connection('lost', 'not signed in');
   $('#gate').hidden = false;
   say($('#why'), why);
+  document.title = 'rcluster';
+  if ($('#question').open) $('#question').close('no');
+  // A link that is opened in another window is good for this one as well.
+  onEntered(() => location.reload());
 }
 
 /** Moves the focus among the apps. @param {number} by */
@@ -152,6 +157,12 @@ addEventListener('hashchange', () => {
   detail.title.focus({ preventScroll: true });
   if (matchMedia('(max-width: 900px)').matches) scrollTo(0, 0);
   return undefined;
+});
+
+// It is not to be the address, which says what is looked at.
+$('.skip').addEventListener('click', (/** @type {Event} */ event) => {
+  event.preventDefault();
+  $('#apps').focus();
 });
 
 onChange(() => draw());

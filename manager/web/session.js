@@ -17,6 +17,9 @@ export async function enter() {
   else if (localStorage.getItem(KEY) === null) throw new NoSession(answer.error.message);
 }
 
+/** When another window has begun a session. @param {() => void} then */
+export const onEntered = (then) => addEventListener('storage', ({ key, newValue }) => key === KEY && newValue !== null && then());
+
 /**
  * @param {string} path
  * @param {RequestInit} [options]

@@ -6,7 +6,7 @@ import { drawSpark, spark } from './charts.js';
 
 /** @typedef {import('./figures.js').Summary} Summary */
 
-/** How lines are compared, the way round that is wanted most. @type {Record<string, (a: Summary, b: Summary) => number>} */
+/** How lines are compared, the way round that is wanted most: texts begin with A, states with the worst, times with the shortest, figures with the highest. @type {Record<string, (a: Summary, b: Summary) => number>} */
 const ORDERS = {
   name: (a, b) => a.name.localeCompare(b.name),
   state: (a, b) => rankOf(a.mood) - rankOf(b.mood),
@@ -49,7 +49,8 @@ function sortBy(head) {
   else if (!order.isReversed) order.isReversed = true;
   else Object.assign(order, { by: null, isReversed: false });
   for (const other of document.querySelectorAll('th[data-order]')) other.removeAttribute('aria-sort');
-  if (order.by !== null) head.setAttribute('aria-sort', order.isReversed ? 'descending' : 'ascending');
+  const rises = ['name', 'state', 'since'].includes(by ?? '') !== order.isReversed;
+  if (order.by !== null) head.setAttribute('aria-sort', rises ? 'ascending' : 'descending');
   changed();
 }
 

@@ -25,29 +25,52 @@ struct Seen {
 
 /// What a process uses, with all that it has started.
 #[derive(Default)]
-struct Used {
+pub struct Used {
     pages: u64,
     ticks: u64,
-    threads: u64,
-    descriptors: u64,
+    /// Threads.
+    pub threads: u64,
+    /// Open descriptors.
+    pub descriptors: u64,
+}
+
+impl Used {
+    /// Bytes of memory.
+    pub fn memory(&self) -> u64 {
+        procfs::bytes(self.pages)
+    }
+
+    /// Milliseconds of processor time.
+    pub fn cpu_time(&self) -> u64 {
+        procfs::milliseconds(self.ticks)
+    }
 }
 
 /// All processes at one moment.
-struct Machine {
+pub struct Machine {
     processes: HashMap<i32, Stat>,
     children: HashMap<i32, Vec<i32>>,
-    /// How many descriptors a process has, as far as that was asked: a worker is looked at for itself and for its primary.
-    descriptors: RefCell<HashMap<i32, u64>>,
+    /// How many descriptors those have that are looked at: a worker is for itself, and for its primary.
+    descriptors: HashMap<i32, u64>,
 }
 
 impl Machine {
+    /// As it is now. `roots`: the processes that are to be looked at.
+    pub fn look(roots: impl Iterator<Item = i32>) -> Machine {
+        let mut machine = Machine::new(procfs::all_together());
+        let pids: HashSet<i32> = roots.flat_map(|pid| machine.tree(pid)).map(|stat| stat.pid).collect();
+        let pids: Vec<i32> = pids.into_iter().collect();
+        machine.descriptors = pids.iter().copied().zip(procfs::of_each(&pids, procfs::descriptors)).collect();
+        machine
+    }
+
     fn new(all: Vec<Stat>) -> Machine {
         let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
         for stat in &all {
             children.entry(stat.parent).or_default().push(stat.pid);
         }
         let processes = all.into_iter().map(|stat| (stat.pid, stat)).collect();
-        Machine { processes, children, descriptors: RefCell::default() }
+        Machine { processes, children, descriptors: HashMap::new() }
     }
 
     /// A process with all that came of it: however many others there are, it is those alone that are looked at.
@@ -63,14 +86,14 @@ impl Machine {
         tree
     }
 
-    fn used(&self, pid: i32) -> Used {
+    /// What a process uses; nothing when it has gone.
+    pub fn used(&self, pid: i32) -> Used {
         let mut used = Used::default();
         for stat in self.tree(pid) {
             used.pages += stat.resident;
             used.ticks += stat.cpu_ticks;
             used.threads += stat.threads;
-            let mut descriptors = self.descriptors.borrow_mut();
-            used.descriptors += *descriptors.entry(stat.pid).or_insert_with(|| procfs::descriptors(stat.pid));
+            used.descriptors += self.descriptors.get(&stat.pid).copied().unwrap_or(0);
         }
         used
     }
@@ -79,7 +102,8 @@ impl Machine {
 impl Figures {
     /// Fills in memory and processor time of each process, with all that it has started.
     pub fn fill<'a>(&self, statuses: impl Iterator<Item = &'a mut Status>) {
-        let machine = Machine::new(procfs::all());
+        let statuses: Vec<&mut Status> = statuses.collect();
+        let machine = Machine::look(statuses.iter().flat_map(|status| status.pids()));
         let mut seen = self.seen.borrow_mut();
         seen.retain(|pid, _| machine.processes.contains_key(pid));
         let mut percent = |pid: Option<i32>, cpu_time: u64, started_at: Option<u64>| {
@@ -97,15 +121,15 @@ impl Figures {
         for status in statuses {
             for process in &mut status.processes {
                 let used = process.pid.map_or_else(Used::default, |pid| machine.used(pid));
-                process.memory = procfs::bytes(used.pages);
-                process.cpu_time = procfs::milliseconds(used.ticks);
+                process.memory = used.memory();
+                process.cpu_time = used.cpu_time();
                 (process.threads, process.descriptors) = (used.threads, used.descriptors);
                 process.cpu = percent(process.pid, process.cpu_time, process.started_at);
             }
             for worker in &mut status.workers {
                 let used = worker.pid.map_or_else(Used::default, |pid| machine.used(pid));
-                worker.memory = procfs::bytes(used.pages);
-                worker.cpu_time = procfs::milliseconds(used.ticks);
+                worker.memory = used.memory();
+                worker.cpu_time = used.cpu_time();
                 (worker.threads, worker.descriptors) = (used.threads, used.descriptors);
                 worker.cpu = percent(worker.pid, worker.cpu_time, worker.started_at);
             }

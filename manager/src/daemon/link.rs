@@ -272,7 +272,12 @@ impl Link {
 
     /// What its processes were doing when it told last.
     pub fn status(&self) -> Option<Status> {
-        self.status.borrow().clone()
+        self.seen().clone()
+    }
+
+    /// The same, to be looked at and let go: as long as it is held, nothing new can be told.
+    pub fn seen(&self) -> watch::Ref<'_, Option<Status>> {
+        self.status.borrow()
     }
 
     /// Resolves when its keeper has something in its store; to `false` when it has ended.

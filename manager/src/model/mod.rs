@@ -11,7 +11,7 @@ mod watched;
 pub use app::{App, HIDDEN, LogFormat, Mode, Rotate};
 pub use recent::{Change, Recent};
 pub use socket_name::SocketName;
-pub use stats::{Histogram, Stats};
+pub use stats::Stats;
 pub use status::{Process, State, Status, Watching, Worker};
 pub use times::Times;
 pub use watched::Watched;

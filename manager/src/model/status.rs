@@ -128,6 +128,14 @@ pub struct Watching {
     pub problem: Option<String>,
 }
 
+impl Status {
+    /// All processes that are told of one by one.
+    pub fn pids(&self) -> impl Iterator<Item = i32> {
+        let workers = self.workers.iter().filter_map(|one| one.pid);
+        self.processes.iter().filter_map(|one| one.pid).chain(workers)
+    }
+}
+
 /// An app as its keeper sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {

@@ -1,12 +1,19 @@
 //! The screen: a head, the table, the logs of what is selected, and what keys do.
 
+mod columns;
+mod foot;
+mod words;
+
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Clear, Paragraph, Row as TableRow, Table, TableState};
 
-use super::shown::{Mood, Order, Row, age, printable, rate, size, time};
+use self::columns::{Column, columns};
+use self::foot::{draw_foot, draw_help};
+use self::words::{clock, short, shortened, wrapped};
+use super::shown::{Mood, Order, Row, printable, size};
 use super::view::{Mode, View};
 
 /// Below that there is room for nothing but to say so.
@@ -37,78 +44,6 @@ impl Colours {
             Mood::Changing => self.of(Color::Yellow),
             Mood::Bad => self.of(Color::Red).add_modifier(Modifier::BOLD),
         }
-    }
-}
-
-/// A column of the table.
-struct Column {
-    head: &'static str,
-    /// 0: all that is left.
-    width: u16,
-    /// Which goes first where it is narrow.
-    rank: u8,
-    text: fn(&Row) -> String,
-    /// Whether it says anything of a row: a column that says nothing of any is not there.
-    says: fn(&Row) -> bool,
-    /// Figures stand to the right.
-    is_figure: bool,
-}
-
-const fn column(head: &'static str, width: u16, rank: u8, text: fn(&Row) -> String) -> Column {
-    Column { head, width, rank, text, says: |_| true, is_figure: true }
-}
-
-const COLUMNS: [Column; 15] = [
-    Column { is_figure: false, ..column("NAME", 0, 0, named) },
-    Column {
-        is_figure: false,
-        ..column("UP", 5, 5, |row| row.ready.map_or_else(String::new, |(ready, all)| format!("{ready}/{all}")))
-    },
-    Column { is_figure: false, ..column("STATE", 15, 1, |row| row.state.clone()) },
-    column("PID", 8, 14, process),
-    column("CPU %", 5, 2, |row| format!("{:.1}", row.cpu)),
-    column("MEMORY", 6, 2, |row| size(row.memory)),
-    Column { says: |row| row.errors().is_some(), ..column("REQ/S", 5, 3, |row| said(row.requests(), rate)) },
-    Column { says: |row| row.errors().is_some(), ..column("ERR/S", 5, 6, |row| said(row.errors(), rate)) },
-    Column { says: |row| row.rate().is_some() && row.errors().is_none(), ..column("CONN/S", 6, 9, connections) },
-    Column { says: has_board, ..column("WAIT", 6, 3, |row| said(row.waiting(), time)) },
-    Column {
-        says: has_board,
-        ..column("LOOP %", 6, 4, |row| said(row.utilization(), |percent| format!("{percent:.0}")))
-    },
-    Column { says: has_board, ..column("DELAY", 6, 11, |row| said(row.delay(), time)) },
-    Column { says: has_board, ..column("CONNS", 5, 10, |row| said(row.active(), |count| count.to_string())) },
-    column("RESTARTS", 8, 7, |row| row.restarts.to_string()),
-    column("UPTIME", 6, 8, |row| age(row.since)),
-];
-
-fn has_board(row: &Row) -> bool {
-    row.recent.is_some()
-}
-
-fn connections(row: &Row) -> String {
-    said(row.recent.as_ref().map(|recent| recent.connections), rate)
-}
-
-/// What there is of a figure.
-fn said<T>(figure: Option<T>, text: impl Fn(T) -> String) -> String {
-    figure.map_or_else(String::new, text)
-}
-
-fn named(row: &Row) -> String {
-    match (row.part, row.is_open) {
-        (Some(_), _) => format!("    {}", row.name),
-        (None, Some(true)) => format!("▾ {}", row.name),
-        (None, Some(false)) => format!("▸ {}", row.name),
-        (None, None) => format!("  {}", row.name),
-    }
-}
-
-fn process(row: &Row) -> String {
-    match (row.is_open, row.pid) {
-        (Some(_), _) => String::new(),
-        (None, Some(pid)) => pid.to_string(),
-        (None, None) => "-".to_owned(),
     }
 }
 
@@ -152,7 +87,8 @@ fn draw_head(frame: &mut Frame, view: &View, area: Rect, colours: Colours) {
             left.push(Span::styled(format!("  {count} {word}"), colours.mood(mood)));
         }
     }
-    let cpu: f64 = view.apps.iter().flat_map(|app| &app.processes).map(|process| process.cpu).sum();
+    // From 0, as nothing at all sums up to -0.
+    let cpu = view.apps.iter().flat_map(|app| &app.processes).fold(0.0, |sum, process| sum + process.cpu);
     let memory: u64 = view.apps.iter().flat_map(|app| &app.processes).map(|process| process.memory).sum();
     frame.render_widget(Line::from(left), area);
     let right = format!("cpu {cpu:.1} %  memory {} ", size(memory));
@@ -161,24 +97,6 @@ fn draw_head(frame: &mut Frame, view: &View, area: Rect, colours: Colours) {
         let place = Rect { x: area.right() - width, width, ..area };
         frame.render_widget(Line::from(right).style(colours.faint()), place);
     }
-}
-
-/// The columns that there is room for, and how wide they are. States are as wide as the longest that is there.
-fn columns(width: u16, rows: &[Row]) -> Vec<(&'static Column, u16)> {
-    const LEAST_NAME: u16 = 14;
-    let longest = rows.iter().map(|row| row.state.len()).max().and_then(|most| u16::try_from(most).ok());
-    let wide = |column: &Column| match column.head {
-        "STATE" => longest.unwrap_or(0).clamp(6, column.width),
-        _ => column.width,
-    };
-    let says = |column: &&Column| rows.is_empty() || rows.iter().any(column.says);
-    let mut columns: Vec<_> = COLUMNS.iter().filter(says).map(|column| (column, wide(column))).collect();
-    let needs = |columns: &[(&Column, u16)]| columns.iter().map(|(_, width)| width + 1).sum::<u16>() + LEAST_NAME;
-    while needs(&columns) > width && columns.len() > 2 {
-        let last = columns.iter().map(|(column, _)| column.rank).max();
-        columns.retain(|(column, _)| Some(column.rank) != last);
-    }
-    columns
 }
 
 fn draw_table(frame: &mut Frame, view: &View, area: Rect, table: &mut TableState, colours: Colours) {
@@ -250,6 +168,7 @@ fn draw_logs(frame: &mut Frame, view: &View, area: Rect, colours: Colours) {
         Some(row) => format!(" logs of {} ", short(&row.target)),
         None => " logs ".to_owned(),
     };
+    let title = shortened(title, usize::from(area.width));
     let mut block = Block::new().borders(Borders::TOP).border_style(colours.faint());
     block = block.title(Span::styled(title, Style::new().add_modifier(Modifier::BOLD)));
     if view.back > 0 {
@@ -281,121 +200,6 @@ fn draw_logs(frame: &mut Frame, view: &View, area: Rect, colours: Colours) {
         shown.push(Line::from(Span::styled("nothing yet", colours.faint())));
     }
     frame.render_widget(Paragraph::new(shown), inner);
-}
-
-/// As much of it as there is room for: what is cut off is to be seen.
-fn shortened(text: String, room: usize) -> String {
-    if Span::raw(text.as_str()).width() <= room {
-        return text;
-    }
-    let start = wrapped(&text, room.saturating_sub(1).max(1)).into_iter().next().unwrap_or_default();
-    format!("{start}…")
-}
-
-/// The name of an app, without the namespace that most are in.
-fn short(target: &str) -> String {
-    printable(target.strip_prefix("default:").unwrap_or(target))
-}
-
-/// The time of day of a time such as 2026-03-04T15:06:07.123Z, where this machine is.
-fn clock(text: &str) -> Option<String> {
-    let time: jiff::Timestamp = text.parse().ok()?;
-    Some(time.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S").to_string())
-}
-
-/// A text in pieces of that width.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut pieces = vec![String::new()];
-    let mut used = 0;
-    for letter in text.chars() {
-        let wide = Span::raw(letter.encode_utf8(&mut [0; 4]) as &str).width();
-        if used + wide > width {
-            pieces.push(String::new());
-            used = 0;
-        }
-        used += wide;
-        if let Some(last) = pieces.last_mut() {
-            last.push(letter);
-        }
-    }
-    pieces
-}
-
-const TABLE_KEYS: [(&str, &str); 9] = [
-    ("?", "keys"),
-    ("q", "quit"),
-    ("r", "restart"),
-    ("l", "reload"),
-    ("s", "stop"),
-    ("+-", "scale"),
-    ("/", "filter"),
-    ("o", "sort"),
-    ("Tab", "logs"),
-];
-const LOG_KEYS: [(&str, &str); 4] = [("↑↓ PgUp PgDn", "move"), ("G", "newest"), ("Tab", "back"), ("q", "quit")];
-const FILTER_KEYS: [(&str, &str); 3] = [("Esc", "show all"), ("/", "change the filter"), ("q", "quit")];
-
-fn draw_foot(frame: &mut Frame, view: &View, area: Rect, colours: Colours) {
-    let strong = Style::new().add_modifier(Modifier::BOLD | Modifier::REVERSED);
-    let asked = |text: String| Line::from(Span::styled(text, strong));
-    let line = match (&view.mode, &view.notice) {
-        (Mode::Question { text, .. }, _) => asked(format!(" {text}  y yes  n no ")),
-        (Mode::Scale { target, text }, _) => asked(format!(" How many of {}? {text}_  Enter  Esc ", short(target))),
-        (Mode::Filter, _) => asked(format!(" Show what has: {}_  Enter  Esc ", view.filter)),
-        (_, Some((text, is_bad))) => {
-            let style = colours.mood(if *is_bad { Mood::Bad } else { Mood::Good });
-            Line::from(Span::styled(format!(" {}", printable(text)), style))
-        }
-        (Mode::Logs, _) => keys(&LOG_KEYS, area.width, colours),
-        _ if !view.filter.is_empty() => keys(&FILTER_KEYS, area.width, colours),
-        _ => keys(&TABLE_KEYS, area.width, colours),
-    };
-    frame.render_widget(line, area);
-}
-
-/// What keys do, as far as there is room.
-fn keys(all: &[(&'static str, &'static str)], width: u16, colours: Colours) -> Line<'static> {
-    let mut line = Line::default();
-    for (key, what) in all {
-        let next = format!(" {key} ");
-        if line.width() + next.chars().count() + what.len() > usize::from(width) {
-            break;
-        }
-        line.push_span(Span::styled(next, Style::new().add_modifier(Modifier::BOLD)));
-        line.push_span(Span::styled(*what, colours.faint()));
-    }
-    line
-}
-
-const HELP: [(&str, &str); 15] = [
-    ("↑ ↓  j k", "select"),
-    ("PgUp PgDn g G", "by ten, first, last"),
-    ("Enter  ← →", "show or hide instances"),
-    ("r", "restart"),
-    ("l", "reload without losing anything"),
-    ("s  S", "stop, start"),
-    ("+ -  =", "one more, one less, so many"),
-    ("/", "filter by name or state"),
-    ("o  O", "sort by the next, turn round"),
-    ("Tab", "logs alone, and back"),
-    ("Esc", "show all again"),
-    ("Ctrl-Z", "to the shell; fg comes back"),
-    ("q  Ctrl-C", "quit; programs go on"),
-    ("", ""),
-    ("", "any key closes this"),
-];
-
-fn draw_help(frame: &mut Frame, area: Rect, colours: Colours) {
-    let height = u16::try_from(HELP.len()).unwrap_or(0) + 2;
-    let (width, height) = (52.min(area.width), height.min(area.height));
-    let place = Rect { x: (area.width - width) / 2, y: (area.height - height) / 2, width, height };
-    let lines = HELP.iter().map(|(key, what)| {
-        let key = Span::styled(format!(" {key:<16}"), Style::new().add_modifier(Modifier::BOLD));
-        Line::from(vec![key, Span::raw(*what)])
-    });
-    frame.render_widget(Clear, place);
-    let block = Block::bordered().title(" keys ").border_style(colours.faint());
-    frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()).block(block), place);
 }
 
 #[cfg(test)]
@@ -456,6 +260,23 @@ mod tests {
     }
 
     #[test]
+    fn a_question_shows_what_is_to_be_typed_however_long_a_name_is() {
+        let mut view = view();
+        let mut apps = std::mem::take(&mut view.apps);
+        apps[0].name = "long".repeat(30);
+        view.update(apps);
+        for (keys, end) in [("r", "…  y yes  n no"), ("n=12", "… 12_  Enter  Esc")] {
+            press(&mut view, keys);
+            let screen = screen(&view, 80, 24);
+            assert!(screen.trim_end().ends_with(end), "{screen}");
+            assert!(screen.contains(" logs of longlong") && !screen.contains("-0.0"), "{screen}");
+        }
+        press(&mut view, "<");
+        view.update(Vec::new());
+        assert!(screen(&view, 80, 24).contains("cpu 0.0 %"));
+    }
+
+    #[test]
     fn a_name_that_is_cut_off_shows_it() {
         let mut view = view();
         view.rows[0].name = "a-name-that-is-long-for-this".to_owned();
@@ -463,13 +284,5 @@ mod tests {
         let line = |screen: &str| screen.lines().nth(2).unwrap().to_owned();
         assert!(line(&narrow).contains("a-name") && line(&narrow).contains("… "), "{narrow}");
         assert!(line(&wide).contains("a-name-that-is-long-for-this ") && !line(&wide).contains('…'), "{wide}");
-        assert_eq!(shortened("\u{4f60}\u{597d}a".to_owned(), 4), "\u{4f60}…");
-    }
-
-    #[test]
-    fn long_lines_go_on_below() {
-        assert_eq!(wrapped("abcdef", 4), ["abcd", "ef"]);
-        assert_eq!(wrapped("\u{4f60}\u{597d}a", 3), ["\u{4f60}", "\u{597d}a"]);
-        assert_eq!(wrapped("", 4), [""]);
     }
 }

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::sync::OnceLock;
+use std::thread;
 
 use nix::unistd::{SysconfVar, sysconf};
 
@@ -36,19 +37,20 @@ pub fn stat(pid: i32) -> Option<Stat> {
     let mut bytes = [0; LONGEST_STAT];
     let count = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut bytes).ok()?;
     // Its name may be no text.
-    parse(pid, &String::from_utf8_lossy(&bytes[..count]))
+    parse(pid, &String::from_utf8_lossy(bytes.get(..count)?))
 }
 
 fn parse(pid: i32, text: &str) -> Option<Stat> {
     // The second field is the name, in parentheses, and may hold anything.
     let rest = text.get(text.rfind(')')? + 2..)?;
-    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let mut fields = [""; 22];
+    fields.iter_mut().zip(rest.split_ascii_whitespace()).for_each(|(field, word)| *field = word);
     let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
     Some(Stat {
         pid,
-        parent: fields.get(1)?.parse().ok()?,
-        session: fields.get(3)?.parse().ok()?,
-        is_zombie: matches!(*fields.first()?, "Z" | "X"),
+        parent: fields[1].parse().ok()?,
+        session: fields[3].parse().ok()?,
+        is_zombie: matches!(fields[0], "Z" | "X"),
         cpu_ticks: number(11)? + number(12)?,
         start: number(19)?,
         resident: number(21)?,
@@ -69,8 +71,42 @@ pub fn descriptors(pid: i32) -> u64 {
 
 /// All processes.
 pub fn all() -> Vec<Stat> {
+    pids().into_iter().filter_map(stat).collect()
+}
+
+/// The same, by several threads where there are many.
+pub fn all_together() -> Vec<Stat> {
+    of_each(&pids(), stat).into_iter().flatten().collect()
+}
+
+fn pids() -> Vec<i32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries.flatten().filter_map(|entry| stat(entry.file_name().to_str()?.parse().ok()?)).collect()
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// A thread is worth its start when it asks for so many processes, and more of them than that are not.
+const LEAST_EACH: usize = 150;
+const MOST_THREADS: usize = 4;
+
+/// Asks the kernel something of each process. That takes some microseconds for each, so that several processors do it where there are hundreds.
+pub fn of_each<T: Send>(pids: &[i32], ask: fn(i32) -> T) -> Vec<T> {
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let threads = (pids.len() / LEAST_EACH).clamp(1, processors.min(MOST_THREADS));
+    let all = |part: &[i32]| part.iter().map(|pid| ask(*pid)).collect::<Vec<T>>();
+    let (own, others) = pids.split_at(pids.len().div_ceil(threads));
+    thread::scope(|scope| {
+        let begin = |part| thread::Builder::new().spawn_scoped(scope, move || all(part)).map_err(|_| part);
+        let begun: Vec<_> = others.chunks(own.len().max(1)).map(begin).collect();
+        let mut answers = all(own);
+        for one in begun {
+            match one {
+                Ok(thread) => answers.extend(thread.join().unwrap_or_default()),
+                // There may be no more threads for this user.
+                Err(part) => answers.extend(all(part)),
+            }
+        }
+        answers
+    })
 }
 
 /// What tells this run of the machine from others.
@@ -116,7 +152,24 @@ mod tests {
         let stat = stat(pid).unwrap();
         assert!(stat.parent > 0 && stat.start > 0 && stat.resident > 0 && !stat.is_zombie);
         assert!(all().iter().any(|one| one.pid == pid));
+        assert!(all_together().iter().any(|one| one.pid == pid));
         assert!(stat.threads > 0 && descriptors(pid) >= 3 && descriptors(-1) == 0);
+    }
+
+    #[test]
+    fn each_is_asked_for_once_and_answers_are_in_their_order_however_many_there_are() {
+        for count in [0, 1, 2 * LEAST_EACH - 1, 2 * LEAST_EACH, 7 * LEAST_EACH + 1, 20 * LEAST_EACH] {
+            let pids: Vec<i32> = (0..i32::try_from(count).unwrap()).collect();
+            let answers = of_each(&pids, |pid| (pid, thread::current().id()));
+            assert!(answers.iter().map(|(pid, _)| *pid).eq(pids), "{count}");
+            let threads: std::collections::HashSet<_> = answers.iter().map(|(_, thread)| *thread).collect();
+            let processors = thread::available_parallelism().map_or(1, usize::from);
+            assert_eq!(
+                threads.len(),
+                (count / LEAST_EACH).clamp(1, processors.min(MOST_THREADS)).min(count),
+                "{count}"
+            );
+        }
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! What is told of apps: what they are, what they do, and their figures.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::Apps;
+use crate::daemon::figures::Machine;
 use crate::daemon::link::Failure;
 use crate::daemon::metrics;
 use crate::daemon::store::Known;
@@ -43,26 +45,48 @@ impl Apps {
 
     /// The same for Prometheus.
     pub async fn metrics(&self, open: bool) -> Result<String, Failure> {
-        let keys = self.keys();
-        let statuses = self.statuses_of(&keys);
-        let (mut names, mut asked) = (BTreeSet::new(), Vec::new());
-        for Known { app, .. } in &self.remembered.borrow().apps {
-            let name = metrics::label(&app.name, &app.namespace);
-            let link = self.links.borrow().get(&app.key()).cloned();
-            let is_asked = app.cluster_args.iter().any(|arg| arg == APP_METRICS);
-            asked.extend(link.filter(|_| is_asked).map(|link| (name.clone(), link)));
-            names.insert(name);
-        }
-        let asking = asked.into_iter().map(async |(name, link)| (name, link.app_metrics(metrics::TIME).await));
+        let links = self.links.borrow().clone();
+        let asks = |app: &App| app.cluster_args.iter().any(|arg| arg == APP_METRICS);
+        let asking: Vec<_> = self
+            .remembered
+            .borrow()
+            .apps
+            .iter()
+            .filter(|known| asks(&known.app))
+            .filter_map(|Known { app, .. }| {
+                let (name, link) = (metrics::label(&app.name, &app.namespace), Rc::clone(links.get(&app.key())?));
+                Some(async move { (name, link.app_metrics(metrics::TIME).await) })
+            })
+            .collect();
         let told = join_all(asking).await;
         let (mut own, mut dropped) = (metrics::OwnMetrics::default(), self.dropped.borrow_mut());
         for (app, told) in told {
             own.add(&app, told.as_deref(), &mut dropped);
         }
+        // From here on nothing waits, and nothing is copied: there may be thousands of processes.
+        let remembered = self.remembered.borrow();
+        let names: BTreeSet<String> =
+            remembered.apps.iter().map(|Known { app, .. }| metrics::label(&app.name, &app.namespace)).collect();
         dropped.keep(|name| names.contains(name));
-        let known = statuses.iter().flatten();
-        let known = known.map(|status| (status.app.as_str(), status.namespace.as_str(), status));
-        metrics::text(known, &own, &dropped, open)
+        let links = self.links.borrow();
+        let seen: Vec<_> = remembered
+            .apps
+            .iter()
+            .filter_map(|Known { app, .. }| {
+                let key = app.key();
+                let status = links.get(&key).filter(|link| !link.is_gone())?.seen();
+                Some((app, key, status))
+            })
+            .collect();
+        let machine = Machine::look(seen.iter().filter_map(|(.., status)| status.as_ref()).flat_map(Status::pids));
+        let samples: Vec<metrics::Sample> = seen
+            .iter()
+            .filter_map(|(app, key, status)| {
+                Some(metrics::samples(app, status.as_ref()?, &self.copies.figures(key), &machine))
+            })
+            .flatten()
+            .collect();
+        metrics::text(&samples, &own, &dropped, open)
             .map_err(|error| Failure::new("ERR_RCLUSTER_INTERNAL", error.to_string()))
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{Error, Write};
 
-use super::escaped;
+use super::text::escaped;
 
 /// What the primary of a cluster may name. Whatever else it says is [`OTHER`]: there are no more series than these.
 const REASONS: [&str; 6] = ["late", "malformed", "too-large", "failed", "reserved-name", "no-prom-client"];

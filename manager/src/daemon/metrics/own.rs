@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::dropped::Dropped;
-use super::escaped;
+use super::text::escaped;
 
 /// How long the primary of a cluster has to answer. It waits for each of its workers for a second.
 pub const TIME: Duration = Duration::from_millis(1500);

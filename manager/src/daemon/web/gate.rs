@@ -218,6 +218,9 @@ mod tests {
             assert_eq!(check(host), Err(WRONG_HOST), "{host}");
         }
         assert_eq!(gate.check(&Method::GET, &HeaderMap::new(), true), Err(WRONG_HOST));
+        // Of two nobody knows which one the browser has meant.
+        let both = headers(&[("host", "localhost:9616"), ("host", "evil.example")]);
+        assert_eq!(gate.check(&Method::GET, &both, true), Err(WRONG_HOST));
         let open = Gate::new(Vec::new(), false, 9616);
         assert_eq!(open.check(&Method::GET, &headers(&[("host", "10.0.0.1:9616")]), false), Ok(()));
         assert_eq!(open.check(&Method::GET, &headers(&[("host", "evil.example:9616")]), false), Err(WRONG_HOST));
