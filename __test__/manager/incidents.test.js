@@ -69,11 +69,19 @@ test('a program that is given up, and one that grows too large, are told of as w
 
 test('a webhook that fails twice gets it the third time, signed, and the secret is shown nowhere', async () => {
   const home = new Home();
-  const { got, url } = await receiver((index) => (index < 2 ? 500 : 200));
+  /** @type {number[]} */
+  const times = [];
+  const { got, url } = await receiver((index) => {
+    times.push(performance.now());
+    return index < 2 ? 500 : 200;
+  });
   home.write('a.js', crashing(1));
   config(home, { webhook: { url, secret: SECRET } });
   expect((await home.run('start')).code).toBe(0);
   await waitFor(() => got.length === 3);
+  // A second and two, of which chance takes half at most.
+  expect(times[1] - times[0]).toBeGreaterThan(490);
+  expect(times[2] - times[1]).toBeGreaterThan(990);
   for (const { headers, body } of got) {
     const [, time, signature] = /^t=(\d+),v1=([0-9a-f]{64})$/.exec(String(headers['rcluster-signature'])) ?? [];
     expect(signature).toBe(createHmac('sha256', SECRET).update(`${time}.${body}`).digest('hex'));
