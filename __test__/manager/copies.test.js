@@ -7,11 +7,11 @@ const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
 
+const { testWith } = require('../helpers/needs');
 const { ROOT, waitFor } = require('../helpers/run');
 const { Home } = require('./home');
 
-const python = spawnSync('python3', ['--version']).status === 0;
-const testWithPython = python ? test : test.skip;
+const testWithPython = testWith('python3');
 const LONG = 60_000;
 
 /** A program that keeps what it is told to; what it has said, and how to tell it more. */
