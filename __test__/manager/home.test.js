@@ -71,7 +71,8 @@ test('a run that is told to end ends what its tests have started', async () => {
   try {
     await waitFor(() => ['a', 'b'].every((name) => fs.existsSync(pidsOf(name))), { timeout: 40_000, message: () => jest.stderr.join('\n') });
     const began = ['a', 'b'].map((name) => JSON.parse(fs.readFileSync(pidsOf(name), 'utf8')));
-    expect(await jest.stop('SIGTERM')).toEqual({ code: 143, signal: null });
+    // 143, or 1 where it sees first that those are gone who run its tests.
+    expect([1, 143]).toContain((await jest.stop('SIGTERM')).code);
     for (const [home, ...pids] of began) expect([pids.filter(isAlive), fs.existsSync(home)]).toEqual([[], false]);
   } finally {
     fs.rmSync(folder, { recursive: true });
