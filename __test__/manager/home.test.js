@@ -68,13 +68,15 @@ test('a run that is told to end ends what its tests have started', async () => {
   }
   const config = JSON.stringify({ rootDir: folder, transform: {}, testEnvironment: 'node', globalSetup: path.join(__dirname, '..', 'helpers', 'global_setup.js') });
   const jest = startScript('node_modules/jest/bin/jest.js', { args: ['--config', config, '--maxWorkers', '2'], cwd: ROOT });
+  let began = [];
   try {
     await waitFor(() => ['a', 'b'].every((name) => fs.existsSync(pidsOf(name))), { timeout: 40_000, message: () => jest.stderr.join('\n') });
-    const began = ['a', 'b'].map((name) => JSON.parse(fs.readFileSync(pidsOf(name), 'utf8')));
+    began = ['a', 'b'].map((name) => JSON.parse(fs.readFileSync(pidsOf(name), 'utf8')));
     // 143, or 1 where it sees first that those are gone who run its tests.
     expect([1, 143]).toContain((await jest.stop('SIGTERM')).code);
     for (const [home, ...pids] of began) expect([pids.filter(isAlive), fs.existsSync(home)]).toEqual([[], false]);
   } finally {
+    await end(() => began.flatMap(([home]) => ofFolder(home)));
     fs.rmSync(folder, { recursive: true });
   }
 }, 60_000);
