@@ -5,9 +5,11 @@ const os = require('node:os');
 /** @type {import('jest').Config} */
 module.exports = {
   testEnvironment: 'node',
-  setupFilesAfterEnv: ['<rootDir>/__test__/helpers/retry.js'],
   globalSetup: '<rootDir>/__test__/helpers/global_setup.js',
   globalTeardown: '<rootDir>/__test__/helpers/global_teardown.js',
+  // The code is CommonJS as Node runs it: nothing has to be translated.
+  transform: {},
+  reporters: ['default', '<rootDir>/__test__/helpers/reporter.js'],
   testMatch: ['<rootDir>/__test__/**/*.test.js'],
   testPathIgnorePatterns: ['/node_modules/', '/__test__/node-suite/', '/__test__/fixtures/'],
   modulePathIgnorePatterns: ['<rootDir>/.cache/', '<rootDir>/target/'],

@@ -1,12 +1,12 @@
 'use strict';
 
-// A system call of the channel that fails is tried again, or the channel is given up, and that is reported. Where strace may run.
+// A system call of the channel that fails is tried again, or the channel is given up, and that is reported.
 
-const { spawnSync } = require('node:child_process');
+const { testUnless } = require('./helpers/needs');
+const { tracing } = require('./helpers/rights');
 const { runScenario } = require('./helpers/scenario');
 
-const mayTrace = spawnSync('strace', ['-qq', '-o', '/dev/null', 'true']).status === 0;
-const traced = mayTrace ? test : test.skip;
+const traced = testUnless(tracing(), 'strace');
 
 /** Echoes 20 messages while a system call of each process fails. */
 const run = (call, error, when) => runScenario({

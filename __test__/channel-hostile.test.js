@@ -2,6 +2,7 @@
 
 // What a worker may cost its primary over the channel is bounded, and gone when the worker is.
 
+const { testWith } = require('./helpers/needs');
 const { runScenario } = require('./helpers/scenario');
 
 const MB = 1 << 20;
@@ -64,7 +65,7 @@ const attack = (body, { kill = false, collect = false } = {}) => runScenario({
 
 const MALFORMED = ['ERR_RCLUSTER_MALFORMED_MESSAGE', 'disconnect'];
 
-test.each([
+testWith('python3').each([
   ['in batches that no frame asks for', "evil.writeWithDescriptors(fd, evil.frame(1, '1', { batch: 16 }), 100, 16)"],
   ['within an unfinished frame', `evil.write(fd, evil.frame(1, '', { length: 1000 })); evil.writeWithDescriptors(fd, Buffer.from('1'), 100, 16)`],
   ['within an unfinished long frame', `evil.write(fd, evil.frame(1, '', { length: 10_000_000 })); evil.writeWithDescriptors(fd, Buffer.from('1'), 100, 16)`],
@@ -140,7 +141,7 @@ test('texts whose message never comes are forgotten with their worker', async ()
   expect(hello).toBe('hello');
 });
 
-test('a worker that sends its own end of the channel away has ended when its process has', async () => {
+testWith('python3')('a worker that sends its own end of the channel away has ended when its process has', async () => {
   const { primary: [{ noticed, descriptors }, hello] } = await attack(`
     evil.writeWithDescriptor(fd, evil.frame(4, '[{"type":"net.Socket"},{"msg":"done"}]', { fds: 1 }), fd);
   `, { kill: true });

@@ -4,15 +4,16 @@
 // reported. scripts/soak/faults.js tries more of them.
 
 const { quick } = require('../scripts/soak/faults/list');
-const { canTrace, tryOut } = require('../scripts/soak/faults/trial');
+const { tryOut } = require('../scripts/soak/faults/trial');
+const { testUnless } = require('./helpers/needs');
+const { tracing } = require('./helpers/rights');
 
-const reason = canTrace();
+const traced = testUnless(tracing(), 'strace');
 const LONG = 60_000;
 
 for (const fault of quick) {
   const { where, call, error, when } = fault;
-  const name = `${where}: ${call} fails with ${error}, the ${when}nd time`;
-  (reason ? test.skip : test)(reason ? `${name} (${reason})` : name, async () => {
+  traced(`${where}: ${call} fails with ${error}, the ${when}nd time`, async () => {
     const { reasons } = await tryOut(fault);
     expect(reasons).toEqual([]);
   }, LONG);

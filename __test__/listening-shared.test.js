@@ -2,7 +2,7 @@
 
 // Several servers, in several workers, on the same or on other addresses.
 
-const { spawnSync } = require('node:child_process');
+const { testWith } = require('./helpers/needs');
 const { compare, runScenario } = require('./helpers/scenario');
 
 test('port 0 is one port for all workers, and another for each of their servers', async () => {
@@ -279,9 +279,7 @@ test('TLS servers of all workers have the same session-ticket keys', async () =>
   expect(primary).toEqual([[true, 96]]);
 });
 
-const withSs = spawnSync('ss', ['-V']).status === 0 ? test : test.skip;
-
-withSs.each([[7, 7], [undefined, 511]])('a backlog of %s is what the kernel is asked for', async (backlog, expected) => {
+testWith('ss').each([[7, 7], [undefined, 511]])('a backlog of %s is what the kernel is asked for', async (backlog, expected) => {
   const { primary } = await runScenario({
     async primary({ args, cluster, once, report }) {
       const [{ port }] = await once(cluster.fork(), 'listening');

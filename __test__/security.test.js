@@ -2,6 +2,7 @@
 
 // Nobody is trusted: whatever a worker writes, the primary and the other workers go on serving.
 
+const { testWith } = require('./helpers/needs');
 const { runScenario } = require('./helpers/scenario');
 
 /**
@@ -171,7 +172,7 @@ test('nonsense in the connection queue harms nobody', async () => {
   ], 'done', MALFORMED);
 }, LONG);
 
-test('descriptors that nobody asked for, or that are no connections, harm nobody', async () => {
+testWith('python3')('descriptors that nobody asked for, or that are no connections, harm nobody', async () => {
   const file = "require('node:fs').openSync('/dev/null', 'r+')";
   const packageFile = "require('node:fs').openSync('package.json', 'r')";
   await expectServed([

@@ -29,7 +29,7 @@ function runWith(major, patterns) {
   const { status, stdout, stderr } = spawnSync(node, [JEST, ...patterns], { cwd: root, encoding: 'utf8' });
   const ok = status === 0;
   // Of those that pass, their names will do.
-  const shown = ok ? stderr.split('\n').filter((line) => /^(PASS|Tests:)/.test(line)) : [stdout, stderr];
+  const shown = ok ? stderr.split('\n').filter((line) => /^(PASS|Tests:|not checked here:)/.test(line)) : [stdout, stderr];
   process.stdout.write(`${shown.join('\n')}\n`);
   const tests = /^Tests:\s*(.*)$/m.exec(stderr)?.[1] ?? 'none ran';
   return { version, ok, tests, seconds: Math.round((Date.now() - started) / 1000) };

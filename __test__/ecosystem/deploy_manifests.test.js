@@ -13,6 +13,7 @@ const ts = require('typescript');
 const yaml = require('yaml');
 const { COMMAND, startCommand } = require('../helpers/command');
 const { freePorts } = require('../helpers/free_ports');
+const { testWith } = require('../helpers/needs');
 const { ROOT, request } = require('../helpers/run');
 const { pidServer, temporaryFolder, writeScript } = require('../helpers/service');
 const { parse } = require('../../lib/supervisor/options');
@@ -161,11 +162,9 @@ describe('swarm/stack.yaml', () => {
 });
 
 describe('systemd/app.service and app.socket', () => {
-  const has = spawnSync('systemd-analyze', ['--version']).status === 0;
-  const testWithAnalyze = has ? test : test.skip;
   const execStart = /^ExecStart=(.*)$/m.exec(read('systemd/app.service'))?.[1].split(' ') ?? [];
 
-  testWithAnalyze('are units that systemd-analyze finds nothing wrong with', () => {
+  testWith('systemd-analyze')('are units that systemd-analyze finds nothing wrong with', () => {
     const verify = (/** @type {(text: string) => string} */ change) => {
       const folder = temporaryFolder();
       const files = ['app.service', 'app.socket'].map((name) => path.join(folder, name));

@@ -1,7 +1,7 @@
 'use strict';
 
 const { childrenOf, request, serve, waitFor, waitForDeath } = require('./helpers/start');
-const { freePort } = require('./helpers/free_port');
+const { freePort } = require('../helpers/free_port');
 
 const json = async (...args) => JSON.parse((await request(...args)).body);
 

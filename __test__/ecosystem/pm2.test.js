@@ -5,7 +5,7 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { HERE, childrenOf, isAlive, request, waitFor, waitForDeath } = require('./helpers/start');
-const { freePort } = require('./helpers/free_port');
+const { freePort } = require('../helpers/free_port');
 
 const script = path.join(HERE, 'apps', 'pm2_app.js');
 

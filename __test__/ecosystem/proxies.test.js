@@ -15,7 +15,7 @@ const { json } = require('node:stream/consumers');
 const selfsigned = require('selfsigned');
 const { WebSocket } = require('ws');
 const { startService, temporaryFolder } = require('../helpers/service');
-const { freePort } = require('./helpers/free_port');
+const { freePort } = require('../helpers/free_port');
 const { ifHaproxy, ifNginx, startHaproxy, startNginx } = require('./helpers/front');
 
 /** Where clients come from. The proxies are 127.0.0.1. */

@@ -1,7 +1,7 @@
 'use strict';
 
 const { request, serve, waitFor } = require('./helpers/start');
-const { freePort } = require('./helpers/free_port');
+const { freePort } = require('../helpers/free_port');
 
 const online = (app) => app.stdout.flatMap((line) => line.match(/^online (\d+)$/)?.[1] ?? []).map(Number);
 

@@ -45,10 +45,14 @@ function ofFolder(folder) {
   return find(({ environ, command, cwd }) => isBelow(`${cwd}/`) || isBelow(command) || environ.some(isBelow));
 }
 
-/** @param {string} run @returns {number[]} what has been started in the run, but for those who run its tests */
-function ofRun(run) {
+/**
+ * @param {string} run
+ * @param {{ runners?: boolean }} [options] `runners`: also those who run its tests
+ * @returns {number[]} what has been started in the run
+ */
+function ofRun(run, { runners = false } = {}) {
   const isRunner = (/** @type {{ command: string }} */ { command }) => command.includes('jest-worker') || command.includes('jest/bin/jest');
-  return find((one) => one.environ.includes(`${RUN}=${run}`) && !isRunner(one));
+  return find((one) => one.environ.includes(`${RUN}=${run}`) && (runners || !isRunner(one)));
 }
 
 /**

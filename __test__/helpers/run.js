@@ -11,6 +11,7 @@
 // Whatever a test started is killed after it. Never sleep for a fixed time: wait for a line, an exit or a condition.
 
 const { spawn } = require('node:child_process');
+const { once } = require('node:events');
 const path = require('node:path');
 const { createInterface } = require('node:readline');
 const { setTimeout: sleep } = require('node:timers/promises');
@@ -224,13 +225,34 @@ async function waitForDeath(pids) {
   await waitFor(() => living().length === 0, { message: () => `processes live on: ${living().join(', ')}` });
 }
 
-/** Kills what `startScript` started. Runs after each test by itself. */
+/** Other processes of the current test. @type {Set<import('node:child_process').ChildProcess>} */
+const children = new Set();
+
+/**
+ * Sees that a process ends with the test. What a test ends itself, in a `finally`, it does not end when its time is over while it waits.
+ *
+ * @template {import('node:child_process').ChildProcess} T
+ * @param {T} child that has just been started
+ * @returns {T} the same
+ */
+function endWithTest(child) {
+  children.add(child);
+  child.once('exit', () => children.delete(child)).once('error', () => children.delete(child));
+  return child;
+}
+
+/** Kills what `startScript` started, and what `endWithTest` knows. Runs after each test by itself. */
 async function cleanUp() {
   const all = [...scripts];
   scripts.clear();
-  await Promise.all(all.map((script) => script.cleanUp()));
+  const ends = [...children].map((child) => {
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    return ended;
+  });
+  await Promise.all([...ends, ...all.map((script) => script.cleanUp())]);
 }
 
 if (typeof afterEach === 'function') afterEach(cleanUp);
 
-module.exports = { ROOT, startScript, waitFor, waitForDeath, ...require('./http'), ...require('./proc') };
+module.exports = { ROOT, endWithTest, startScript, waitFor, waitForDeath, ...require('./http'), ...require('./proc') };

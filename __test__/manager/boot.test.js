@@ -3,7 +3,6 @@
 // The unit of systemd, and what it starts: run here by its own ExecStart, with a socket in systemd's place.
 
 const { spawn, spawnSync } = require('node:child_process');
-const dgram = spawnSync('python3', ['--version']).status === 0;
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
@@ -11,11 +10,11 @@ const path = require('node:path');
 const { install, uninstall } = require('../../manager/cli/boot.js');
 const { textOf, unitOf } = require('../../manager/cli/unit.js');
 const { executable } = require('../../manager/home.js');
+const { testWith } = require('../helpers/needs');
 const { waitFor } = require('../helpers/run');
 const { Home } = require('./home');
 
-const hasAnalyze = spawnSync('systemd-analyze', ['--version']).status === 0;
-const testWithPython = dgram ? test : test.skip;
+const testWithPython = testWith('python3');
 
 /** Listens as systemd does, and prints what it is told. */
 const LISTENER = `
@@ -122,7 +121,7 @@ describe('the unit', () => {
     expect(() => unitOf({ uid: 0, serviceName: 'a/b', ...given })).toThrow('--service-name must be letters, digits and any of _-@:. Received "a/b"');
   });
 
-  (hasAnalyze ? test : test.skip).each([['the system', 0], ['a user', 1000]])('of %s is one that systemd-analyze finds nothing wrong with', (_, uid) => {
+  testWith('systemd-analyze').each([['the system', 0], ['a user', 1000]])('of %s is one that systemd-analyze finds nothing wrong with', (_, uid) => {
     const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rc-unit-'));
     try {
       const unit = unitOf({ uid, ...(uid === 0 && { user: 'root' }), ...given, executable: executable() });

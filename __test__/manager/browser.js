@@ -2,15 +2,12 @@
 
 // Debian's Chromium for tests, and plain requests to the page.
 
-const fs = require('node:fs');
 const http = require('node:http');
 const { once } = require('node:events');
 const path = require('node:path');
+const { find } = require('../helpers/programs');
 
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find((file) => fs.existsSync(file));
-
-/** Why there is no browser here. */
-const reason = executablePath === undefined ? 'there is no Chromium' : undefined;
+const executablePath = find('chromium');
 
 /** @type {Set<import('puppeteer-core').Browser>} */
 const browsers = new Set();
@@ -53,4 +50,4 @@ async function ask(url, { method = 'GET', headers = {}, body, socketPath } = {})
   return { status: response.statusCode, headers: response.headers, text: answer };
 }
 
-module.exports = { ask, launch, reason };
+module.exports = { ask, launch };

@@ -3,16 +3,17 @@
 // What a container is: a process that is number 1 of its own, with a root file system of its own that may not be written to. It needs root, and no
 // engine: namespaces alone. Nothing of this machine is written to but the test's own folder.
 
-const { spawn, spawnSync } = require('node:child_process');
+const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 
+const { namespaces } = require('../helpers/rights');
 const { ROOT } = require('../helpers/run');
 
 const NAMESPACES = ['--mount', '--pid', '--ipc', '--fork', '--kill-child', '--propagation', 'private'];
 
-/** Whether this machine lets us make one. */
-const isPermitted = process.getuid?.() === 0 && spawnSync('unshare', [...NAMESPACES, 'true']).status === 0;
+/** Why this machine does not let us make one. */
+const forbidden = process.getuid?.() === 0 ? namespaces(NAMESPACES) : 'root alone may make a root file system';
 
 /** Folders of this machine that a program needs to run at all. */
 const SYSTEM = ['/usr', '/lib', '/lib64', '/bin', '/sbin', '/etc/alternatives', '/etc/ssl'];
@@ -94,4 +95,4 @@ function execute(child, command, user = '4321') {
   });
 }
 
-module.exports = { execute, firstOf, isPermitted, startContainer };
+module.exports = { execute, firstOf, forbidden, startContainer };

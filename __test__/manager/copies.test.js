@@ -7,13 +7,13 @@ const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
 
-const { freePort } = require('../ecosystem/helpers/free_port');
+const { freePort } = require('../helpers/free_port');
+const { testWith } = require('../helpers/needs');
 const { isAlive } = require('../helpers/proc');
 const { ROOT, waitFor } = require('../helpers/run');
 const { Home } = require('./home');
 
-const python = spawnSync('python3', ['--version']).status === 0;
-const testWithPython = python ? test : test.skip;
+const testWithPython = testWith('python3');
 const LONG = 60_000;
 
 /** A program that keeps what it is told to; what it has said, and how to tell it more. */

@@ -2,11 +2,12 @@
 
 // The daemon is killed, and what it has written down is damaged, or cannot be written: nothing is lost, and nothing is restarted.
 
-const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { soak } = require('../../scripts/soak/daemon_kills');
+const { testUnless } = require('../helpers/needs');
 const { ticksOf } = require('../helpers/proc');
+const { mounting } = require('../helpers/rights');
 const { startScript, waitFor: waitForCondition, waitForDeath } = require('../helpers/run');
 const { COMMAND } = require('../helpers/command');
 const { Home } = require('./home');
@@ -58,8 +59,7 @@ test('a file of a later version is left alone, and said to be so', async () => {
   fs.rmSync(file);
 });
 
-const mayMount = spawnSync('unshare', ['-Urm', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0;
-(mayMount ? test : test.skip)('a disk that is read-only, or full (where a user may mount one): the verb fails, and nothing has changed', async () => {
+testUnless(mounting(), 'unshare')('a disk that is read-only, or full: the verb fails, and nothing has changed', async () => {
   const home = new Home();
   home.write('sleep.js', SLEEP);
   fs.mkdirSync(home.path);

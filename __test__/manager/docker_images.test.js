@@ -6,13 +6,14 @@ const { once } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
 
+const { testUnless } = require('../helpers/needs');
 const { ROOT, waitFor: waitForCondition } = require('../helpers/run');
-const { execute, firstOf, isPermitted, startContainer } = require('./container');
+const { execute, firstOf, forbidden, startContainer } = require('./container');
 const { Home } = require('./home');
-const { freePort } = require('../ecosystem/helpers/free_port');
+const { freePort } = require('../helpers/free_port');
 
 const waitFor = (/** @type {string} */ message, /** @type {() => any} */ condition) => waitForCondition(condition, { message });
-const testIfPermitted = isPermitted ? test : test.skip;
+const testIfPermitted = testUnless(forbidden, 'unshare');
 
 const IMAGES = path.join(ROOT, 'examples', 'deploy', 'docker');
 

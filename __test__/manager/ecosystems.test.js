@@ -2,14 +2,12 @@
 
 // Configuration files in the shape of ten projects that PM2 runs, each started as it is; and every key of PM2's documentation.
 
-const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 
 const { readApp } = require('../../manager/cli/keys.js');
 const { Home } = require('./home');
-
-const hasPython = spawnSync('python3', ['--version']).status === 0;
+const { testWith } = require('../helpers/needs');
 
 const SERVER = "require('http').createServer((_, answer) => answer.end()).listen(0, '127.0.0.1', () => process.send?.('ready'))";
 const SLEEP = 'setInterval(() => {}, 1e6)';
@@ -134,7 +132,8 @@ deploy:
   },
 };
 
-test.each(Object.keys(PROJECTS).filter((title) => hasPython || !title.includes('Python')))('%s', async (title) => {
+/** @param {string} title of a project */
+async function startsAsItIs(title) {
   const { files, words = [], env, apps, notices = /^$/ } = PROJECTS[title];
   const home = new Home();
   for (const [name, text] of Object.entries(files)) {
@@ -158,7 +157,10 @@ test.each(Object.keys(PROJECTS).filter((title) => hasPython || !title.includes('
   }
   const states = (await home.json('list')).flatMap((/** @type {any} */ { processes }) => processes.map((/** @type {any} */ { state }) => state));
   expect(states).toEqual(described.flatMap(({ mode, instances, autostart }) => Array(mode === 'cluster' ? 1 : instances).fill(autostart ? 'online' : 'stopped')));
-});
+}
+
+test.each(Object.keys(PROJECTS).filter((title) => !title.includes('Python')))('%s', startsAsItIs);
+testWith('python3').each(Object.keys(PROJECTS).filter((title) => title.includes('Python')))('%s', startsAsItIs);
 
 /** Every key of PM2 7's schema and its aliases, with a value that it takes. */
 const OF_PM2 = {

@@ -2,10 +2,10 @@
 
 // Whoever dies: a primary, a program with sockets, a keeper. Nothing runs twice, and nobody is refused.
 
-const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { load } = require('../helpers/load');
+const { testWith } = require('../helpers/needs');
 const { childrenOf, isAlive } = require('../helpers/proc');
 const { ROOT, request, waitFor: waitForCondition, waitForDeath } = require('../helpers/run');
 const { Home } = require('./home');
@@ -16,8 +16,7 @@ const SLEEP = 'setInterval(() => {}, 1e6)';
 /** A server that takes a little time for each answer. */
 const WEB = `require('http').createServer((q, s) => setTimeout(() => s.end(String(process.ppid)), 5)).listen(Number(process.env.PORT ?? 0), '127.0.0.1', function () { console.log('port', this.address().port); });`;
 
-const python = spawnSync('python3', ['--version']).status === 0;
-const testWithPython = python ? test : test.skip;
+const testWithPython = testWith('python3');
 
 /** @param {Home} home @param {string} [log] */
 const portOf = (home, log = 'web-out-0.log') => waitFor('the port', () => /(?:port|serves) (\d+)/.exec(home.log(log))?.[1]);

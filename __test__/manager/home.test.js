@@ -10,6 +10,7 @@ const path = require('node:path');
 
 const { RUN, end, ofFolder, ofRun } = require('../helpers/leftovers');
 const { isAlive } = require('../helpers/proc');
+const { ROOT, startScript, waitFor } = require('../helpers/run');
 const { Home } = require('./home');
 
 const SLEEP = 'setInterval(() => {}, 1e6)';
@@ -47,3 +48,35 @@ test('a process is known by the run in whose environment it was started, also wh
   expect(isAlive(pids[0])).toBe(false);
   fs.rmdirSync(run);
 });
+
+test('a run that is told to end ends what its tests have started', async () => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rc-'));
+  const pidsOf = (/** @type {string} */ name) => path.join(folder, `${name}.pids`);
+  // Two, so that they do not run in the process that gets the signal.
+  for (const name of ['a', 'b']) {
+    fs.writeFileSync(path.join(folder, `${name}.test.js`), `
+      const { Home } = require(${JSON.stringify(path.join(__dirname, 'home'))});
+      test('hangs', async () => {
+        const home = new Home();
+        home.write('sleep.js', '${SLEEP}');
+        await home.run('start', 'sleep.js');
+        const [{ keeper, processes: [{ pid }] }] = await home.json('list');
+        require('fs').writeFileSync('${pidsOf(name)}.new', JSON.stringify([home.folder, home.daemonPid(), keeper, pid]));
+        require('fs').renameSync('${pidsOf(name)}.new', '${pidsOf(name)}');
+        await new Promise(() => {});
+      }, 60_000);`);
+  }
+  const config = JSON.stringify({ rootDir: folder, transform: {}, testEnvironment: 'node', globalSetup: path.join(__dirname, '..', 'helpers', 'global_setup.js') });
+  const jest = startScript('node_modules/jest/bin/jest.js', { args: ['--config', config, '--maxWorkers', '2'], cwd: ROOT });
+  let began = [];
+  try {
+    await waitFor(() => ['a', 'b'].every((name) => fs.existsSync(pidsOf(name))), { timeout: 40_000, message: () => jest.stderr.join('\n') });
+    began = ['a', 'b'].map((name) => JSON.parse(fs.readFileSync(pidsOf(name), 'utf8')));
+    // 143, or 1 where it sees first that those are gone who run its tests.
+    expect([1, 143]).toContain((await jest.stop('SIGTERM')).code);
+    for (const [home, ...pids] of began) expect([pids.filter(isAlive), fs.existsSync(home)]).toEqual([[], false]);
+  } finally {
+    await end(() => began.flatMap(([home]) => ofFolder(home)));
+    fs.rmSync(folder, { recursive: true });
+  }
+}, 60_000);

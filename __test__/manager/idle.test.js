@@ -2,13 +2,15 @@
 
 // An idle daemon and idle keepers do nothing: no system call, however many apps there are.
 
-const { spawn, spawnSync } = require('node:child_process');
+const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
 const { setTimeout: sleep } = require('node:timers/promises');
 
-const { waitFor: waitForCondition } = require('../helpers/run');
+const { testUnless } = require('../helpers/needs');
+const { tracing } = require('../helpers/rights');
+const { endWithTest, waitFor: waitForCondition } = require('../helpers/run');
 const { Home } = require('./home');
 
 const waitFor = (/** @type {string} */ message, /** @type {() => any} */ condition) => waitForCondition(condition, { message });
@@ -16,14 +18,7 @@ const waitFor = (/** @type {string} */ message, /** @type {() => any} */ conditi
 /** How long (ms) they are watched. */
 const TIME = 4000;
 
-/** Why it cannot be seen here what a process does. */
-const reason = (() => {
-  const { status, error } = spawnSync('strace', ['-o', '/dev/null', 'true']);
-  if (error) return 'there is no strace';
-  return status === 0 ? undefined : 'strace may not look at processes';
-})();
-const testWithStrace = reason === undefined ? test : test.skip;
-const because = reason === undefined ? '' : ` (skipped: ${reason})`;
+const testWithStrace = testUnless(tracing(), 'strace');
 
 /**
  * The system calls of processes within that time.
@@ -32,7 +27,7 @@ const because = reason === undefined ? '' : ` (skipped: ${reason})`;
  * @param {number[]} pids
  */
 async function calls(file, pids) {
-  const strace = spawn('strace', ['-f', '-qq', '-o', file, ...pids.flatMap((pid) => ['-p', String(pid)])], { stdio: 'ignore' });
+  const strace = endWithTest(spawn('strace', ['-f', '-qq', '-o', file, ...pids.flatMap((pid) => ['-p', String(pid)])], { stdio: 'ignore' }));
   const ended = once(strace, 'exit');
   try {
     const isTraced = (/** @type {number} */ pid) => fs.readdirSync(`/proc/${pid}/task`).every((task) => !/^TracerPid:\t0$/m.test(fs.readFileSync(`/proc/${pid}/task/${task}/status`, 'utf8')));
@@ -46,7 +41,7 @@ async function calls(file, pids) {
   return fs.readFileSync(file, 'utf8').split('\n').filter((line) => line !== '' && !/<(?:unfinished|detached) \.\.\.>$/.test(line));
 }
 
-testWithStrace.each([[1], [20]])(`%i apps that do nothing, their keepers and the daemon: no system call${because}`, async (count) => {
+testWithStrace.each([[1], [20]])('%i apps that do nothing, their keepers and the daemon: no system call', async (count) => {
   const home = new Home();
   home.write('sleep.js', 'setInterval(() => {}, 1e6)');
   home.write('server.js', "require('http').createServer((_, answer) => answer.end()).listen(0, '127.0.0.1')");

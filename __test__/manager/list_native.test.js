@@ -7,6 +7,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { promisify } = require('node:util');
 
+const { testWith } = require('../helpers/needs');
 const { waitFor: waitForCondition } = require('../helpers/run');
 // Terminals end before the home that they are in.
 const tmux = require('./tmux');
@@ -83,7 +84,7 @@ test('where no daemon runs the list starts one, as before', async () => {
   expect(home.daemonPid()).toBeGreaterThan(1);
 });
 
-(tmux.reason ? test.skip : test)('on a narrow terminal it has the same columns and colours', async () => {
+testWith('tmux')('on a narrow terminal it has the same columns and colours', async () => {
   const home = await filled();
   await home.run('stop', 'all');
   const screens = [];

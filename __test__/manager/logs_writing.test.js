@@ -8,6 +8,8 @@ const path = require('node:path');
 const zlib = require('node:zlib');
 const { promisify } = require('node:util');
 
+const { testUnless } = require('../helpers/needs');
+const { mounting } = require('../helpers/rights');
 const { waitFor: waitForCondition } = require('../helpers/run');
 const { Home } = require('./home');
 
@@ -143,10 +145,7 @@ test('a disk that is slow makes a program wait for a second, and then lines are 
   expect(lines.join('\n').length).toBeGreaterThan(8 * 2 ** 20 - 2 ** 16);
 });
 
-test('a disk that is full stops nobody: old files go first, then lines, which are counted', async () => {
-  const probe = spawnSync('unshare', ['-rm', 'mount', '-t', 'tmpfs', 'none', '/mnt']);
-  // Where no file system may be mounted, nothing can be shown.
-  if (probe.status !== 0) return;
+testUnless(mounting(), 'unshare')('a disk that is full stops nobody: old files go first, then lines, which are counted', async () => {
   const { stdout } = await promisify(execFile)('unshare', ['-rm', process.execPath, path.join(__dirname, '..', 'fixtures', 'manager', 'full_disk.js')], { maxBuffer: 2 ** 26 });
   const { LINES, rotated, filled, again } = JSON.parse(stdout);
   const numbers = (/** @type {string[]} */ lines) => lines.map((line) => Number(/^line (\d+) of a program that writes$/.exec(line)?.[1]));

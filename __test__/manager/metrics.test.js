@@ -9,15 +9,12 @@ const http = require('node:http');
 const path = require('node:path');
 
 const { Home } = require('./home');
-const { freePort } = require('../ecosystem/helpers/free_port');
+const { freePort } = require('../helpers/free_port');
 const dashboard = require('../../examples/deploy/grafana.json');
-const { waitFor: waitForCondition } = require('../helpers/run');
+const { testWith } = require('../helpers/needs');
+const { endWithTest, waitFor: waitForCondition } = require('../helpers/run');
 
 const waitFor = (/** @type {string} */ message, /** @type {() => any} */ condition) => waitForCondition(condition, { message });
-const has = (/** @type {string} */ program) => spawnSync(program, ['--version']).status === 0;
-const testWith = (/** @type {string} */ program) => (has(program) ? [test, ''] : [test.skip, ` (skipped: there is no ${program})`]);
-const [testWithPromtool, noPromtool] = testWith('promtool');
-const [testWithPrometheus, noPrometheus] = testWith('prometheus');
 
 const SERVER = `
   require('node:http').createServer((request, response) => {
@@ -192,7 +189,7 @@ test('what apps count themselves is there with their names, also when one of the
   });
 });
 
-testWithPromtool(`promtool has nothing against them${noPromtool}`, async () => {
+testWith('promtool')('promtool has nothing against them', async () => {
   const home = new Home();
   await get(await startServer(home));
   await get(await startCounting(home, 'counting'));
@@ -202,7 +199,7 @@ testWithPromtool(`promtool has nothing against them${noPromtool}`, async () => {
   expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '', stderr: '' });
 });
 
-testWithPrometheus(`a real Prometheus scrapes them${noPrometheus}`, async () => {
+testWith('prometheus')('a real Prometheus scrapes them', async () => {
   const home = new Home();
   await get(await startServer(home));
   const { metrics: address } = await home.manager.openWeb({ listen: '127.0.0.1:0', metrics: true });
@@ -211,7 +208,7 @@ testWithPrometheus(`a real Prometheus scrapes them${noPrometheus}`, async () => 
 global: { scrape_interval: 200ms, scrape_timeout: 200ms }
 scrape_configs: [{ job_name: rcluster, static_configs: [{ targets: ['${new URL(`${address}`).host}'] }] }]
 `);
-  const prometheus = spawn('prometheus', [`--config.file=${file}`, `--storage.tsdb.path=${path.join(home.folder, 'data')}`, `--web.listen-address=127.0.0.1:${own}`], { stdio: ['ignore', 'ignore', fs.openSync(path.join(home.folder, 'prometheus.log'), 'w')] });
+  const prometheus = endWithTest(spawn('prometheus', [`--config.file=${file}`, `--storage.tsdb.path=${path.join(home.folder, 'data')}`, `--web.listen-address=127.0.0.1:${own}`], { stdio: ['ignore', 'ignore', fs.openSync(path.join(home.folder, 'prometheus.log'), 'w')] }));
   const ended = once(prometheus, 'exit');
   try {
     const query = async (/** @type {string} */ text) => {

@@ -7,14 +7,14 @@ const { constants } = require('node:os');
 const path = require('node:path');
 
 const { executable } = require('../../manager/home.js');
+const { testWith } = require('../helpers/needs');
 const { waitFor: waitForCondition } = require('../helpers/run');
 // Its terminals are closed before homes are.
-const { Terminal, reason } = require('./tmux');
+const { Terminal } = require('./tmux');
 const { Home } = require('./home');
 const { keepAsking, startCluster } = require('./traffic');
 
-const testInTerminal = reason === undefined ? test : test.skip;
-const because = reason === undefined ? '' : ` (skipped: ${reason})`;
+const testInTerminal = testWith('tmux');
 const COMMAND = path.join(__dirname, '..', '..', 'bin', 'rcluster.js');
 const MONIT = `${process.execPath} ${COMMAND} monit`;
 
@@ -48,7 +48,7 @@ async function processesOf(home, name) {
   return app?.processes ?? [];
 }
 
-testInTerminal(`apps, their figures and the logs of the selected one, live${because}`, async () => {
+testInTerminal('apps, their figures and the logs of the selected one, live', async () => {
   const home = new Home();
   await startTwo(home);
   const terminal = new Terminal(home, MONIT);
@@ -70,7 +70,7 @@ testInTerminal(`apps, their figures and the logs of the selected one, live${beca
   await see(terminal, /1 stopped[^]*new +0\/1 +stopped/);
 });
 
-testInTerminal(`what boards of workers say is in the eighty columns, and sorted by${because}`, async () => {
+testInTerminal('what boards of workers say is in the eighty columns, and sorted by', async () => {
   const home = new Home();
   await startTwo(home);
   expect((await home.run('scale', 'quiet', '1')).code).toBe(0);
@@ -96,7 +96,7 @@ testInTerminal(`what boards of workers say is in the eighty columns, and sorted 
   }
 });
 
-testInTerminal(`keys restart, scale, stop and start, each after a question${because}`, async () => {
+testInTerminal('keys restart, scale, stop and start, each after a question', async () => {
   const home = new Home();
   await startTwo(home);
   const terminal = new Terminal(home, MONIT);
@@ -126,7 +126,7 @@ testInTerminal(`keys restart, scale, stop and start, each after a question${beca
   await see(terminal, /1 in trouble[^]*quiet +0\/1 +errored/);
 });
 
-testInTerminal(`it filters, sorts, folds, helps, and fits every size${because}`, async () => {
+testInTerminal('it filters, sorts, folds, helps, and fits every size', async () => {
   const home = new Home();
   await startTwo(home);
   const terminal = new Terminal(home, MONIT);
@@ -150,7 +150,7 @@ testInTerminal(`it filters, sorts, folds, helps, and fits every size${because}`,
   await see(terminal, /chat +1\/1 +online[^]*\? keys/);
 });
 
-testInTerminal(`the colours are the terminal's own, and none with NO_COLOR${because}`, async () => {
+testInTerminal(`the colours are the terminal's own, and none with NO_COLOR`, async () => {
   const home = new Home();
   await startTwo(home);
   const coloured = new Terminal(home, MONIT);
@@ -178,7 +178,7 @@ function find(words) {
   });
 }
 
-testInTerminal(`the terminal is as it was, whatever ends it${because}`, async () => {
+testInTerminal('the terminal is as it was, whatever ends it', async () => {
   const home = new Home();
   await startTwo(home);
   const shown = `${executable()} monit --home ${home.path} --child`;
@@ -213,7 +213,7 @@ testInTerminal(`the terminal is as it was, whatever ends it${because}`, async ()
   }
 });
 
-testInTerminal(`it waits for a daemon that has gone, and goes on with the next one${because}`, async () => {
+testInTerminal('it waits for a daemon that has gone, and goes on with the next one', async () => {
   const home = new Home();
   await startTwo(home);
   const terminal = new Terminal(home, MONIT);
@@ -233,7 +233,7 @@ test('without a terminal there is one clear line, and no daemon is started', asy
   expect(fs.existsSync(home.path)).toBe(false);
 });
 
-testInTerminal(`a terminal that cannot move its cursor is told from one that can${because}`, async () => {
+testInTerminal('a terminal that cannot move its cursor is told from one that can', async () => {
   const home = new Home();
   const terminal = new Terminal(home, `TERM=dumb ${MONIT}; echo code $?; cat`);
   await see(terminal, /rcluster: monit needs a terminal that can move its cursor\. Received TERM=dumb\s+code 1/);

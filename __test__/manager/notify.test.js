@@ -6,12 +6,11 @@ const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
+const { describeWith } = require('../helpers/needs');
 const { isAlive } = require('../helpers/proc');
 const { ROOT, startScript, waitFor: waitForCondition, waitForDeath } = require('../helpers/run');
 const { Home } = require('./home');
 
-const python = spawnSync('python3', ['--version']).status === 0;
-const describeWithPython = python ? describe : describe.skip;
 const waitFor = (/** @type {string | (() => string)} */ message, /** @type {() => any} */ condition) => waitForCondition(condition, { message });
 
 class Teller {
@@ -68,7 +67,7 @@ class Teller {
   }
 }
 
-describeWithPython('what a program tells (without python3 there is none)', () => {
+describeWith('python3')('what a program tells', () => {
   test('STATUS, RELOADING and READY are what is listed', async () => {
     const teller = await Teller.start();
     await teller.given();

@@ -2,11 +2,12 @@
 
 // `rcluster run` in the foreground: what programs write, signals, exit codes.
 
-const { spawn, spawnSync } = require('node:child_process');
+const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
 
+const { testWith } = require('../helpers/needs');
 const { ROOT, request, waitFor: waitForCondition } = require('../helpers/run');
 const { isAlive } = require('../helpers/proc');
 const { Home } = require('./home');
@@ -122,9 +123,7 @@ test('the same signal twice, as a terminal and npm send it, is one', async () =>
   expect(said.out).toBe('here\nin order\n');
 });
 
-const testInTerminal = spawnSync('script', ['--version']).status === 0 ? test : test.skip;
-
-testInTerminal('a terminal that is closed stops it', async () => {
+testWith('script')('a terminal that is closed stops it', async () => {
   const home = new Home();
   home.write('ends.js', `process.on('SIGINT', () => { require('fs').writeFileSync('told', ''); process.exit(0); }); setInterval(() => {}, 1e6); require('fs').writeFileSync('here', String(process.pid));`);
   const command = `${process.execPath} ${COMMAND} run ends.js`;

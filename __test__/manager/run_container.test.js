@@ -5,12 +5,13 @@
 const { once } = require('node:events');
 const fs = require('node:fs');
 
+const { testUnless } = require('../helpers/needs');
 const { ROOT, waitFor: waitForCondition } = require('../helpers/run');
-const { execute, firstOf, isPermitted, startContainer } = require('./container');
+const { execute, firstOf, forbidden, startContainer } = require('./container');
 const { Home } = require('./home');
 
 const waitFor = (/** @type {string} */ message, /** @type {() => any} */ condition) => waitForCondition(condition, { message });
-const testIfPermitted = isPermitted ? test : test.skip;
+const testIfPermitted = testUnless(forbidden, 'unshare');
 
 const RCLUSTER = [process.execPath, `${ROOT}/bin/rcluster.js`];
 

@@ -5,6 +5,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 
+const { testWith } = require('../helpers/needs');
 const { waitFor } = require('../helpers/run');
 const { Home } = require('./home');
 
@@ -43,10 +44,7 @@ test('a job runs when it is time and not before, also while the daemon is dead, 
   await waitFor(() => runs(home).length > stopped);
 }, 40_000);
 
-const ZONE = '/usr/share/zoneinfo/Asia/Kolkata';
-const testWithZones = fs.existsSync(ZONE) ? test : test.skip;
-
-testWithZones(`times are those of the zone that is named${fs.existsSync(ZONE) ? '' : ' (skipped: this machine has no zones)'}`, async () => {
+testWith('/usr/share/zoneinfo/Asia/Kolkata')('times are those of the zone that is named', async () => {
   const home = new Home();
   home.write('job.js', RUN);
   config(home, { cron: '15 3 1 1 *', cron_timezone: 'Asia/Kolkata' });

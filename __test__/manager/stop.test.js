@@ -6,6 +6,7 @@ const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { COMMAND } = require('../helpers/command');
+const { testUnless } = require('../helpers/needs');
 const { isAlive } = require('../helpers/proc');
 const { waitFor: waitForCondition, waitForDeath } = require('../helpers/run');
 const { Home } = require('./home');
@@ -14,6 +15,7 @@ const waitFor = (/** @type {string | (() => string)} */ message, /** @type {() =
 const ENV = { PATH: `${process.env.PATH}` };
 const isRoot = process.getuid?.() === 0;
 const hasNobody = spawnSync('id', ['nobody']).status === 0;
+const forbidden = isRoot ? !hasNobody && 'there is no user "nobody"' : 'root alone may start programs of others';
 
 /** @param {Home} home @param {string} name @param {object} [more] */
 const app = (home, name, more) => ({ name, mode: /** @type {const} */ ('program'), script: `${name}.sh`, cwd: home.folder, env: ENV, minUptime: 1, ...more });
@@ -153,7 +155,7 @@ test.each(Object.entries(GONE))('%s is gone when it crashes: it says so, and run
   expect(await first(home)).toMatchObject({ state: 'errored', lastError: expect.stringMatching(/** @type {RegExp} */ (message)) });
 });
 
-(isRoot && hasNobody ? test : test.skip)('another user (for root alone): the program has its number, its group and nothing of ours', async () => {
+testUnless(forbidden)('another user: the program has its number, its group and nothing of ours', async () => {
   const home = new Home();
   home.write('who.sh', 'id -u; id -g; id -G; echo done; while :; do sleep 1; done');
   fs.chmodSync(home.folder, 0o755);

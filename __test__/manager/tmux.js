@@ -2,15 +2,12 @@
 
 // A terminal for tests: a window of tmux, with a server of its own.
 
-const { execFile, spawnSync } = require('node:child_process');
+const { execFile } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { promisify } = require('node:util');
 
 const run = promisify(execFile);
-
-/** Why there is no terminal here. */
-const reason = spawnSync('tmux', ['-V']).error ? 'there is no tmux' : undefined;
 
 /** @type {Set<Terminal>} */
 const terminals = new Set();
@@ -70,4 +67,4 @@ afterEach(async () => {
   await Promise.all([...terminals].map((terminal) => terminal.close()));
 });
 
-module.exports = { Terminal, reason };
+module.exports = { Terminal };

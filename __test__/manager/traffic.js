@@ -5,7 +5,7 @@
 const http = require('node:http');
 const { once } = require('node:events');
 
-const { freePort } = require('../ecosystem/helpers/free_port');
+const { freePort } = require('../helpers/free_port');
 
 const SERVER = `
   require('node:http').createServer((request, response) => {

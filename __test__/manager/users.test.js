@@ -7,13 +7,14 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 const { COMMAND } = require('../helpers/command');
+const { testUnless } = require('../helpers/needs');
 const { waitFor } = require('../helpers/run');
 const { Home } = require('./home');
 
 const NOBODY = 65_534;
 /** Who else must be able to run what is here. */
 const mayBeOther = process.getuid?.() === 0 && spawnSync(process.execPath, [COMMAND, '-v'], { uid: NOBODY, gid: NOBODY, cwd: '/' }).status === 0;
-const testAsRoot = mayBeOther ? test : test.skip;
+const testAsRoot = testUnless(!mayBeOther && 'no process may be somebody else, or this folder is not open to others');
 const SLEEP = 'setInterval(() => {}, 1e6);';
 
 /**

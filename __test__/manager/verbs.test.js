@@ -5,7 +5,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 
-const { freePort } = require('../ecosystem/helpers/free_port');
+const { freePort } = require('../helpers/free_port');
 const { ofFolder } = require('../helpers/leftovers');
 const { isAlive } = require('../helpers/proc');
 const { request, waitFor: waitForCondition } = require('../helpers/run');

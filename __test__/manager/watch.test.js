@@ -7,7 +7,9 @@ const fs = require('node:fs');
 const http = require('node:http');
 const path = require('node:path');
 
-const { freePort } = require('../ecosystem/helpers/free_port');
+const { freePort } = require('../helpers/free_port');
+const { testUnless } = require('../helpers/needs');
+const { namespaces } = require('../helpers/rights');
 const { waitFor } = require('../helpers/run');
 const { Home } = require('./home');
 
@@ -158,8 +160,7 @@ test.each([
 
 // In a user namespace of its own the number of watches can be set.
 const LIMITED = ['--user', '--map-root-user', 'sh', '-c', 'echo 3 > /proc/sys/user/max_inotify_watches && exec "$@"', 'sh'];
-const mayLimit = spawnSync('unshare', [...LIMITED, 'true']).status === 0;
-(mayLimit ? test : test.skip)(`where no watches are left that is said in one line with what to do, and the app runs${mayLimit ? '' : ' (skipped: the number of watches cannot be set here)'}`, async () => {
+testUnless(namespaces(LIMITED), 'unshare')('where no watches are left that is said in one line with what to do, and the app runs', async () => {
   const home = new Watched();
   home.put('a.js', noting(home.starts));
   for (const folder of ['b', 'c', 'd', 'e']) fs.mkdirSync(path.join(home.app, folder));

@@ -8,14 +8,14 @@ const net = require('node:net');
 const { once } = require('node:events');
 const path = require('node:path');
 
+const { testWith } = require('../helpers/needs');
 const { waitFor: waitForCondition } = require('../helpers/run');
 // Its browsers are closed before homes are.
-const { ask, launch, reason } = require('./browser');
+const { ask, launch } = require('./browser');
 const { Home } = require('./home');
 const { keepAsking, startCluster } = require('./traffic');
 
-const testInBrowser = reason === undefined ? test : test.skip;
-const because = reason === undefined ? '' : ` (skipped: ${reason})`;
+const testInBrowser = testWith('chromium');
 
 /** @typedef {import('puppeteer-core').Page} Page */
 
@@ -69,7 +69,7 @@ async function openPage(home) {
   return { browser, page, url, complaints, hosts };
 }
 
-testInBrowser(`looking: apps, figures, logs that are followed and searched; nothing from elsewhere${because}`, async () => {
+testInBrowser('looking: apps, figures, logs that are followed and searched; nothing from elsewhere', async () => {
   const home = new Home();
   await startTwo(home);
   const { page, url, complaints, hosts } = await openPage(home);
@@ -100,7 +100,7 @@ testInBrowser(`looking: apps, figures, logs that are followed and searched; noth
   expect(complaints.filter((text) => !/400/.test(text))).toEqual([]);
 });
 
-testInBrowser(`what boards of workers say, in the list, of each worker, and over time${because}`, async () => {
+testInBrowser('what boards of workers say, in the list, of each worker, and over time', async () => {
   const home = new Home();
   await startTwo(home);
   const port = await startCluster(home);
@@ -132,7 +132,7 @@ testInBrowser(`what boards of workers say, in the list, of each worker, and over
   expect(complaints).toEqual([]);
 });
 
-testInBrowser(`a link leads to an app that is far down in a long list, whose head stays to be seen${because}`, async () => {
+testInBrowser('a link leads to an app that is far down in a long list, whose head stays to be seen', async () => {
   const home = new Home();
   await startTwo(home);
   await home.manager.start(Array.from({ length: 60 }, (_, index) => ({ name: `app-${index}`, script: 'quiet.js', cwd: home.folder, autostart: false })));
@@ -152,7 +152,7 @@ testInBrowser(`a link leads to an app that is far down in a long list, whose hea
   expect((await place('#apps a:focus')).top).toBeGreaterThanOrEqual((await place('#apps thead th')).bottom - 1);
 }, TWO_BROWSERS);
 
-testInBrowser(`with keys alone: the list is reached from everywhere, and is told how it is sorted${because}`, async () => {
+testInBrowser(`with keys alone: the list is reached from everywhere, and is told how it is sorted`, async () => {
   const home = new Home();
   await startTwo(home);
   const { page } = await openPage(home);
@@ -181,7 +181,7 @@ testInBrowser(`with keys alone: the list is reached from everywhere, and is told
   expect([told.includes('online'), /[●▲◐○↑↓]/.test(told)]).toEqual([true, false]);
 });
 
-testInBrowser(`on a phone nothing is wider than the screen, and the logs are near below all charts${because}`, async () => {
+testInBrowser(`on a phone nothing is wider than the screen, and the logs are near below all charts`, async () => {
   const home = new Home();
   await startTwo(home);
   const port = await startCluster(home);
@@ -202,7 +202,7 @@ testInBrowser(`on a phone nothing is wider than the screen, and the logs are nea
   expect(await page.$eval('.logs ol', (element) => element.getBoundingClientRect().top)).toBeLessThan(740);
 });
 
-testInBrowser(`acting: each after a question, with the mouse and with keys${because}`, async () => {
+testInBrowser('acting: each after a question, with the mouse and with keys', async () => {
   const home = new Home();
   await startTwo(home);
   const { page } = await openPage(home);
@@ -246,7 +246,7 @@ testInBrowser(`acting: each after a question, with the mouse and with keys${beca
   await see(page, /1\s+in trouble/, '#summary');
 });
 
-testInBrowser(`it fits a phone, and goes on when the daemon does${because}`, async () => {
+testInBrowser('it fits a phone, and goes on when the daemon does', async () => {
   const home = new Home();
   await startTwo(home);
   const { browser, page, url } = await openPage(home);
@@ -273,7 +273,7 @@ testInBrowser(`it fits a phone, and goes on when the daemon does${because}`, asy
   await see(page, /quiet/, '#apps');
 });
 
-testInBrowser(`a connection that breaks is made anew, and the logs go on${because}`, async () => {
+testInBrowser(`a connection that breaks is made anew, and the logs go on`, async () => {
   const home = new Home();
   await startTwo(home);
   const { page, url } = await openPage(home);
@@ -301,7 +301,7 @@ testInBrowser(`a connection that breaks is made anew, and the logs go on${becaus
   way.close();
 });
 
-testInBrowser(`an attacker's page cannot see or do anything${because}`, async () => {
+testInBrowser(`an attacker's page cannot see or do anything`, async () => {
   const home = new Home();
   await startTwo(home);
   const { browser, page, url } = await openPage(home);

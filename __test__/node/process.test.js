@@ -9,7 +9,7 @@ const { once } = EventEmitter;
 const net = require('node:net');
 const path = require('node:path');
 const node = require('../../lib/node/process.js');
-const { waitFor } = require('../helpers/run');
+const { endWithTest, waitFor } = require('../helpers/run');
 
 const FILE = path.join(__dirname, '..', '..', 'lib', 'node', 'process.js');
 /** Runs a script in a process of its own. What it writes with `say` is there however it ends. */
@@ -37,15 +37,10 @@ test('evalScript: what `node -e` runs', () => {
 });
 
 test('debugProcess: another process opens its debugger', async () => {
-  const child = spawn(process.execPath, ['--inspect-port=0', '-e', "console.log('up'); setInterval(() => {}, 1e3)"], { stdio: ['ignore', 'pipe', 'pipe'] });
-  try {
-    await once(child.stdout, 'data');
-    node.debugProcess(child.pid);
-    expect(String((await once(child.stderr, 'data'))[0])).toMatch(/Debugger listening/);
-  } finally {
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-  }
+  const child = endWithTest(spawn(process.execPath, ['--inspect-port=0', '-e', "console.log('up'); setInterval(() => {}, 1e3)"], { stdio: ['ignore', 'pipe', 'pipe'] }));
+  await once(child.stdout, 'data');
+  node.debugProcess(child.pid);
+  expect(String((await once(child.stderr, 'data'))[0])).toMatch(/Debugger listening/);
 });
 
 test.each([

@@ -2,11 +2,10 @@
 
 // Sockets that whoever started us has opened: sd_listen_fds(3).
 
-const { spawnSync } = require('node:child_process');
-const net = require('node:net');
-const { once } = require('node:events');
 const path = require('node:path');
 const { COMMAND } = require('../helpers/command');
+const { freePort } = require('../helpers/free_port');
+const { testWith } = require('../helpers/needs');
 const { openDescriptors, request, startScript, waitFor, childrenOf } = require('../helpers/run');
 const { temporaryFolder, writeScript } = require('../helpers/service');
 
@@ -27,8 +26,7 @@ async function activate(list, env = {}) {
   return { script, where, pid: Number(pid) };
 }
 
-const python = spawnSync('python3', ['--version']).status === 0;
-const testWithPython = python ? test : test.skip;
+const testWithPython = testWith('python3');
 
 testWithPython('a listen on that address uses the socket, and what has come before is served', async () => {
   const { script, where, pid } = await activate('0');
@@ -71,12 +69,8 @@ testWithPython('of several each is used for its own address; workers inherit non
   }
 });
 
-const installed = spawnSync('systemd-socket-activate', ['--version']).status === 0;
-(installed ? test : test.skip)('by systemd-socket-activate (from the package systemd)', async () => {
-  const probe = net.createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address();
-  await new Promise((resolve) => { probe.close(resolve); });
+testWith('systemd-socket-activate')('by systemd-socket-activate', async () => {
+  const port = await freePort();
   const env = { ACTIVATED_PORT: `${port}` };
   const args = ['-l', `127.0.0.1:${port}`, ...['ACTIVATED_PORT', 'PATH'].map((name) => `--setenv=${name}`)];
   const script = startScript(process.execPath, {

@@ -2,16 +2,15 @@
 
 // The first process of a container.
 
-const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { COMMAND } = require('../helpers/command');
+const { describeUnless } = require('../helpers/needs');
+const { namespaces } = require('../helpers/rights');
 const { ROOT, childrenOf, request, startScript, waitFor } = require('../helpers/run');
 const { Service, temporaryFolder, writeScript } = require('../helpers/service');
 
 const UNSHARE = ['--pid', '--fork', '--mount-proc', '--kill-child'];
-const permitted = spawnSync('unshare', [...UNSHARE, 'true']).status === 0;
-const describeIfPermitted = permitted ? describe : describe.skip;
 
 function server() {
   const { spawn } = require('node:child_process');
@@ -49,7 +48,7 @@ async function start(worker = server, args = []) {
   return { script, first: () => childrenOf(script.pid)[0] };
 }
 
-describeIfPermitted('as PID 1 (where unshare is permitted)', () => {
+describeUnless(namespaces(UNSHARE), 'unshare')('as PID 1', () => {
   test('SIGTERM drains, exit code 0', async () => {
     const { script, first } = await start();
     const [, port] = await script.waitForLine(/^port (\d+)$/);

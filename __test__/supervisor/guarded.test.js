@@ -2,7 +2,6 @@
 
 // A primary that is killed: a service manager keeps its listening sockets for the next one, and no connection is refused.
 
-const { spawnSync } = require('node:child_process');
 const dgram = require('node:dgram');
 const fs = require('node:fs');
 const net = require('node:net');
@@ -11,11 +10,9 @@ const path = require('node:path');
 const { COMMAND } = require('../helpers/command');
 const { freePorts } = require('../helpers/free_ports');
 const { load } = require('../helpers/load');
+const { describeWith } = require('../helpers/needs');
 const { childrenOf, request, startScript, waitFor, waitForDeath } = require('../helpers/run');
 const { temporaryFolder, writeScript } = require('../helpers/service');
-
-const python = spawnSync('python3', ['--version']).status === 0;
-const describeWithPython = python ? describe : describe.skip;
 
 /** Listens where it is told to, and says so. */
 function server() {
@@ -74,7 +71,7 @@ class Manager {
   }
 }
 
-describeWithPython('with a manager that keeps descriptors (without python3 there is none)', () => {
+describeWith('python3')('with a manager that keeps descriptors', () => {
   test('addresses of seats are kept as well: who comes while there is no primary is served by the next worker of that seat', async () => {
     const first = await freePorts(2);
     const main = () => require('node:http').createServer((_, response) => response.end(`${process.env.NODE_APP_INSTANCE} of ${process.ppid}`)).listen(0, '127.0.0.1');

@@ -2,15 +2,12 @@
 
 // What a service manager is told: sd_notify(3), with a real socket.
 
-const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { startCommand } = require('../helpers/command');
+const { describeWith } = require('../helpers/needs');
 const { request, startScript, waitFor } = require('../helpers/run');
 const { pidServer, temporaryFolder, writeScript } = require('../helpers/service');
-
-const python = spawnSync('python3', ['--version']).status === 0;
-const describeWithPython = python ? describe : describe.skip;
 
 /** Somebody who listens to what is told. */
 async function startManager(address) {
@@ -22,7 +19,7 @@ async function startManager(address) {
 
 const ARGS = ['-i', '2', '--settle-time', '100ms'];
 
-describeWithPython('sd_notify (without python3 nobody can listen)', () => {
+describeWith('python3')('sd_notify', () => {
   test.each([
     ['a path', () => path.join(temporaryFolder(), 'notify')],
     ['an abstract name', () => `@rcluster-test-${process.pid}-${Date.now()}`],

@@ -2,11 +2,12 @@
 
 // `--pid-file`.
 
-const { spawn, spawnSync } = require('node:child_process');
+const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 
 const { COMMAND, startCommand } = require('../helpers/command');
+const { testWith } = require('../helpers/needs');
 const { isAlive, startScript, waitFor } = require('../helpers/run');
 const { pidServer, temporaryFolder, writeScript } = require('../helpers/service');
 
@@ -91,8 +92,7 @@ test('one older than the process that has its number now is replaced: numbers ar
   expect(read(file)).toBe(`${command.pid}\n`);
 });
 
-const python = spawnSync('python3', ['--version']).status === 0;
-(python ? test : test.skip)('in an upgrade it is that of the old primary, until the new one has taken over', async () => {
+testWith('python3')('in an upgrade it is that of the old primary, until the new one has taken over', async () => {
   const { folder, file } = place();
   const address = path.join(temporaryFolder(), 'notify');
   const manager = startScript('__test__/fixtures/notified.py', { node: 'python3', args: [address] });

@@ -1,5 +1,8 @@
 'use strict';
 
+const { freePort } = require('../helpers/free_port');
+const { testUnless } = require('../helpers/needs');
+const { cachedNodes } = require('../helpers/nodes');
 const { waitForDeath } = require('../helpers/run');
 const { pidServer, startService } = require('../helpers/service');
 
@@ -27,19 +30,16 @@ test('listening: a server with a socket of its own counts', async () => {
   expect(service.events('restart')).toEqual([]);
 });
 
-const [major, minor] = process.versions.node.split('.').map(Number);
-const hasReusePort = major > 23 || (major === 23 && minor >= 1) || (major === 22 && minor >= 12);
+/** One that knows `reusePort`. */
+const [reuses] = Number(process.versions.node.split('.')[0]) >= 24 ? [process.execPath] : cachedNodes([24, 26]);
 
-(hasReusePort ? test : test.skip)('listening: a server with reusePort counts, and is replaced on the same port', async () => {
+testUnless(!reuses && 'no Node 24 or newer is in the cache')('listening: a server with reusePort counts, and is replaced on the same port', async () => {
   function reusing() {
     const server = require('node:http').createServer((request, response) => response.end(`${process.pid}`));
     server.listen({ port: Number(process.env.PORT), host: '127.0.0.1', reusePort: true });
   }
-  const probe = require('node:net').createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => { probe.once('listening', resolve); });
-  const { port } = probe.address();
-  await new Promise((resolve) => { probe.close(resolve); });
-  const service = await startService({ worker: reusing, env: { PORT: `${port}` } });
+  const port = await freePort();
+  const service = await startService({ worker: reusing, env: { PORT: `${port}` }, node: reuses });
   const before = await service.pids();
   await service.call('reload');
   await waitForDeath(before);

@@ -3,7 +3,8 @@
 // What signals to the command, to its workers, and to all of them do.
 
 const { KeepAliveClient } = require('../helpers/client');
-const { childrenOf, isAlive, request, waitFor, waitForDeath } = require('../helpers/run');
+const { testWith } = require('../helpers/needs');
+const { childrenOf, endWithTest, isAlive, request, waitFor, waitForDeath } = require('../helpers/run');
 const { COMMAND, startCommand } = require('../helpers/command');
 const { temporaryFolder, writeScript } = require('../helpers/service');
 const { spawn } = require('node:child_process');
@@ -248,9 +249,7 @@ test('the primary that gets SIGKILL leaves nobody behind', async () => {
   await waitForDeath(pids);
 });
 
-const SCRIPT = ['/usr/bin/script', '/bin/script'].find((file) => fs.existsSync(file));
-
-(SCRIPT ? test : test.skip)('the terminal is closed: it stops, and does not reload as a daemon would', async () => {
+testWith('script')('the terminal is closed: it stops, and does not reload as a daemon would', async () => {
   const log = path.join(temporaryFolder(), 'log');
   function leavesWord() {
     require('node:http').createServer().listen(0, '127.0.0.1');
@@ -258,17 +257,13 @@ const SCRIPT = ['/usr/bin/script', '/bin/script'].find((file) => fs.existsSync(f
   }
   // What gives it a terminal, and takes it away when it dies.
   const line = [process.execPath, COMMAND, '-i', '1', writeScript(leavesWord), log].map((word) => `'${word}'`).join(' ');
-  const terminal = spawn(SCRIPT, ['-qfc', `exec ${line}`, '/dev/null'], { stdio: ['pipe', 'pipe', 'ignore'] });
-  try {
-    let text = '';
-    terminal.stdout.on('data', (data) => (text += data));
-    await waitFor(() => text.includes('1 worker is ready'));
-    const [pid] = childrenOf(terminal.pid);
-    const workers = childrenOf(pid);
-    terminal.kill('SIGKILL');
-    await waitForDeath([pid, ...workers]);
-    expect(fs.readFileSync(log, 'utf8')).toBe('exit 0\n');
-  } finally {
-    terminal.kill('SIGKILL');
-  }
+  const terminal = endWithTest(spawn('script', ['-qfc', `exec ${line}`, '/dev/null'], { stdio: ['pipe', 'pipe', 'ignore'] }));
+  let text = '';
+  terminal.stdout.on('data', (data) => (text += data));
+  await waitFor(() => text.includes('1 worker is ready'));
+  const [pid] = childrenOf(terminal.pid);
+  const workers = childrenOf(pid);
+  terminal.kill('SIGKILL');
+  await waitForDeath([pid, ...workers]);
+  expect(fs.readFileSync(log, 'utf8')).toBe('exit 0\n');
 });

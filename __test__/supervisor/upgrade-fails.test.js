@@ -5,6 +5,7 @@
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
+const { testWith } = require('../helpers/needs');
 const { isAlive, request, startScript, waitFor } = require('../helpers/run');
 const { Service, pidServer, startService, temporaryFolder } = require('../helpers/service');
 const { begin, fail } = require('../helpers/upgrade');
@@ -160,8 +161,7 @@ test('an upgrade that is asked for during a reload comes after it', async () => 
   expect(told.indexOf('reload')).toBeLessThan(told.indexOf('upgrading'));
 });
 
-const python = spawnSync('python3', ['--version']).status === 0;
-(python ? test : test.skip)('the service manager hears of the new main process before the old one ends, and never that the service stops', async () => {
+testWith('python3')('the service manager hears of the new main process before the old one ends, and never that the service stops', async () => {
   const address = path.join(temporaryFolder(), 'notify');
   const manager = startScript('__test__/fixtures/notified.py', { node: 'python3', args: [address] });
   await manager.waitForLine(/^listening$/);

@@ -2,10 +2,10 @@
 
 // Another primary takes over: nobody who connects, or is connected, notices.
 
-const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const http = require('node:http');
 const path = require('node:path');
+const { testWith } = require('../helpers/needs');
 const { isAlive, startScript, waitFor } = require('../helpers/run');
 const { Service, pidServer, startService, temporaryFolder, writeScript } = require('../helpers/service');
 const { upgrade } = require('../helpers/upgrade');
@@ -158,8 +158,7 @@ test('a descriptor of the primary has the same number in the new one', async () 
   expect((await stop()).failed).toEqual([]);
 });
 
-const python = spawnSync('python3', ['--version']).status === 0;
-(python ? test : test.skip)('a socket that whoever started the service has opened is the new primary\'s as well', async () => {
+testWith('python3')('a socket that whoever started the service has opened is the new primary\'s as well', async () => {
   const folder = temporaryFolder();
   const file = writeScript(() => {
     require('node:http').createServer((_, response) => response.end(`${process.pid}`)).listen(Number(process.env.ACTIVATED_PORT), '127.0.0.1');

@@ -6,7 +6,6 @@ const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
-const { buildManager } = require('../build-manager.js');
 const { buildNative, say } = require('../build-native.js');
 const { makeBundle } = require('../bundle.js');
 const { root } = require('./sources.js');
@@ -62,15 +61,11 @@ function installEcosystem() {
 /**
  * Installs the tools, builds the native part, and makes the bundle.
  *
- * @param {{ manager?: boolean, ecosystem?: boolean }} [more] also the process manager, and the libraries of the ecosystem tests
+ * @param {{ ecosystem?: boolean }} [more] also the libraries of the ecosystem tests
  */
-async function setUp({ manager = false, ecosystem = false } = {}) {
-  const build = async () => {
-    await buildNative();
-    if (manager) await buildManager();
-  };
+async function setUp({ ecosystem = false } = {}) {
   // npm waits for the network and the disk while cargo computes.
-  await Promise.all([installTools(), ecosystem && installEcosystem(), build()]);
+  await Promise.all([installTools(), ecosystem && installEcosystem(), buildNative()]);
   makeBundle();
 }
 

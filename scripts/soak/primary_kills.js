@@ -21,7 +21,7 @@ const { setTimeout: sleep } = require('node:timers/promises');
 const { parseArgs } = require('node:util');
 
 const { endAllOnSignals, pm2, rcluster, withoutPm2 } = require('../../bench/manager/managers.js');
-const { freePort } = require('./free_port.js');
+const { freePort } = require('../../__test__/helpers/free_port.js');
 const { heldBy } = require('./held_by.js');
 
 const { values } = parseArgs({ options: { kills: { type: 'string', default: '10' }, only: { type: 'string', default: 'rcluster,ab,pm2,node' } } });

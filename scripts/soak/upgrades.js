@@ -23,7 +23,7 @@ const { parseArgs } = require('node:util');
 
 const { makeCertificate } = require('./certificate.js');
 const { costs } = require('./hostile/proc.js');
-const { freePort } = require('./free_port.js');
+const { freePort } = require('../../__test__/helpers/free_port.js');
 const { childrenOf } = require('./supervision/subjects.js');
 const { idle, second, secure, upload, webSocket } = require('./upgrades/clients.js');
 const { SUBJECTS } = require('./upgrades/subjects.js');

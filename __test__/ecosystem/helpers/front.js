@@ -6,33 +6,17 @@ const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
-const { once } = require('node:events');
-const { waitFor } = require('../../helpers/run');
+const { testWith } = require('../../helpers/needs');
+const { endWithTest, waitFor } = require('../../helpers/run');
 
 const STREAM = process.env.NGINX_STREAM_MODULE ?? '/usr/lib/nginx/modules/ngx_stream_module.so';
-const isInstalled = (program) => process.env.PATH.split(':').concat('/usr/sbin').some((folder) => fs.existsSync(path.join(folder, program)));
 
-/** `test`, or `test.skip` where the program is missing; in CI it is there, or the test fails. */
-const ifHaproxy = isInstalled('haproxy') || process.env.CI ? test : test.skip;
-const ifNginx = (isInstalled('nginx') && fs.existsSync(STREAM)) || process.env.CI ? test : test.skip;
-
-/** @type {Set<import('node:child_process').ChildProcess>} */
-const proxies = new Set();
-
-afterEach(async () => {
-  for (const child of proxies) {
-    if (child.exitCode === null && child.signalCode === null) {
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-    }
-  }
-  proxies.clear();
-});
+const ifHaproxy = testWith('haproxy');
+const ifNginx = testWith('nginx', STREAM);
 
 /** @param {string} program @param {string[]} args @param {number} port where it is to listen */
 async function startProxy(program, args, port) {
-  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` } });
-  proxies.add(child);
+  const child = endWithTest(spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` } }));
   let said = '';
   child.stderr.on('data', (text) => (said += text));
   const listens = () =>

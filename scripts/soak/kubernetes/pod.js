@@ -9,7 +9,7 @@ const path = require('node:path');
 const { setTimeout: sleep } = require('node:timers/promises');
 
 const { root } = require('../../lib/sources.js');
-const { freePort } = require('../free_port.js');
+const { freePort } = require('../../../__test__/helpers/free_port.js');
 
 /** How often (ms) one looks whether a pod that starts may get requests; sooner than its readiness probe would say so. */
 const LOOK = 100;

@@ -11,7 +11,7 @@ const { once } = require('node:events');
 const { setTimeout: sleep } = require('node:timers/promises');
 
 const { Asking, get } = require('./load.js');
-const { freePort } = require('../free_port.js');
+const { freePort } = require('../../../__test__/helpers/free_port.js');
 const { APP, childrenOf, root } = require('./subjects.js');
 
 const COMMAND = path.join(root, 'bin', 'rcluster.js');

@@ -52,7 +52,7 @@ async function main() {
 /** Load meanwhile. */
 async function restless() {
   const { Asking } = require('./load.js');
-  const { freePort } = require('../free_port.js');
+  const { freePort } = require('../../../__test__/helpers/free_port.js');
   const { Subject } = require('./subjects.js');
   const subject = new Subject(await freePort(), { SECONDS: `${SECONDS}` });
   subject.spawn(process.execPath, [__filename]);

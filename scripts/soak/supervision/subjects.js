@@ -11,7 +11,7 @@ const { once } = require('node:events');
 const { createInterface } = require('node:readline');
 const { setTimeout: sleep } = require('node:timers/promises');
 
-const { freePort } = require('../free_port.js');
+const { freePort } = require('../../../__test__/helpers/free_port.js');
 
 const root = path.join(__dirname, '..', '..', '..');
 const APP = path.join(__dirname, 'app.js');
