@@ -3,7 +3,7 @@
 // Which messages are the same in JSON as in V8's format. With `serialization: 'advanced'` those travel as JSON, which is
 // several times as fast for small ones: V8's format takes two objects of C++ per message.
 
-const types = require('node:util/types');
+const { types } = require('node:util');
 
 const { isAnyArrayBuffer, isMap, isProxy, isSet } = types;
 const { getOwnPropertyDescriptor, getPrototypeOf, keys, prototype: ofObjects } = Object;

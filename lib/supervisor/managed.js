@@ -3,6 +3,8 @@
 // A primary that a keeper of the process manager has started: tells it what its workers are doing, and does what it is told, over the
 // message channel that the keeper gave it.
 
+const { workerOf } = require('./reasons.js');
+
 /** Set by a keeper; no worker sees it. */
 const VARIABLE = 'RCLUSTER_KEEPER';
 
@@ -85,7 +87,7 @@ function reportIncidents(supervisor, send) {
   const hung = new Set();
   const seatOf = (/** @type {number | undefined} */ pid) => supervisor.status().workers.find((worker) => worker.pid === pid)?.seat;
   supervisor.on('restart', ({ seat, pid, reason }) => {
-    if (!hung.delete(pid)) report('crash', `worker ${pid} ${reason}`, seat);
+    if (!hung.delete(pid)) report('crash', `${workerOf(pid)} ${reason}`, seat);
   });
   supervisor.on('hang', ({ pid, time }) => {
     if (hung.has(pid)) return;
