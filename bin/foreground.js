@@ -154,6 +154,7 @@ const cluster = require('../index.js');
 const { serveKeeper, takeKeeper } = requireOurs('supervisor/managed.js');
 /** @type {typeof import('../lib/supervisor/pid_file.js')} */
 const { writePidFile } = requireOurs('supervisor/pid_file.js');
+const { workerOf } = requireOurs('supervisor/reasons.js');
 if (!cluster.rcluster.native) refuse(cluster.rcluster.reason);
 
 const SAID = Object.freeze({
@@ -204,7 +205,7 @@ function run() {
     log(`no worker has been seen to listen for ${waited} ms, still waiting: one that is slow to start needs a longer --ready-timeout, one that does not listen --ready online`);
   });
   supervisor.on('replace', ({ pid, reason }) => log(`worker ${pid} ${reason}: it is replaced`));
-  supervisor.on('restart', ({ pid, reason, delay }) => log(`worker ${pid} ${reason}; another starts in ${delay} ms`));
+  supervisor.on('restart', ({ pid, reason, delay }) => log(`${workerOf(pid)} ${reason}; another starts in ${delay} ms`));
   supervisor.on('restart-failed', (error) => log(error.message));
   supervisor.on('hang', ({ pid, time: silent }) => log(`worker ${pid} has not turned its event loop for ${silent} ms: it is replaced`));
   supervisor.on('memory', ({ pid, bytes }) => log(`worker ${pid} uses ${Math.round(bytes / 2 ** 20)} MiB: it is replaced`));

@@ -227,6 +227,17 @@ test('one worker per core by default; a worker that dies is replaced, and it say
   await waitFor(() => childrenOf(command.pid).length === require('node:os').availableParallelism());
 });
 
+test('a worker whose process cannot be started has no number', async () => {
+  const cwd = temporaryFolder();
+  const command = startCommand(['-i', '2', '--cwd', cwd, writeScript(pidServer)]);
+  await command.waitForLine(/2 workers are ready/);
+  fs.rmdirSync(cwd);
+  process.kill(childrenOf(command.pid)[0], 'SIGKILL');
+  const isTold = () => command.stderr.find((line) => /could not be started/.test(line));
+  await waitFor(isTold);
+  expect(isTold()).toMatch(/^rcluster: a worker could not be started: spawn .* ENOENT; another starts in \d+ ms$/);
+});
+
 test('when nobody reads what it prints, it goes on', async () => {
   const command = startCommand(['-i', '1', writeScript(pidServer)]);
   await command.waitForLine(/ready$/);

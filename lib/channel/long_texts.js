@@ -2,9 +2,6 @@
 
 // Long texts of a message travel beside its JSON: escaping and parsing them would cost more than sending.
 
-// Nothing is loaded while a message is looked at: `node --watch` and other tools send a message for each module that is.
-const { isBoxedPrimitive, isProxy } = require('node:util').types;
-
 /** A text is long from so many characters on. */
 const LONG_TEXT = 16 * 1024;
 /** The most of them in one message. */
@@ -16,6 +13,8 @@ const MOST_TEXT = 2 ** 28;
 
 const { defineProperty, getOwnPropertyDescriptor, getPrototypeOf, keys } = Object;
 const { isArray } = Array;
+/** @type {typeof import('node:util').types | undefined} */
+let types;
 
 /**
  * Takes long texts out of a plain object, of which nothing can notice that it is looked at: getters are called once, in their
@@ -28,6 +27,8 @@ const { isArray } = Array;
  *   there are none.
  */
 function takeApart(message, stringify, advanced) {
+  // Not by `require`: `node --watch` and other tools send a message for each module that is loaded, and that one is looked at, too.
+  const { isBoxedPrimitive, isProxy } = (types ??= process.getBuiltinModule('node:util').types);
   // The former two are what they are in JSON, whatever their prototype and members.
   if (message === null || isArray(message) || isBoxedPrimitive(message) || isProxy(message)) return undefined;
   if (getPrototypeOf(message) !== Object.prototype || 'toJSON' in message) return undefined;

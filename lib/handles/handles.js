@@ -102,10 +102,10 @@ class Handles {
       throw errors().invalidHandle();
     }
     if (kind === 'pipe' && !trusted) this.#peer.mayBeAbroad();
+    if (isDatagram) return adoptDatagram(about.dgramType === 'udp6' ? 'udp6' : 'udp4', fd, trusted);
     const raw = openRaw(kind, fd, isServer);
     if (isServer) return (emit) => adoptServer(raw, kind, trusted, emit);
     if (isSocket) return (emit) => emit(this.#adoptSocket(raw, about.key));
-    if (isDatagram) return (emit) => adoptDatagram(raw, about.dgramType === 'udp6' ? 'udp6' : 'udp4', trusted, emit);
     return (emit) => emit(raw);
   }
 
@@ -197,16 +197,18 @@ function adoptServer(raw, kind, trusted, emit) {
 }
 
 /**
- * @param {any} raw
  * @param {'udp4' | 'udp6'} type
+ * @param {number} fd
  * @param {boolean} trusted
- * @param {(socket: any) => void} emit
+ * @returns {(emit: (socket: any) => void) => void}
  */
-function adoptDatagram(raw, type, trusted, emit) {
-  const socket = dgram().createSocket(type);
+function adoptDatagram(type, fd, trusted) {
+  // As Node does it: a program may have replaced `createSocket`.
+  const socket = new (dgram().Socket)(type);
+  const raw = openRaw('udp', fd, false, udpHandle(socket));
   // An error may be pending, or come at any time: its sender has the same socket.
   if (!trusted) socket.on('error', nothing);
-  socket.bind(raw, () => emit(socket));
+  return (emit) => socket.bind(raw, () => emit(socket));
 }
 
 module.exports = { Handles, detach };

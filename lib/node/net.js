@@ -46,7 +46,7 @@ function streamHandleClass(kind) {
 }
 
 function udpHandleClass() {
-  const socket = dgram().createSocket('udp4');
+  const socket = new (dgram().Socket)('udp4');
   const { constructor } = udpHandle(socket);
   socket.close();
   return constructor;
@@ -58,13 +58,14 @@ function udpHandleClass() {
  * @param {'tcp' | 'pipe' | 'udp'} kind
  * @param {number} fd
  * @param {boolean} [listening]
+ * @param {any} [like] One of this kind.
  */
-function openRaw(kind, fd, listening = false) {
+function openRaw(kind, fd, listening = false, like = undefined) {
   if (!listening && kind !== 'udp' && !constructors.has(kind)) {
     const first = openFirst(kind, fd);
     if (first) return first;
   }
-  const handle = new (rawHandle(kind))(listening ? 1 : 0);
+  const handle = new (like?.constructor ?? rawHandle(kind))(listening ? 1 : 0);
   // A system call may fail once, and a connection should not be lost for that.
   const errno = handle.open(fd) && handle.open(fd);
   if (errno) {

@@ -54,7 +54,7 @@ class Crashes {
     const never = usableAt === undefined ? 'before any was ready' : `within ${settleTime} ms of being ready`;
     const why = loop.early ? never : 'as they cannot listen';
     const when = fatal ? why : `within ${restart.window / 1000} s`;
-    const error = ours('ERR_RCLUSTER_CRASH_LOOP', `${count} workers died ${when}; the last, ${pid}, ${reason}${words}`);
+    const error = ours('ERR_RCLUSTER_CRASH_LOOP', `${count} workers died ${when}; the last${pid === undefined ? '' : `, ${pid},`} ${reason}${words}`);
     return { fatal, error };
   }
 }

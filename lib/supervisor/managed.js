@@ -4,6 +4,7 @@
 // message channel that the keeper gave it.
 
 const { ours } = require('../errors.js');
+const { workerOf } = require('./reasons.js');
 
 /** What changes nothing of the workers. */
 const TELL_ONLY = new Set(['app-metrics', 'send', 'signal']);
@@ -103,7 +104,7 @@ function reportIncidents(supervisor, send) {
   const hung = new Set();
   const seatOf = (/** @type {number | undefined} */ pid) => supervisor.status().workers.find((worker) => worker.pid === pid)?.seat;
   supervisor.on('restart', ({ seat, pid, reason }) => {
-    if (!hung.delete(pid)) report('crash', `worker ${pid} ${reason}`, seat);
+    if (!hung.delete(pid)) report('crash', `${workerOf(pid)} ${reason}`, seat);
   });
   supervisor.on('hang', ({ pid, time }) => {
     if (hung.has(pid)) return;

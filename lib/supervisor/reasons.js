@@ -1,6 +1,6 @@
 'use strict';
 
-// Why nobody can listen somewhere, in words.
+// Why nobody can listen somewhere, and who has failed, in words.
 
 /** @type {Record<string, string>} */
 const REASONS = {
@@ -18,4 +18,11 @@ const REASONS = {
  */
 const reasonOf = (code) => (Object.hasOwn(REASONS, code) ? REASONS[code] : undefined);
 
-module.exports = { reasonOf };
+/**
+ * A worker in a message.
+ *
+ * @param {number | undefined} pid Of its process, if that could be started.
+ */
+const workerOf = (pid) => (pid === undefined ? 'a worker' : `worker ${pid}`);
+
+module.exports = { reasonOf, workerOf };

@@ -4,6 +4,7 @@
 
 const { load } = require('../../native.js');
 const { LONGEST_SAID } = require('../../control.js');
+const { udpHandle } = require('../../node/dgram.js');
 const { openRaw } = require('../../node/net.js');
 
 /** Goes with an error: `net` closes what it gets, unseen, when the server has been closed meanwhile. */
@@ -43,7 +44,9 @@ class SharedServers {
     const { onClose, onConnection, onShared } = this.#host;
     let handle;
     try {
-      handle = openRaw(load().socketKind(fd) ?? 'tcp', fd, true);
+      const kind = load().socketKind(fd) ?? 'tcp';
+      // Another datagram socket, made to find out how Node's handles are made, would be told to who watches sockets come.
+      handle = openRaw(kind, fd, true, kind === 'udp' ? udpHandle(server) : undefined);
     } catch (error) {
       place.fail();
       onClose(key);
