@@ -5,6 +5,7 @@ const os = require('node:os');
 /** @type {import('jest').Config} */
 module.exports = {
   testEnvironment: 'node',
+  setupFilesAfterEnv: ['<rootDir>/__test__/helpers/retry.js'],
   globalSetup: '<rootDir>/__test__/helpers/global_setup.js',
   globalTeardown: '<rootDir>/__test__/helpers/global_teardown.js',
   // The code is CommonJS as Node runs it: nothing has to be translated.
