@@ -19,7 +19,10 @@ async function run(name, execArgv) {
 }
 
 test.each(fs.readdirSync(folder))('%s', async (name) => {
-  const [builtin, ours] = await Promise.all([run(name, []), run(name, ['--require', ROOT])]);
+  const [first, ours] = await Promise.all([run(name, []), run(name, ['--require', ROOT])]);
+  // Node's own module may still write to a worker that was killed, and throws then: it depends on how busy the machine is.
+  let builtin = first;
+  for (let tries = 0; tries < 5 && builtin.stderr.join().includes('write EPIPE'); tries++) builtin = await run(name, []);
   expect(ours).toEqual(builtin);
   expect(builtin).toEqual({ exit: { code: 0, signal: null }, stdout: expect.arrayContaining([expect.anything()]), stderr: [] });
 });

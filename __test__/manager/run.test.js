@@ -143,6 +143,8 @@ test('a job that waits for its time is not over', async () => {
   configure(home, { script: 'job.js', cron: '* * * * * *' });
   const { child, said, closed } = start(home);
   await waitFor('two runs', () => said.out.split('\n').length > 2);
+  // Between two runs, so that nothing ends when it is told to.
+  await waitFor('that it waits', async () => (await home.json('list'))[0].processes[0].state === 'stopped');
   child.kill('SIGTERM');
   expect(await closed).toBe(0);
 });

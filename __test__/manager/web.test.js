@@ -204,7 +204,7 @@ test('Prometheus reads /metrics there when that was asked for, without a session
   expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining(`Prometheus may scrape ${origin}/metrics: whoever reaches that address may read it\n`) });
   const { status, text, headers } = await read();
   expect({ status, type: headers['content-type'], cache: headers['cache-control'] }).toEqual({ status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', cache: 'no-store' });
-  expect(text).toContain('rcluster_up{app="quiet",instance="0"} 1.0\n');
+  expect(text).toContain('rcluster_up{app="quiet",instance="0"} 1\n');
   expect(text).not.toMatch(/hidden-value|SECRET/);
   // Nothing else is there without a session, and another link does not take them away.
   expect((await ask(`${origin}/api/history`)).status).toBe(401);

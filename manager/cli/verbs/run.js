@@ -16,6 +16,7 @@ const { appsFrom } = require('../start_apps.js');
 const LOOK = 10;
 /** What becomes of a request when the daemon is killed, or not there yet. */
 const GONE = Object.freeze(['ERR_RCLUSTER_NO_DAEMON', 'ECONNRESET', 'EPIPE']);
+const AGAIN = Symbol('look again');
 /** Signals with which programs are told to end, and the exit codes of those that do, as a shell has them. */
 const TOLD = Object.freeze(['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM']);
 const TOLD_CODES = Object.freeze([129, 130, 131, 143]);
@@ -62,8 +63,10 @@ async function runAll(apps, look, asked) {
   if (await manager.isRunning()) throw new Error(`a daemon for "${manager.home}" runs already: give this one a home of its own by RCLUSTER_HOME`);
   if (!fs.existsSync(executable())) await require('../../../scripts/build-manager.js').buildManager();
   const daemon = await startDaemon(manager, look);
+  const looks = { again() {} };
   asked.on({
-    stop: () => void manager.stop('all').catch(() => {}),
+    // What waits for its time changes nothing when it is stopped, and no event tells of it.
+    stop: () => void manager.stop('all').then(() => looks.again(), () => {}),
     kill: () => void killAll(manager).catch(() => {}),
     reload: () => void manager.reload('all').catch((error) => fail(`the reload failed: ${error.message}`)),
     status: () => void tellStatus(manager).catch(() => {}),
@@ -74,7 +77,7 @@ async function runAll(apps, look, asked) {
     // Some may have failed by then, and others not: what becomes of all is looked at below.
     await manager.start(apps, { prune: true });
     asked.again();
-    const code = await outcome(manager, events, asked);
+    const code = await outcome(manager, events, asked, looks);
     return asked.killedBy === undefined ? code : ofSignal(asked.killedBy);
   } finally {
     daemon.expected = true;
@@ -119,12 +122,23 @@ async function tellStatus(manager) {
  * @param {Manager} manager
  * @param {AsyncGenerator<import('../../client').ManagerEvent, void, void>} events
  * @param {Asked} asked
+ * @param {{ again: () => void }} looks What makes it look again besides events.
  * @returns {Promise<number>} The exit code.
  */
-async function outcome(manager, events, asked) {
+async function outcome(manager, events, asked, looks) {
   /** Apps of which it was said that they have failed. @type {Set<string>} */
   const told = new Set();
+  const nextEvent = () => {
+    const event = events.next().catch(ifGone);
+    // It may fail before it is waited for.
+    event.catch(() => {});
+    return event;
+  };
+  let event = nextEvent();
   for (;;) {
+    const again = new Promise((resolve) => {
+      looks.again = () => resolve(AGAIN);
+    });
     const apps = await manager.list().catch(ifGone);
     if (!apps) {
       await sleep(LOOK);
@@ -142,7 +156,8 @@ async function outcome(manager, events, asked) {
       const failed = [...all.filter(({ state }) => state === 'errored'), ...all].map((one) => exitCode(one, asked.toStop));
       return failed.find((code) => code !== 0) ?? 0;
     }
-    const next = await events.next().catch(ifGone);
+    const next = await Promise.race([event, again]);
+    if (next === AGAIN) continue;
     if (!next || next.done) {
       // Another daemon is there, or about to be.
       await sleep(LOOK);
@@ -150,6 +165,7 @@ async function outcome(manager, events, asked) {
       // The one that heard of it may have died.
       asked.again();
     }
+    event = nextEvent();
   }
 }
 
