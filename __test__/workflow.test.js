@@ -30,13 +30,10 @@ test('each script that it runs is one of the package, and each file is there', (
 });
 
 test('it installs what .ci/run would, if that were root', () => {
-  const run = fs.readFileSync(path.join(ROOT, '.ci', 'run'), 'utf8');
-  const tools = /^tools='(.*)'$/m.exec(run)?.[1].split(' ').map((pair) => pair.split(':')[1]);
-  const modules = [...run.matchAll(/\|\| printf '(\S+) '$/gm)].map(([, name]) => name);
-  const installed = lines.filter((line) => line.includes('apt-get install')).join(' ').split(' ');
-  expect(tools).toEqual(expect.arrayContaining(['wrk', 'haproxy']));
-  expect(modules).toEqual(['libnginx-mod-stream']);
-  expect([...tools, ...modules].filter((name) => !installed.includes(name))).toEqual([]);
+  const [table] = /node \S+programs\.js/.exec(fs.readFileSync(path.join(ROOT, '.ci', 'run'), 'utf8')) ?? [];
+  expect(lines.filter((line) => line.includes('apt-get install')).filter((line) => line.includes(`$(${table})`)).length).toBeGreaterThan(0);
+  // It prints nothing where all is there.
+  fs.accessSync(path.join(ROOT, String(table?.split(' ')[1])));
 });
 
 test('it tests each processor that files are packed for, and packs after all have passed', () => {

@@ -11,6 +11,7 @@ const executablePath = find('chromium');
 
 /** @type {Set<import('puppeteer-core').Browser>} */
 const browsers = new Set();
+let launched = 0;
 
 /**
  * A browser that ends with the test.
@@ -21,7 +22,9 @@ const browsers = new Set();
 async function launch(home, args = []) {
   const puppeteer = require('puppeteer-core');
   const browser = await puppeteer.launch({
-    executablePath, headless: true, userDataDir: path.join(home.folder, 'chromium'), defaultViewport: { width: 1200, height: 800 },
+    executablePath, headless: true, defaultViewport: { width: 1200, height: 800 },
+    // Each has a profile of its own: one that is closing would take over the next one's windows. The first page is nobody's: tests open their own.
+    userDataDir: path.join(home.folder, `chromium-${launched++}`), waitForInitialPage: false,
     args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run', '--disable-background-networking', ...args],
   });
   browsers.add(browser);

@@ -44,7 +44,7 @@ test('a process is known by the run in whose environment it was started, also wh
   await once(parent, 'exit');
   const pids = ofRun(run);
   expect(pids.length).toBe(1);
-  expect(await end(() => ofRun(run))).toEqual([expect.stringMatching(new RegExp(`^${pids[0]}: (setsid )?sleep 1000$`))]);
+  expect(await end(() => ofRun(run))).toEqual([expect.stringMatching(new RegExp(`^${pids[0]}: (sh -c )?(setsid )?sleep 1000( &)?$`))]);
   expect(isAlive(pids[0])).toBe(false);
   fs.rmdirSync(run);
 });

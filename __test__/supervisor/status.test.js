@@ -35,7 +35,8 @@ test('what each worker is doing', async () => {
     expect(worker.memory).toBeLessThan(500 * 2 ** 20);
     expect(worker.cpu).toBeGreaterThan(10);
     expect(worker.cpu).toBeLessThan(worker.uptime * 4);
-    expect(worker.loop.utilization).toBeLessThan(1);
+    // All of it, where it had no processor for long.
+    expect(worker.loop.utilization).toBeLessThanOrEqual(1);
     expect(worker.loop.longestTurn).toBeGreaterThan(0);
   }
   await slow;
