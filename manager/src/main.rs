@@ -19,6 +19,7 @@ mod list;
 mod logs;
 mod model;
 mod monit;
+mod pattern;
 mod say;
 mod sys;
 

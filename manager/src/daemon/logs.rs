@@ -13,7 +13,6 @@ use std::time::Duration;
 use hyper::body::{Body, Bytes, Frame};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
-use regex::Regex;
 use tokio::sync::mpsc;
 
 use super::api::{Service, decode};
@@ -23,6 +22,7 @@ use crate::logs::console::Look;
 use crate::logs::place::{self, Stream};
 use crate::logs::read::{self, Log, Query, Reader};
 use crate::model::{App, LogFormat, Mode};
+use crate::pattern::Pattern;
 
 /// Pieces on their way to a reader.
 const ON_THE_WAY: usize = 4;
@@ -226,8 +226,7 @@ impl Asked {
                     query.since = Some(since(&value).ok_or_else(|| bad("a time such as 10m or 2026-03-04T15:06:07Z"))?)
                 }
                 "grep" => {
-                    let grep =
-                        Regex::new(&value).map_err(|error| bad(&format!("a regular expression ({})", why(&error))))?;
+                    let grep = Pattern::new(&value).map_err(|why| bad(&format!("a regular expression ({why})")))?;
                     query.grep = Some(grep);
                 }
                 "stream" => {
@@ -253,11 +252,6 @@ impl Asked {
         }
         Ok(asked)
     }
-}
-
-/// The last line of what is wrong with a regular expression: those before it draw where.
-fn why(error: &regex::Error) -> String {
-    error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
 /// A time (ms since 1970): one that was so long ago, a date, or a number of milliseconds.

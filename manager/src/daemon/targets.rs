@@ -1,10 +1,9 @@
 //! What a word on the command line means.
 
-use regex::Regex;
-
 use super::link::Failure;
 use super::store::Known;
 use crate::model::Mode;
+use crate::pattern::Pattern;
 
 /// What a request is about: an app, or some of its processes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,11 +32,10 @@ pub fn find(apps: &[Known], word: &str) -> Result<Vec<Target>, Failure> {
     if let Some(pattern) =
         word.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')).filter(|rest| !rest.is_empty())
     {
-        let regex = Regex::new(pattern).map_err(|error| {
-            let text = format!("the pattern {word} makes no sense: {}", error.to_string().replace('\n', " "));
-            Failure::new("ERR_RCLUSTER_BAD_REQUEST", text)
+        let pattern = Pattern::new(pattern).map_err(|why| {
+            Failure::new("ERR_RCLUSTER_BAD_REQUEST", format!("the pattern {word} makes no sense: {why}"))
         })?;
-        let found = whole(apps, |known| regex.is_match(&known.app.name));
+        let found = whole(apps, |known| pattern.is_match(&known.app.name));
         return if found.is_empty() { Err(unknown(word)) } else { Ok(found) };
     }
     let namespace = word.strip_prefix("namespace:").unwrap_or(word);

@@ -3,7 +3,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use globset::{Glob, GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
+use fast_glob::{ErrorKind, glob_match, validate};
 
 use super::App;
 
@@ -11,7 +11,8 @@ use super::App;
 #[derive(Debug)]
 pub struct Watched {
     roots: Vec<Root>,
-    ignored: GlobSet,
+    /// Patterns for whole paths.
+    ignored: Vec<String>,
     /// Files and folders that the manager writes.
     own: Vec<PathBuf>,
 }
@@ -21,7 +22,7 @@ pub struct Watched {
 struct Root {
     path: PathBuf,
     /// Where the path was a pattern: what of that counts.
-    only: Option<GlobMatcher>,
+    only: Option<String>,
 }
 
 impl Watched {
@@ -29,15 +30,12 @@ impl Watched {
     pub fn of(app: &App, own: Vec<PathBuf>) -> Result<Watched, String> {
         let cwd = Path::new(&app.cwd);
         let roots = app.watch.iter().map(|text| Root::of(cwd, text)).collect::<Result<_, _>>()?;
-        let mut ignored = GlobSetBuilder::new();
+        let mut ignored = Vec::new();
         for text in &app.ignore_watch {
             let pattern = pattern("ignoreWatch", cwd, text)?;
-            let below = format!("{}/**", pattern.trim_end_matches('/'));
-            for one in [&pattern, &below] {
-                ignored.add(glob("ignoreWatch", one, text)?);
-            }
+            ignored.push(format!("{}/**", pattern.trim_end_matches('/')));
+            ignored.push(pattern);
         }
-        let ignored = ignored.build().map_err(|error| format!("\"ignoreWatch\" must be patterns: {error}"))?;
         Ok(Watched { roots, ignored, own })
     }
 
@@ -48,7 +46,7 @@ impl Watched {
 
     /// Whether a change of this is of interest.
     pub fn counts(&self, path: &Path) -> bool {
-        let is_meant = |root: &Root| root.leads_to(path) && root.only.as_ref().is_none_or(|only| only.is_match(path));
+        let is_meant = |root: &Root| root.leads_to(path) && root.only.as_ref().is_none_or(|only| matches(only, path));
         self.roots.iter().any(is_meant) && !self.is_ignored(path)
     }
 
@@ -58,7 +56,8 @@ impl Watched {
     }
 
     fn is_ignored(&self, path: &Path) -> bool {
-        self.ignored.is_match(path) || self.own.iter().any(|own| path.starts_with(own) || is_archive(path, own))
+        self.ignored.iter().any(|pattern| matches(pattern, path))
+            || self.own.iter().any(|own| path.starts_with(own) || is_archive(path, own))
     }
 }
 
@@ -80,7 +79,7 @@ impl Root {
             return Ok(Root { path, only: None });
         }
         // A pattern: all that it can mean is below the part that has no signs.
-        let only = glob("watch", &pattern("watch", cwd, text)?, text)?.compile_matcher();
+        let only = pattern("watch", cwd, text)?;
         let plain =
             path.components().take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']));
         Ok(Root { path: plain.collect(), only: Some(only) })
@@ -106,17 +105,37 @@ fn check(member: &str, text: &str) -> Result<(), String> {
 /// A pattern for whole paths.
 fn pattern(member: &str, cwd: &Path, text: &str) -> Result<String, String> {
     check(member, text)?;
-    let whole = if text.starts_with('/') {
-        text.to_owned()
-    } else {
-        format!("{}/{text}", globset::escape(&cwd.to_string_lossy()))
+    let whole =
+        if text.starts_with('/') { text.to_owned() } else { format!("{}/{text}", escaped(&cwd.to_string_lossy())) };
+    let pattern = normal(Path::new(&whole)).to_string_lossy().into_owned();
+    let bad = |error: fast_glob::Error| {
+        format!("\"{member}\" must be paths or patterns: {}. Received {text:?}", why(error.kind))
     };
-    Ok(normal(Path::new(&whole)).to_string_lossy().into_owned())
+    validate(&pattern).map(|()| pattern).map_err(bad)
 }
 
-fn glob(member: &str, pattern: &str, text: &str) -> Result<Glob, String> {
-    let built = GlobBuilder::new(pattern).literal_separator(true).build();
-    built.map_err(|error| format!("\"{member}\" must be paths or patterns: {}. Received {text:?}", error.kind()))
+/// What is wrong with a pattern. The crate's own words tell a place in what we have made of it.
+fn why(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::UnclosedBrace => "unclosed alternates; missing '}'",
+        ErrorKind::UnclosedBracket => "unclosed character class; missing ']'",
+        ErrorKind::TrailingBackslash => "nothing is behind the last '\\'",
+        _ => "there are more than 10 '{'",
+    }
+}
+
+/// A path that has no signs of a pattern.
+fn escaped(path: &str) -> String {
+    let escape = |letter: char| match letter {
+        '*' | '?' | '[' | ']' | '{' | '}' => format!("[{letter}]"),
+        '\\' => r"\\".to_owned(),
+        _ => letter.to_string(),
+    };
+    path.chars().map(escape).collect()
+}
+
+fn matches(pattern: &str, path: &Path) -> bool {
+    glob_match(pattern, path.as_os_str().as_encoded_bytes())
 }
 
 /// A path without `.` and `..`, whatever is there.
@@ -180,8 +199,25 @@ mod tests {
         );
         assert_eq!(counted(&["."], &["**/*.{log,ts}"], &paths), ["/srv/a/tmp/deep/x", "/srv/a/tmpx"]);
         assert_eq!(counted(&["lib/**/*.ts"], &[], &paths), ["/srv/a/lib/x.ts"]);
+        // One or none, and folders of any depth, none included.
+        assert_eq!(
+            counted(&["lib/**/x.{t,lo}{s,g}"], &["**/[!x].log"], &paths),
+            ["/srv/a/lib/x.log", "/srv/a/lib/x.ts"]
+        );
+        assert_eq!(counted(&["x{,.old}.lo?"], &[], &paths), ["/srv/a/x.log"]);
         // As in many files for PM2: names that begin with a dot, which do not count anyway.
         assert_eq!(counted(&["lib"], &[r"[\/\\]\./", "node_modules"], &paths), ["/srv/a/lib/x.log", "/srv/a/lib/x.ts"]);
+    }
+
+    #[test]
+    fn signs_in_the_name_of_the_folder_mean_themselves() {
+        let app = serde_json::json!({
+            "name": "a", "mode": "program", "script": "a.js", "cwd": r"/srv/{a,b}[1]?\", "watch": ["."], "ignoreWatch": ["*.log"],
+        });
+        let watched = Watched::of(&serde_json::from_value(app).unwrap(), Vec::new()).unwrap();
+        let counts = |path: &str| watched.counts(Path::new(path));
+        assert!(counts(r"/srv/{a,b}[1]?\/x.js"));
+        assert!(!counts(r"/srv/{a,b}[1]?\/x.log"));
     }
 
     #[test]
@@ -190,6 +226,14 @@ mod tests {
             watched(&["."], &["a[b"]).unwrap_err(),
             "\"ignoreWatch\" must be paths or patterns: unclosed character class; missing ']'. Received \"a[b\""
         );
+        for (text, why) in [
+            ("*.{js,ts", "unclosed alternates; missing '}'"),
+            (r"*.js\", r"nothing is behind the last '\'"),
+            ("{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}", "there are more than 10 '{'"),
+        ] {
+            let expected = format!("\"watch\" must be paths or patterns: {why}. Received {text:?}");
+            assert_eq!(watched(&[text], &[]).unwrap_err(), expected);
+        }
         assert_eq!(
             watched(&["!lib"], &[]).unwrap_err(),
             "\"watch\" must be paths or patterns that do not begin with \"!\". Received \"!lib\""

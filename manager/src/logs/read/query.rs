@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 
 use jiff::Timestamp;
-use regex::Regex;
 use serde_json::json;
 
 use super::backwards;
@@ -17,6 +16,7 @@ use super::line::{self, Line, Log};
 use super::tail::Tail;
 use super::watch::{Happened, Watch};
 use crate::logs::place::Stream;
+use crate::pattern::Pattern;
 
 /// Bytes that are gathered before they are passed on, while there is more.
 const CHUNK: usize = 32 * 1024;
@@ -33,7 +33,7 @@ pub struct Query {
     /// Those that were read then (ms since 1970) or later.
     pub since: Option<i64>,
     /// Those whose message matches.
-    pub grep: Option<Regex>,
+    pub grep: Option<Pattern>,
     /// Those of a stream.
     pub stream: Option<Stream>,
     /// Whether it goes on with what comes.
