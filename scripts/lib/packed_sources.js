@@ -13,6 +13,8 @@ const FILE = path.join('bundle', 'rust.json.br');
 const SOURCES = ['src', 'manager/src', 'manager/web'];
 /** Nobody tests what was installed. */
 const TESTS = /\/tests(\.rs$|\/)/;
+/** The same at the end of a file. As rustfmt writes it, only the last brace stands at the beginning of a line. */
+const TESTS_AT_END = /\n#\[cfg\(test\)\]\nmod tests \{\n(?:[^}\n].*\n|\n)*\}\n$/;
 
 /**
  * @param {string} file a file or folder, relative to `from`
@@ -26,7 +28,8 @@ function filesOf(file, from) {
 
 /** Writes the file of the package. */
 function packSources() {
-  const texts = Object.fromEntries(SOURCES.flatMap((file) => filesOf(file, root)).map((file) => [file, fs.readFileSync(path.join(root, file), 'utf8')]));
+  const textOf = (/** @type {string} */ file) => fs.readFileSync(path.join(root, file), 'utf8').replace(TESTS_AT_END, '');
+  const texts = Object.fromEntries(SOURCES.flatMap((file) => filesOf(file, root)).map((file) => [file, textOf(file)]));
   const params = { [zlib.constants.BROTLI_PARAM_LGWIN]: zlib.constants.BROTLI_MAX_WINDOW_BITS };
   fs.mkdirSync(path.join(root, path.dirname(FILE)), { recursive: true });
   fs.writeFileSync(path.join(root, FILE), zlib.brotliCompressSync(JSON.stringify(texts), { params }));
