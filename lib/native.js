@@ -3,6 +3,7 @@
 // The native part, loaded once.
 
 const { existsSync } = require('node:fs');
+const path = require('node:path');
 
 const environment = require('./environment.js');
 const { INTERFACE } = require('./native_interface.js');
@@ -26,7 +27,7 @@ function unusable() {
   if (!environment.binaryFile() && !existsSync(environment.PRELOAD)) {
     return `rcluster is part of a bundle, without its other files (${environment.PRELOAD}): leave it out of the bundle (external)`;
   }
-  if (!existsSync(binary)) return `the native part is missing (${binary}): run "npm rebuild rcluster"`;
+  if (!existsSync(binary)) return missing(binary);
   try {
     native = checked(require(binary), binary);
     return undefined;
@@ -34,6 +35,15 @@ function unusable() {
     if (/** @type {any} */ (error).code === MISMATCH) throw error;
     return `the native part does not load: ${/** @type {Error} */ (error).message}`;
   }
+}
+
+/**
+ * By itself, as package managers would do it in vain: npm 12 and pnpm run no install script that nobody has approved, and say that all went well.
+ *
+ * @param {string} binary
+ */
+function missing(binary) {
+  return `the native part is missing (${binary}): run: node "${path.join(__dirname, '..', 'scripts', 'install.js')}"`;
 }
 
 /**
