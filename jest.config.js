@@ -17,5 +17,6 @@ module.exports = {
   // Most of the time a test waits for processes of its own: with one file per processor more than half of each would idle.
   maxWorkers: Math.max(2, 2 * os.availableParallelism()),
   testSequencer: '<rootDir>/__test__/helpers/sequencer.js',
-  testTimeout: 30_000,
+  // For what nothing else limits: what a test waits for has 15 s, each (helpers/run.js), and some wait for a dozen things in a row.
+  testTimeout: 60_000,
 };

@@ -9,11 +9,12 @@ const Sequencer = require('@jest/test-sequencer').default;
 
 const TESTS = path.join(__dirname, '..');
 
-/** Those of more than 30 s on two processors. */
+/** Those that take longest, in that order. */
 const LONG = [
-  'manager/upgrade', 'manager/incidents', 'manager/frozen', 'package', 'hostile-channel', 'hostile-listening', 'hostile-queue', 'supervisor/drain-movable',
-  'supervisor/upgrade-hangs', 'supervisor/upgrade', 'manager/guard', 'supervisor/guarded', 'manager/web_browser', 'manager/start', 'fidelity/start',
-  'supervisor/spread', 'channel-values',
+  'package', 'manager/upgrade', 'manager/both_modes', 'supervisor/proxy-protocol', 'manager/verbs', 'supervisor/upgrade', 'manager/incidents',
+  'manager/config_files', 'manager/ecosystems', 'manager/frozen', 'supervisor/version', 'supervisor/drain-movable', 'supervisor/guarded',
+  'manager/pm2_walk', 'supervisor/spread', 'hostile-queue', 'hostile-listening', 'manager/start', 'manager/apply', 'hostile-channel',
+  'manager/daemon_kills', 'manager/guard', 'manager/monit', 'manager/web_browser', 'fidelity/start', 'supervisor/upgrade-hangs', 'channel-values',
 ].map((name) => path.join(TESTS, `${name}.test.js`));
 
 module.exports = class extends Sequencer {

@@ -4,36 +4,44 @@
 
 const http = require('node:http');
 const { once } = require('node:events');
-const path = require('node:path');
 const { find } = require('../helpers/programs');
 
 const executablePath = find('chromium');
 
-/** @type {Set<import('puppeteer-core').Browser>} */
-const browsers = new Set();
-let launched = 0;
+/** ms: how long its start may take where the machine is busy, which reads some hundred megabytes for it. */
+const STARTING = 120_000;
 
-/**
- * A browser that ends with the test.
- *
- * @param {import('./home').Home} home
- * @param {string[]} [args]
- */
-async function launch(home, args = []) {
-  const puppeteer = require('puppeteer-core');
-  const browser = await puppeteer.launch({
-    executablePath, headless: true, defaultViewport: { width: 1200, height: 800 },
-    // Each has a profile of its own: one that is closing would take over the next one's windows. The first page is nobody's: tests open their own.
-    userDataDir: path.join(home.folder, `chromium-${launched++}`), waitForInitialPage: false,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run', '--disable-background-networking', ...args],
-  });
-  browsers.add(browser);
-  return browser;
+/** @type {import('puppeteer-core').Browser | undefined} */
+let browser;
+/** @type {Set<import('puppeteer-core').BrowserContext>} */
+const contexts = new Set();
+
+/** Starts one browser for all tests of a file, if there is one: to start one for each would take most of their time. */
+function startBrowser() {
+  beforeAll(async () => {
+    if (!executablePath) return;
+    browser = await require('puppeteer-core').launch({
+      executablePath, timeout: STARTING, headless: true, defaultViewport: { width: 1200, height: 800 },
+      // The first page is nobody's: tests open their own.
+      waitForInitialPage: false,
+      // A name of an attacker's, that leads to this machine.
+      args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run', '--disable-background-networking', '--host-resolver-rules=MAP evil.example 127.0.0.1'],
+    });
+  }, STARTING);
+  afterAll(() => browser?.close());
+}
+
+/** Windows with cookies and storage of their own, which end with the test. */
+async function openWindows() {
+  if (!browser) throw new Error('startBrowser() has not been called');
+  const context = await browser.createBrowserContext();
+  contexts.add(context);
+  return context;
 }
 
 afterEach(async () => {
-  for (const browser of browsers) await browser.close();
-  browsers.clear();
+  for (const context of contexts) await context.close();
+  contexts.clear();
 });
 
 /**
@@ -53,4 +61,4 @@ async function ask(url, { method = 'GET', headers = {}, body, socketPath } = {})
   return { status: response.statusCode, headers: response.headers, text: answer };
 }
 
-module.exports = { ask, launch };
+module.exports = { ask, openWindows, startBrowser };

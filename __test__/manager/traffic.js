@@ -25,10 +25,16 @@ async function startCluster(home) {
   return Number(env.PORT);
 }
 
-/** Asks again and again, each time over a connection of its own, until `isOver`: every fourth answer is an error. @param {number} port @param {() => boolean} isOver */
+/**
+ * Asks again and again, each time over a connection of its own, until `isOver`: every fifth answer is an error, and not always one of
+ * the same worker where two take turns.
+ *
+ * @param {number} port
+ * @param {() => boolean} isOver
+ */
 async function keepAsking(port, isOver) {
   for (let at = 0; !isOver(); at++) {
-    const [response] = await once(http.get({ port, host: '127.0.0.1', path: at % 4 === 0 ? '/bad' : '/', agent: false }), 'response');
+    const [response] = await once(http.get({ port, host: '127.0.0.1', path: at % 5 === 0 ? '/bad' : '/', agent: false }), 'response');
     response.resume();
     await once(response, 'end');
   }

@@ -121,12 +121,16 @@ describeWith('python3')('with a manager that keeps descriptors', () => {
     expect(manager.all(/^not a name (.*)$/)).toEqual([]);
     const inode = fs.statSync(file).ino;
     const ports = () => manager.all(/^serves (.+)$/).map(String).sort();
+    // Each of two workers says where it serves, which may be read after what the primary has told the manager.
+    const said = (/** @type {number} */ primaries) => waitFor(() => ports().length === primaries * 2 * where.length, { message: () => manager.script.describe() });
+    await said(1);
     const before = new Set(ports());
     manager.kill();
     // Nobody is there: it waits.
     const waits = request(file);
     await manager.restarted(pid);
     expect((await waits).status).toBe(200);
+    await said(2);
     expect(new Set(ports())).toEqual(before);
     expect(fs.statSync(file).ino).toBe(inode);
     expect(manager.keeps).toEqual(keeps);
