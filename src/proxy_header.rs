@@ -352,12 +352,16 @@ mod tests {
             binary(0x21, 0x41, &V4),
             binary(0x21, 0x11, &V4[..11]),
             binary(0x21, 0x21, &V4),
+            binary(0x21, 0x31, &[0; 213]),
             binary(0x21, 0x11, &[&V4[..], &[1]].concat()),
             binary(0x21, 0x11, &[&V4[..], &[1, 0, 3, b'h', b'2']].concat()),
             binary(0x21, 0x11, &[0; MAX_LENGTH]),
         ] {
             assert_eq!(parse(&bytes), Parsed::Malformed, "{bytes:?}");
         }
+        // As long as one may be.
+        assert_eq!(whole(&binary(0x21, 0, &[0; MAX_LENGTH - FIXED])).1, MAX_LENGTH);
+        assert_eq!(parse(&binary(0x21, 0, &[0; MAX_LENGTH - FIXED + 1])), Parsed::Malformed);
         // Before the rest has come.
         assert_eq!(parse(&[&SIGNATURE[..], &[0x31]].concat()), Parsed::Malformed);
         assert_eq!(parse(&[&SIGNATURE[..], &[0x21, 0x11, 0xff, 0xff]].concat()), Parsed::Malformed);

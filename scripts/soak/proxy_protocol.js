@@ -1,7 +1,7 @@
 'use strict';
 
 // The PROXY protocol with the real HAProxy, and what it costs.
-//   node scripts/soak/proxy_protocol.js [--connections 100000] [--clients 16] [--rounds 10] [--each 4000] [--only seen|cost]
+//   node scripts/soak/proxy_protocol.js [--connections 100000] [--clients 16] [--rounds 10] [--each 4000] [--only seen|cost] [--policy rr]
 //
 // First so many connections of clients of many addresses, through HAProxy's send-proxy and send-proxy-v2, to HTTP, HTTPS, HTTP/2 and WebSockets, during
 // reloads: each has to be told its own address and port. Then, in turns from the same sender, connections with a header and a request to a service
@@ -29,6 +29,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '10' },
     each: { type: 'string', default: '4000' },
     only: { type: 'string', default: '' },
+    policy: { type: 'string', default: 'rr' },
   },
 });
 
@@ -47,7 +48,7 @@ const children = new Set();
  * @param {Record<string, string>} env
  */
 async function startService(options, env) {
-  const child = spawn(process.execPath, [path.join(root, 'bin', 'rcluster.js'), '--settle-time', '200', ...options, path.join(__dirname, 'proxy_protocol', 'app.js')], {
+  const child = spawn(process.execPath, [path.join(root, 'bin', 'rcluster.js'), '--settle-time', '200', '--policy', values.policy, ...options, path.join(__dirname, 'proxy_protocol', 'app.js')], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'inherit', 'pipe'],
   });

@@ -59,7 +59,7 @@ pub struct Core {
     unread: Vec<(usize, u64)>,
     /// Workers that get nothing any more, but whose queues could not be emptied yet.
     unemptied: Vec<usize>,
-    /// The same of workers that are gone, and until when (ns) it is tried.
+    /// Workers that are gone, and have left something that could not be taken yet, and until when (ns) it is tried.
     departed: Vec<(Worker, u64)>,
     last_listener: u32,
     /// To the primary that comes after this one.
@@ -137,11 +137,11 @@ impl Core {
         self.lookout.forget(place);
         self.unread.retain(|(unread, _)| *unread != place);
         self.unemptied.retain(|unemptied| *unemptied != place);
-        // What it gave back before it died is still to be read.
-        self.read_last_notices(&mut worker, place);
-        let emptied = take_back(&mut worker, &mut self.homeless);
+        // Somebody whom it has left its queue to says nothing more. What it has said can still be read.
+        socket::shut_down(worker.ends().queue.as_fd());
+        let nothing_left = self.take_rest(&mut worker);
         let open = worker.load();
-        if !emptied {
+        if !nothing_left {
             self.departed.push((worker, clock::monotonic_ns() + EPISODE.as_nanos() as u64));
         }
         self.settle();
@@ -211,11 +211,14 @@ impl Core {
     }
 
     /// Gives the worker a listening socket of its own.
-    pub fn own_socket(&mut self, listener: u32, number: u32, backlog: i32) -> io::Result<OwnedFd> {
+    pub fn own_socket(&mut self, id: u32, number: u32, backlog: i32) -> io::Result<OwnedFd> {
         let place = self.workers.place_of(number).ok_or(io::ErrorKind::NotFound)?;
         let sound = self.workers.get(place).is_some_and(Worker::is_sound);
-        let listener = self.listeners.get_mut(&listener).filter(|_| sound).ok_or(io::ErrorKind::NotFound)?;
+        let listener = self.listeners.get_mut(&id).filter(|_| sound).ok_or(io::ErrorKind::NotFound)?;
         let fd = listener.own_socket(place, backlog, &self.poller)?;
+        if let Some(worker) = self.workers.get_mut(place) {
+            worker.owns(id);
+        }
         self.settle();
         Ok(fd)
     }

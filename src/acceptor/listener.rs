@@ -14,6 +14,8 @@ use crate::sys::socket::{self, LocalName};
 use super::members::Member;
 use super::sockets::Socket;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub use self::proxied::PATIENCE as HEADER_PATIENCE;
 use self::proxied::Proxied;
 pub use self::proxied::{is_late, listener_of_late};
 use self::watch::Watch;

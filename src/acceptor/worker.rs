@@ -111,6 +111,8 @@ pub struct Worker {
     has_shut_queue: bool,
     /// Listeners of which it is or was a member.
     served: Vec<u32>,
+    /// Those where it has, or had, a listening socket of its own, so that connections came to it of which nobody knows.
+    owned: Vec<u32>,
     /// What it has said and given back.
     pub account: Account,
     /// So much of what it has given back waits that it is not listened to.
@@ -137,6 +139,7 @@ impl Worker {
             given_up: false,
             has_shut_queue: false,
             served: Vec::new(),
+            owned: Vec::new(),
             account: Account::new(clock::monotonic_ns()),
             holds_too_many: false,
             asked: false,
@@ -274,11 +277,18 @@ impl Worker {
         mem::take(&mut self.asked) || self.account.say(now)
     }
 
-    /// It gives a connection back. `usual`: of which there is no doubt that it can have come through its queue; `own`: that it has a
-    /// listening socket of its own. Returns whether it can have got it.
-    pub fn returns_one(&mut self, usual: bool, own: bool, now: u64) -> bool {
+    /// It gives a connection of that listener back. `usual`: of which there is no doubt that it can have come through its queue. Returns
+    /// whether it can have got it.
+    pub fn returns_one(&mut self, usual: bool, listener: u32, now: u64) -> bool {
         let given = if usual { self.sent } else { 0 };
-        self.account.give_back(given, own, now)
+        self.account.give_back(given, self.owned.contains(&listener), now)
+    }
+
+    /// It has a listening socket of its own there from now on.
+    pub fn owns(&mut self, listener: u32) {
+        if !self.owned.contains(&listener) {
+            self.owned.push(listener);
+        }
     }
 
     /// It is a member of that listener from now on.

@@ -37,10 +37,10 @@ impl Core {
         self.settle();
     }
 
-    /// How many have crossed the bridge, and how many are still to.
+    /// How many have crossed the bridge, and how many are still to. One that is gone and has left something counts as one.
     pub fn crossing(&self) -> (u64, usize) {
         let bridge = self.bridge.as_ref().map_or((0, 0), |bridge| (bridge.crossed(), bridge.waiting()));
-        (bridge.0, bridge.1 + self.homeless.len())
+        (bridge.0, bridge.1 + self.homeless.len() + self.departed.len())
     }
 
     /// What comes over a bridge goes to workers of ours. `listeners`: the other primary's ids of its listeners, and ours.

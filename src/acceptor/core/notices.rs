@@ -34,31 +34,60 @@ pub(super) const DEFECT: &str = "its connection queue does not work";
 impl Core {
     /// What it has said by now, or a part of that.
     pub(super) fn read_some_notices(&mut self, worker: &mut Worker, place: usize) {
-        self.read_notices(worker, place, NOTICES, true);
+        self.read_notices(worker, place, NOTICES);
     }
 
     /// All that it has said by now.
     pub(super) fn read_all_notices(&mut self, worker: &mut Worker, place: usize) {
-        self.read_notices(worker, place, ALL_NOTICES, true);
+        self.read_notices(worker, place, ALL_NOTICES);
     }
 
-    /// All that it has ever said: it is gone.
-    pub(super) fn read_last_notices(&mut self, worker: &mut Worker, place: usize) {
-        // What fails need not fail again, and it is the last chance.
-        for _ in 0..LAST_TRIES {
-            self.read_notices(worker, place, ALL_NOTICES, false);
+    /// All that one has left that is gone: what it has given back, and what it has not taken. Returns whether nothing is left: that for
+    /// which there is no descriptor now has to wait, and so has that which the kernel refuses.
+    pub(super) fn take_rest(&mut self, worker: &mut Worker) -> bool {
+        // What fails need not fail again.
+        let heard = (0..LAST_TRIES).fold(false, |_, _| self.read_last_notices(worker));
+        take_back(worker, &mut self.homeless) && heard
+    }
+
+    /// What it has given back. Nothing else counts any more.
+    fn read_last_notices(&mut self, worker: &mut Worker) -> bool {
+        let now = clock::monotonic_ns();
+        for _ in 0..ALL_NOTICES {
+            let queue = worker.ends().queue.as_fd();
+            if !worker.is_sound() {
+                return true;
+            }
+            if !descriptors::room_for(1, queue) {
+                self.shortage(now);
+                return false;
+            }
+            let may = match connection_queue::receive_notice(queue, Some(worker.number)) {
+                Ok(None) => return true,
+                Ok(Some(Notice::Closed(connection) | Notice::Moved(connection) | Notice::Full(connection))) => {
+                    self.take(worker, connection, now)
+                }
+                Ok(Some(Notice::Available(_) | Notice::TurnOver)) => true,
+                Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
+                    false
+                }
+                Err(_) => return false,
+            };
+            if !may {
+                worker.give_up();
+            }
         }
-        self.unread.retain(|(unread, _)| *unread != place);
+        false
     }
 
-    /// At most `limit` notices. `bounded`: no more when a fair number of connections from this worker are held here.
-    fn read_notices(&mut self, worker: &mut Worker, place: usize, limit: usize, bounded: bool) {
+    /// At most `limit` notices, and no more when a fair number of connections from this worker are held here.
+    fn read_notices(&mut self, worker: &mut Worker, place: usize, limit: usize) {
         if !worker.is_sound() {
             return;
         }
         let now = clock::monotonic_ns();
         let held_up = mem::take(&mut worker.holds_too_many);
-        let mut room = (held_up && bounded).then(|| self.room_for(worker.number));
+        let mut room = held_up.then(|| self.room_for(worker.number));
         for _ in 0..limit {
             let queue = worker.ends().queue.as_fd();
             if !descriptors::room_for(1, queue) {
@@ -85,14 +114,16 @@ impl Core {
                 Notice::Available(listener) => self.set_full(listener, place, false) || worker.account.say(now),
                 Notice::Full(connection) => {
                     self.set_full(connection.listener, place, true);
-                    self.take(worker, place, connection, &mut room, bounded, now)
+                    self.hold(&mut room, worker.number);
+                    self.take(worker, connection, now)
                 }
                 // A worker that passes a connection on is leaving. It is not to get that one, nor others.
                 Notice::Closed(connection) | Notice::Moved(connection) => {
                     if let Some(listener) = self.listeners.get_mut(&connection.listener) {
                         listener.remove_member(place);
                     }
-                    self.take(worker, place, connection, &mut room, bounded, now)
+                    self.hold(&mut room, worker.number);
+                    self.take(worker, connection, now)
                 }
             };
             if !may {
@@ -105,23 +136,18 @@ impl Core {
         }
     }
 
-    /// A connection that the worker gives back. `room`: how many more, once that is known. Returns whether it may.
-    fn take(
-        &mut self,
-        worker: &mut Worker,
-        place: usize,
-        connection: Connection,
-        room: &mut Option<usize>,
-        bounded: bool,
-        now: u64,
-    ) -> bool {
-        let known = room.unwrap_or_else(|| if bounded { self.room_for(worker.number) } else { usize::MAX });
-        *room = Some(known.saturating_sub(1));
+    /// One more is held here. `room`: for how many more there is, once that is known.
+    fn hold(&self, room: &mut Option<usize>, number: u32) {
+        *room = Some(room.unwrap_or_else(|| self.room_for(number)).saturating_sub(1));
+    }
+
+    /// A connection that the worker gives back. Returns whether it may.
+    fn take(&mut self, worker: &mut Worker, connection: Connection, now: u64) -> bool {
         let listener = self.listeners.get(&connection.listener);
         let fit = listener.map_or(Fit::Well, |listener| listener.fits(connection.fd.as_fd()));
-        let own = listener.is_some_and(|listener| listener.has_own_socket(place));
-        let may =
-            fit != Fit::Not && worker.has_served(connection.listener) && worker.returns_one(fit == Fit::Well, own, now);
+        let may = fit != Fit::Not
+            && worker.has_served(connection.listener)
+            && worker.returns_one(fit == Fit::Well, connection.listener, now);
         if may {
             self.homeless.push(Homeless { connection, heir: worker.heir });
         }
@@ -202,9 +228,15 @@ impl Core {
     pub(super) fn empty_queues(&mut self, now: u64) {
         let (workers, homeless) = (&mut self.workers, &mut self.homeless);
         self.unemptied.retain(|place| workers.get_mut(*place).is_some_and(|worker| !take_back(worker, homeless)));
-        let known = self.departed.len();
-        self.departed.retain_mut(|(worker, until)| !take_back(worker, homeless) && now < *until);
-        if known > self.departed.len() && self.departed.iter().any(|(_, until)| now >= *until) {
+        let mut given_up = false;
+        let mut departed = mem::take(&mut self.departed);
+        departed.retain_mut(|(worker, until)| {
+            let leaves_some = !self.take_rest(worker);
+            given_up |= leaves_some && now >= *until;
+            leaves_some && now < *until
+        });
+        self.departed = departed;
+        if given_up {
             (self.warn)("connections that waited for a worker which is gone could not be taken back");
         }
     }

@@ -106,19 +106,18 @@ impl Core {
             take_back(worker, &mut self.homeless);
             let taken_back = self.homeless.split_off(known);
             for homeless in taken_back {
-                let id = homeless.connection.listener;
-                match self.listeners.get_mut(&id) {
-                    // What only this one serves is sent to it again at once, so that the end of its turn finds it there.
-                    Some(listener) if !one_by_one && listener.serves_alone(place, &self.workers, now) => {
-                        enqueue(&mut self.workers, &mut self.dirty, place, homeless.connection);
-                    }
-                    Some(listener) => {
-                        listener.was_not_taken(place);
-                        let heir = self.workers.get(place).and_then(|worker| who_waits(worker, &homeless.connection));
-                        self.homeless.push(Homeless { heir, ..homeless });
-                    }
-                    None => {}
+                let Some(listener) = self.listeners.get_mut(&homeless.connection.listener) else { continue };
+                // What only this one serves is sent to it again at once, so that the end of its turn finds it there.
+                let is_only_its = !one_by_one
+                    && (listener.serves_alone(place, &self.workers, now)
+                        || listener.waits_for(place, &homeless.connection, &self.workers, now));
+                if is_only_its {
+                    enqueue(&mut self.workers, &mut self.dirty, place, homeless.connection);
+                    continue;
                 }
+                listener.was_not_taken(place);
+                let heir = self.workers.get(place).and_then(|worker| who_waits(worker, &homeless.connection));
+                self.homeless.push(Homeless { heir, ..homeless });
             }
             self.give_up_if_shut(place);
         }

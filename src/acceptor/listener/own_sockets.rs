@@ -69,11 +69,6 @@ impl Listener {
         }
     }
 
-    /// Whether the worker has, or had, a socket of its own here, so that connections come to it of which nobody knows.
-    pub fn has_own_socket(&self, place: usize) -> bool {
-        self.sockets.iter().any(|socket| socket.owner() == Some(place))
-    }
-
     /// Whether somebody accepts from one of its sockets elsewhere, or is about to.
     pub fn has_sockets_to_see_to(&self) -> bool {
         self.sockets.iter().any(Socket::is_to_be_seen_to)

@@ -16,7 +16,7 @@ use crate::sys::{descriptors, socket};
 use crate::trusted::Trusted;
 
 /// How long a header may take, from when its connection is here.
-const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
+pub const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
 
 /// So many wait here at most, unless descriptors are few: of more, the one that has waited longest is closed.
 const MOST: usize = 1024;
@@ -56,6 +56,14 @@ impl Proxied {
             Client::Is(address) => Some((connection, address)),
             Client::Late if may_wait => self.hold(connection, now).map(|one| (one, None)),
             Client::Late => Some((connection, None)),
+        }
+    }
+
+    /// The client's address, as far as it is known by now.
+    pub fn address(&self, connection: &Connection) -> Option<IpAddr> {
+        match client(connection, &self.trusted) {
+            Client::Is(address) => address,
+            Client::Late => None,
         }
     }
 

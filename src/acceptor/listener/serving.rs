@@ -12,7 +12,7 @@ use crate::acceptor::worker::QUEUE_DEPTH;
 use crate::acceptor::workers::Workers;
 use crate::connection_queue::Connection;
 use crate::policy::{Pick, View};
-use crate::sys::descriptors;
+use crate::sys::{descriptors, socket};
 
 /// The most connections that wait for one worker while others could take them, unless descriptors are few. What waits is no longer
 /// counted by the kernel's backlog, and this is twice that of Node.
@@ -159,6 +159,19 @@ impl Listener {
     /// Whether this worker is the only one that could serve now what came to it here.
     pub fn serves_alone(&self, place: usize, workers: &Workers, now: u64) -> bool {
         self.has_member(place) && !self.can_serve_instead(place, workers, now)
+    }
+
+    /// Whether a connection that this worker does not take would wait for it again, and for no other, as others of this listener need not.
+    pub fn waits_for(&mut self, place: usize, connection: &Connection, workers: &Workers, now: u64) -> bool {
+        if self.policy.may_divide() {
+            return false;
+        }
+        let address = match &self.proxied {
+            Some(proxied) => proxied.address(connection),
+            None => socket::peer_address(connection.fd.as_fd()),
+        };
+        let waits_for = address.map(|_| self.pick(connection, Some(address), workers, now).0);
+        matches!(waits_for, Some(Pick::WaitFor(member)) if self.members.get(member).is_some_and(|one| one.place == place))
     }
 
     /// A connection that was given to this worker is about to come back, as it was too busy to take it.

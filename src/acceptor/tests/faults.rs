@@ -178,6 +178,28 @@ fn a_queue_that_keeps_failing_is_given_up_and_others_get_what_it_was_to_have() {
     }
 }
 
+#[test]
+fn what_one_that_is_gone_has_left_is_taken_when_that_is_possible_again() {
+    for leave in [Notice::Moved, Notice::Closed, Notice::Full] {
+        let mut world = World::new(2);
+        let worker = world.add_worker().unwrap();
+        world.add_member(worker, 0);
+        (0..8).for_each(|_| world.connect(0));
+        world.turn();
+        // The others stay in its queue.
+        world.take(worker, 1);
+        let taken = world.taken();
+        (0..taken).for_each(|_| world.give_back(worker, leave));
+        assert!(taken > 0);
+        fault::inject("recvmsg", libc::ENOMEM, 0, 100);
+        world.kill(worker);
+        world.turn();
+        fault::none();
+        world.pass(Duration::from_secs(1));
+        world.finish();
+    }
+}
+
 type Make<'a> = &'a dyn Fn() -> io::Result<()>;
 
 fn is_locked(fd: BorrowedFd) -> bool {
