@@ -15,6 +15,7 @@ use crate::connection_queue::Connection;
 use crate::policy::Policy;
 use crate::sys::clock;
 use crate::sys::poll::{Interest, Poller, WAKE};
+use crate::sys::socket;
 
 use super::bridge::{Bridge, Source};
 use super::listener::{Listener, is_late, listener_of};

@@ -245,6 +245,17 @@ fn descriptors_that_take_long_to_close_hold_nobody_up() {
 }
 
 #[test]
+fn who_has_the_queue_of_a_worker_that_is_gone_says_nothing_more() {
+    let (scene, _told) = watched();
+    let worker = scene.member();
+    // One of a program that it has started, say.
+    let queue = worker.queue.as_fd().try_clone_to_owned().unwrap();
+    scene.acceptor.remove_worker(worker.number);
+    let said = connection_queue::send_notice(queue.as_fd(), &Notice::TurnOver);
+    assert_eq!(said.unwrap_err().kind(), ErrorKind::BrokenPipe);
+}
+
+#[test]
 fn one_client_s_flood_stops_no_other() {
     // As if of many clients: those of the other worker are of another address.
     let mut scene = Scene::with(Box::new(Sticky::default()));
