@@ -182,6 +182,20 @@ test('a log that is moved away, emptied or deleted with its folder goes on under
   await say('five');
 });
 
+test('lines wait for their file while the keeper has no descriptor left', async () => {
+  const home = new Home();
+  home.write('app.js', `process.on('message', (text) => console.error(text)); setInterval(() => {}, 1e6);`);
+  await start(home, {});
+  const [{ keeper }] = await home.manager.list();
+  const limit = (/** @type {number} */ most) => spawnSync('prlimit', ['--pid', String(keeper), `--nofile=${most}:`]);
+  const before = fs.readFileSync(`/proc/${keeper}/limits`, 'utf8').match(/open files +(\d+)/)?.[1];
+  const open = fs.readdirSync(`/proc/${keeper}/fd`).map(Number);
+  limit(Array.from({ length: open.length + 1 }, (_, fd) => fd).find((fd) => !open.includes(fd)) ?? 0);
+  await home.manager.act('app', 'send', { message: 'the first' });
+  limit(Number(before));
+  await waitFor('it', () => home.log('app-error.log') === 'the first\n');
+});
+
 test('instances share files or not, both streams may be in one, and some are not wanted', async () => {
   const home = new Home();
   home.write('app.js', `console.log('out', process.env.NODE_APP_INSTANCE); console.error('error', process.env.NODE_APP_INSTANCE);`);

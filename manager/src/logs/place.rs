@@ -98,6 +98,11 @@ pub fn is_full(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT))
 }
 
+/// Whether nothing can be opened now, which may be otherwise a moment later.
+pub fn is_short_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
 /// The path of a stream's file where instances share it.
 fn names(app: &App, home: &Path, stream: Stream) -> Option<PathBuf> {
     let file = match stream {

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use jiff::{ToSpan, Zoned};
 use nix::libc;
@@ -14,6 +16,10 @@ use super::feed::Mark;
 use super::margin::{self, Margin, Source};
 use super::place;
 use crate::model::Rotate;
+
+/// While we have no descriptor, as for a moment when a program sends us hundreds, lines wait so many times so long (ms).
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What is to become of a log.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,18 +115,25 @@ impl Sink {
         if let Some((count, why)) = self.lost.take() {
             let text = format!("[rcluster] {count} lines were lost: {why}\n");
             let mark = Mark { end: text.len(), at: marks.first().map_or(0, |mark| mark.at) };
-            if let Err((_, error)) = self.write_all(text.as_bytes(), &[mark], source) {
+            // Once it has lasted for so long nobody waits for it again.
+            if let Err((_, error)) = self.write_all(text.as_bytes(), &[mark], source, 0) {
                 self.lost = Some((count + lines(bytes), error));
                 return;
             }
         }
-        if let Err((written, error)) = self.write_all(bytes, marks, source) {
+        if let Err((written, error)) = self.write_all(bytes, marks, source, TRIES) {
             self.lost = Some((lines(&bytes[written..]), error));
         }
     }
 
-    /// On an error: how many bytes, whole lines, were written all the same.
-    fn write_all(&mut self, bytes: &[u8], marks: &[Mark], source: Source) -> Result<(), (usize, String)> {
+    /// `tries`: how often more where there is no descriptor. On an error: how many bytes, whole lines, were written all the same.
+    fn write_all(
+        &mut self,
+        bytes: &[u8],
+        marks: &[Mark],
+        source: Source,
+        mut tries: u32,
+    ) -> Result<(), (usize, String)> {
         let mut done = 0;
         let mut is_second = false;
         while done < bytes.len() {
@@ -132,6 +145,10 @@ impl Sink {
                 Err(error) if place::is_full(&error) && archive::remove_oldest(&self.plan.family, &self.plan.home) => {}
                 Err(error) if error.raw_os_error() == Some(libc::EFBIG) && !is_second && self.rotate().is_ok() => {
                     is_second = true
+                }
+                Err(error) if place::is_short_of_descriptors(&error) && tries > 0 => {
+                    tries -= 1;
+                    thread::sleep(PAUSE);
                 }
                 Err(error) => {
                     if !place::is_full(&error) {
