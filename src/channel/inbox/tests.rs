@@ -253,6 +253,6 @@ fn a_message_that_claims_too_much_is_malformed() {
             }
         };
         assert!(malformed.0.contains("claim"), "{malformed:?}");
-        assert_eq!(turns, if times == 1 { 0 } else { 16 });
+        assert_eq!(turns, if times == 1 { 0 } else { 8 });
     }
 }
