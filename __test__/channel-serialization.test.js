@@ -95,6 +95,25 @@ const scenario = {
 
 const SAME = 'the same';
 
+/** What is large for its size in V8's format, and honest. */
+const LARGE = {
+  'a million holes': 'new Array(1e6)',
+  'one element far away': 'Object.assign([], { 999_999: 1 })',
+  'as long as an array may be': 'Object.assign([], { 4_294_967_294: 1 })',
+  'ten lists with holes': 'Array.from({ length: 10 }, () => Object.assign([], { 99_999: 1 }))',
+  'a long list, and all of it': 'Array.from({ length: 300_000 }, (_, i) => i)',
+  'a long list with holes, and most of it': 'Array.from({ length: 300_000 }, (_, i) => i).map((i) => i).concat(new Array(5), 1)',
+  'lists in lists': 'Array.from({ length: 300 }, () => Array.from({ length: 300 }, () => []))',
+  'empty maps': 'Array.from({ length: 20_000 }, () => new Map([[1, new Set()]]))',
+  'numbers as keys': 'new Map(Array.from({ length: 100_000 }, (_, i) => [i * 1000, i]))',
+  'numbers in a set': 'new Set(Array.from({ length: 50_000 }, (_, i) => i / 7))',
+  'large integers in a set': 'new Set(Array.from({ length: 20_000 }, (_, i) => 10n ** 20n + BigInt(i)))',
+  'numbers as names': 'Array.from({ length: 3000 }, (_, i) => ({ 200: i, 404: 1, 500: 2 }))',
+  'resizable memory': 'Array.from({ length: 50 }, () => new ArrayBuffer(3, { maxByteLength: 1 << 30 }))',
+  'regular expressions': 'Array.from({ length: 100 }, (_, i) => new RegExp(`^[^@\\\\s]+@${i}$`, "u")).concat(new RegExp("word|".repeat(20_000)))',
+  'deep': 'Array.from({ length: 300 }).reduce((inner) => ({ inner: [inner] }), {})',
+};
+
 test('json', async () => {
   const { primary } = await compare(scenario, { args: { serialization: 'json', values: VALUES } });
   const back = Object.fromEntries(primary);
@@ -152,4 +171,9 @@ test('advanced', async () => {
   expect(back['one object twice']).toBe('twins');
   expect(back['instance of a class']).toBe('{ x: 1 }');
   expect(back['function within']).toMatchObject({ name: 'Error', message: expect.stringContaining('could not be cloned') });
+});
+
+test('what is large for its size arrives', async () => {
+  const { primary } = await compare(scenario, { args: { serialization: 'advanced', values: LARGE } });
+  expect(primary).toEqual(Object.keys(LARGE).map((name) => [name, SAME]));
 });

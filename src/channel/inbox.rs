@@ -6,6 +6,7 @@ use std::io;
 use std::mem;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
+use super::claims::Account;
 use super::frame::{HEADER, Header, Kind};
 use crate::sys::descriptors::{self, MAX_FDS};
 use crate::sys::js::HeldBuffer;
@@ -15,6 +16,8 @@ use crate::sys::{foreign, scm};
 const CHUNK: usize = if cfg!(feature = "fuzzing") { 1024 } else { 64 * 1024 };
 /// The most that a partly read frame makes us allocate ahead of what has arrived.
 const AHEAD: usize = if cfg!(feature = "fuzzing") { 4096 } else { 4 * 1024 * 1024 };
+/// No other message is delivered in the same turn once those before it have claimed so many places beyond their size: some 10 ms.
+const AT_ONCE: u64 = 1 << 20;
 
 /// What one [`Inbox::read`] did.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,6 +76,10 @@ pub struct Inbox {
     buffer: Option<(HeldBuffer, usize)>,
     /// Makes such a place.
     make_buffer: Option<MakeBuffer>,
+    /// What messages in V8's format claim, if anybody may write them.
+    account: Option<Account>,
+    /// What those of this turn have claimed beyond their size.
+    claimed: u64,
 }
 
 /// Makes a Buffer of so many bytes, if it can.
@@ -110,6 +117,13 @@ fn bytes_alone(socket: BorrowedFd) -> Option<usize> {
 }
 
 impl Inbox {
+    /// One for what may be written by anybody.
+    pub fn distrusting() -> Inbox {
+        let mut inbox = Inbox::default();
+        inbox.account = Some(Account::default());
+        inbox
+    }
+
     /// From now on the payloads of long frames in V8's format are read into Buffers.
     pub fn read_into(&mut self, make_buffer: MakeBuffer) {
         self.make_buffer = Some(make_buffer);
@@ -206,8 +220,26 @@ impl Inbox {
         }
     }
 
+    /// Whether more is to be delivered, but not in this turn. Nothing may be read until it is.
+    pub fn is_held(&self) -> bool {
+        self.claimed >= AT_ONCE && self.has_delivery()
+    }
+
+    /// A turn of the event loop begins.
+    pub fn begin_turn(&mut self) {
+        self.claimed = 0;
+    }
+
+    /// Looks through what a message claims, before anybody else does.
+    fn admit(account: &mut Option<Account>, kind: Kind, payload: &[u8]) -> Result<u64, Malformed> {
+        account.as_mut().map_or(Ok(0), |account| account.admit(kind, payload))
+    }
+
     /// The next run of whole frames, if there is one.
     pub fn next_delivery(&mut self) -> Result<Option<Delivery>, Malformed> {
+        if self.is_held() {
+            return Ok(None);
+        }
         if let Some(header) = self.long {
             if !self.is_whole(header) {
                 return self.check_surplus(usize::from(header.batch)).map(|()| None);
@@ -215,6 +247,7 @@ impl Inbox {
             self.long = None;
             if let Some((buffer, _)) = self.buffer.take() {
                 self.begin_batch(header)?;
+                self.claimed += Inbox::admit(&mut self.account, header.kind, buffer.as_slice())?;
                 return Ok(Some(Delivery::Buffer(buffer)));
             }
             let mut payload = mem::take(&mut self.bytes);
@@ -266,6 +299,7 @@ impl Inbox {
         if self.owed < count {
             return Err(MISSING);
         }
+        self.claimed += Inbox::admit(&mut self.account, header.kind, &payload)?;
         self.owed -= count;
         Ok(Delivery::Frame(header.kind, payload, self.fds.drain(..count).collect()))
     }
@@ -290,7 +324,7 @@ impl Inbox {
         if self.fds.len() > self.owed + announced { Err(SURPLUS) } else { Ok(()) }
     }
 
-    /// All whole frames of `kind` from here on, in one.
+    /// All whole frames of `kind` from here on, in one, as far as a turn goes.
     fn run(
         &mut self,
         first: Header,
@@ -303,6 +337,9 @@ impl Inbox {
         joined.extend_from_slice(open);
         let mut header = Some(first);
         while let Some(current) = header.filter(|header| header.kind == kind) {
+            if self.claimed >= AT_ONCE {
+                break;
+            }
             self.begin_batch(current)?;
             if joined.len() > open.len() {
                 joined.extend_from_slice(between);
@@ -311,7 +348,9 @@ impl Inbox {
                 joined.extend_from_slice(&(current.length as u32).to_le_bytes());
             }
             let payload = self.start + HEADER;
-            joined.extend_from_slice(&self.bytes[payload..payload + current.length]);
+            let bytes = &self.bytes[payload..payload + current.length];
+            self.claimed += Inbox::admit(&mut self.account, kind, bytes)?;
+            joined.extend_from_slice(bytes);
             self.start = payload + current.length;
             header = self.whole_frame()?;
         }

@@ -131,9 +131,9 @@ impl Channel {
     #[napi(catch_unwind)]
     pub fn end_reading(&self) -> bool {
         self.end.reading.set(false);
-        self.end.watch();
-        let more = self.end.delivering.get() && self.end.inbox.borrow().has_delivery();
+        let more = (self.end.delivering.get() || self.end.is_held()) && self.end.inbox.borrow().has_delivery();
         self.end.ending.set(more);
+        self.end.watch();
         more
     }
 

@@ -90,7 +90,7 @@ impl Link {
         else {
             return Err(napi::Error::from_reason("the channel has been opened already"));
         };
-        let channel = Channel::open(&env, channel, &on_event, Inbox::default(), Duration::ZERO)?;
+        let channel = Channel::open(&env, channel, &on_event, Inbox::distrusting(), Duration::ZERO)?;
         channel.push(Kind::Hello, hello.into_bytes(), vec![queue, board])?;
         channel.flush();
         Ok(channel)

@@ -71,6 +71,7 @@ const SETTINGS = {
   'frame-joined': {},
   // A user's message may be that long; V8 parses one of 100 MB without interruption for seconds, with the built-in as well.
   'frame-alone': { limits: { mib: 1500, delay: 8000, gap: 2500 } },
+  'advanced-': { noticed: true },
   // More than any program listens on, and less than it takes to be in want of descriptors.
   'listen-20000': { noticed: true, limits: { fds: 10_500 } },
   'channel-closed': { limits: TAKES_PART },

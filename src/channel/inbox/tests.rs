@@ -202,3 +202,57 @@ fn a_promised_gigabyte_costs_nothing_until_it_comes() {
     assert!(drain(&mut inbox, &there).unwrap().is_empty());
     assert!(inbox.bytes.capacity() <= 2 * AHEAD);
 }
+
+/// A list of so many holes in V8's format.
+fn holes(length: u32) -> Vec<u8> {
+    let number = [0, 7, 14, 21].map(|shift| (length >> shift) as u8 & 0x7f | if shift < 21 { 0x80 } else { 0 });
+    [&[0xff, 15, b'a'], number.as_slice(), b"@\0", &number].concat()
+}
+
+#[test]
+fn messages_that_claim_much_are_delivered_one_after_the_other() {
+    let (here, there) = pair();
+    let list = frame(Kind::Advanced, &holes(2_000_000));
+    let bytes = [list.repeat(3), frame(Kind::Json, b"1"), frame(Kind::Advanced, b"\xff\x0f_")].concat();
+    nix::unistd::write(&here, &bytes).unwrap();
+    let mut inbox = Inbox::distrusting();
+    inbox.read(there.as_fd()).unwrap();
+    let mut turns = vec![Vec::new()];
+    loop {
+        match inbox.next_delivery().unwrap() {
+            Some(delivery) => turns.last_mut().unwrap().push(delivery),
+            None if inbox.is_held() => {
+                turns.push(Vec::new());
+                inbox.begin_turn();
+            }
+            None => break,
+        }
+    }
+    for turn in &turns[..3] {
+        assert!(matches!(turn.as_slice(), [Delivery::AdvancedRun(_)]), "{turn:?}");
+    }
+    assert!(matches!(turns[3].as_slice(), [Delivery::JsonArray(_), Delivery::Frame(Kind::Advanced, ..)]), "{turns:?}");
+    // Whom nobody distrusts sends what it likes.
+    nix::unistd::write(&here, &list.repeat(3)).unwrap();
+    assert_eq!(drain(&mut Inbox::default(), &there).unwrap().len(), 1);
+}
+
+#[test]
+fn a_message_that_claims_too_much_is_malformed() {
+    for (times, places) in [(1, 10_000_000), (20, 2_000_000)] {
+        let (here, there) = pair();
+        nix::unistd::write(&here, &frame(Kind::Advanced, &holes(places)).repeat(times)).unwrap();
+        let mut inbox = Inbox::distrusting();
+        inbox.read(there.as_fd()).unwrap();
+        let mut turns = 0;
+        let malformed = loop {
+            inbox.begin_turn();
+            match inbox.next_delivery() {
+                Ok(_) => turns += 1,
+                Err(malformed) => break malformed,
+            }
+        };
+        assert!(malformed.0.contains("claim"), "{malformed:?}");
+        assert_eq!(turns, if times == 1 { 0 } else { 8 });
+    }
+}

@@ -88,7 +88,9 @@ pub(super) fn ready(weak: &Weak<End>, events: i32) {
     if events & WRITABLE != 0 && inner.outbox.borrow().queued() > 0 {
         inner.write_more();
     }
-    if events & READABLE != 0 && inner.reading.get() {
+    if inner.is_held() {
+        inner.go_on();
+    } else if events & READABLE != 0 && inner.reading.get() {
         inner.read();
     }
     if events & FAILED != 0 {
@@ -116,6 +118,11 @@ impl End {
         }
     }
 
+    /// Whether more has been read than is delivered in one turn.
+    pub(super) fn is_held(&self) -> bool {
+        self.inbox.borrow().is_held()
+    }
+
     pub(super) fn is_stalled(&self) -> bool {
         self.write_failures.get() > 0
     }
@@ -136,7 +143,10 @@ impl End {
 
     pub(super) fn watch(&self) {
         let failed = self.poll.borrow().as_ref().is_some_and(|poll| {
-            let writing = if self.outbox.borrow().queued() > 0 && !self.is_stalled() { WRITABLE } else { 0 };
+            let is_to_write = self.outbox.borrow().queued() > 0 && !self.is_stalled();
+            // What is held is delivered in the next turn: a socket can nearly always be written to, and it is read again soon where it cannot.
+            let is_to_go_on = self.is_held() && (self.reading.get() || self.ending.get());
+            let writing = if is_to_write || is_to_go_on { WRITABLE } else { 0 };
             let reading = if self.reading.get() { READABLE } else { 0 };
             poll.watch(reading | writing).is_err()
         });
@@ -172,6 +182,7 @@ impl End {
 
     fn read(&self) {
         let begin = clock::monotonic_ns();
+        self.inbox.borrow_mut().begin_turn();
         let mut is_try = false;
         for _ in 0..READS {
             let read = match self.fd.borrow().as_ref() {
@@ -214,12 +225,25 @@ impl End {
         self.delivering.set(true);
         let result = self.deliver_each();
         self.delivering.set(false);
+        if self.is_held() {
+            self.watch();
+            return false;
+        }
         if self.ending.take() {
             self.tell(Event::Delivered, Argument::Int(0));
         } else if let Err(malformed) = result {
             self.stop_reading(Event::Malformed, Argument::Text(malformed.0.into()));
         }
         self.reading.get()
+    }
+
+    /// Delivers what the turn before has left, unless nobody wants it now.
+    fn go_on(&self) {
+        if self.reading.get() || self.ending.get() {
+            self.inbox.borrow_mut().begin_turn();
+            self.deliver_all();
+            self.watch();
+        }
     }
 
     fn deliver_each(&self) -> std::result::Result<(), Malformed> {
