@@ -125,7 +125,9 @@ testUnless(mounting(), 'unshare')('a home that is read-only, or too full for any
 
 testUnless(mounting(), 'unshare')('on a full disk what runs is stopped, started, scaled, deleted and killed, and that is remembered: the room for it is kept', async () => {
   const { lines, lists } = await onSmallDisk(`
-    for name in a b; do rcluster start sleep.js -n $name > /dev/null; done
+    rcluster start sleep.js -n a > /dev/null
+    # Larger than all that was written before.
+    BIG="$(head -c 9000 /dev/zero | tr '\\0' x)" rcluster start sleep.js -n b > /dev/null
     fill
     try stop a
     try stop b

@@ -50,7 +50,7 @@ test('a script means the app that runs it, wherever its folder is', async () => 
   for (const folder of ['one', 'two']) {
     fs.mkdirSync(path.join(home.folder, folder));
     home.write(`${folder}/a.js`, SLEEP);
-    await home.run('start', 'a.js', '--cwd', folder, '-n', folder);
+    await home.manager.start([{ name: folder, script: 'a.js', cwd: path.join(home.folder, folder) }]);
   }
   expect((await home.run('stop', 'two/a.js')).code).toBe(0);
   expect(await states(home)).toEqual({ 'default:one': 'online', 'default:two': 'stopped' });
