@@ -1,9 +1,9 @@
 //! What should run, kept so that it survives the daemon, a full disk and a power failure.
 //!
 //! ```text
-//!   state.json.next → state.json → state.json.1 → state.json.2 ─┐
-//!          ↑                                                    │
-//!          └───────────── written over, never cut ──────────────┘
+//!   state.next → state.json → state.json.1 → state.json.2 ─┐
+//!       ↑                                                  │
+//!       └───────────────── written over ───────────────────┘
 //! ```
 //!
 //! The oldest file becomes the next one. It has room on the disk, a little more than is needed now, so that whoever stops or deletes something on a full
