@@ -238,6 +238,26 @@ mod tests {
     }
 
     #[test]
+    fn that_there_is_nothing_is_kept_where_nothing_can_be_written() {
+        let folder = std::env::temp_dir().join(format!("rclusterd-nothing-{}", std::process::id()));
+        fs::create_dir(&folder).unwrap();
+        let store = Store::new(folder.join("state.json"));
+        let app = serde_json::from_str(r#"{"name":"a","mode":"program","script":"a","cwd":"/"}"#).unwrap();
+        let one = Remembered { next_id: 1, apps: vec![Known { app, stopped: false }], ..Remembered::default() };
+        for _ in 0..3 {
+            store.save(&one).unwrap();
+        }
+        // What is to be written over is no file.
+        fs::remove_file(folder.join("state.next")).unwrap();
+        fs::create_dir(folder.join("state.next")).unwrap();
+        assert!(store.save(&Remembered { next_id: 2, ..one }).is_err());
+        assert_eq!(store.load().0.next_id, 1);
+        store.save(&Remembered::default()).unwrap();
+        assert_eq!(store.load(), (Remembered::default(), Vec::new()));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
     fn a_file_of_a_later_version_is_left_alone() {
         let folder = std::env::temp_dir().join(format!("rclusterd-later-{}", std::process::id()));
         fs::create_dir(&folder).unwrap();
