@@ -111,6 +111,9 @@ Exit codes: 0 stopped as asked; 1 the service never worked, or its health endpoi
   .passThroughOptions()
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT.usage));
 
+// Whoever types nothing else may have PM2 in mind.
+if (process.argv.length === 2) refuse("missing required argument 'script': one to run here (rcluster --help), or else a verb of the process manager (rcluster help)");
+
 /**
  * The script's absolute path. Not resolved, so that a link to the current version is followed anew by each worker.
  *

@@ -22,7 +22,7 @@ const STATUS = /^HTTP\/1\.[01] (\d{3}) /;
  * @param {string} url
  * @param {object} [body] Sent as JSON.
  * @param {number} [patience] How long (ms) the daemon may be silent.
- * @returns {Promise<{ status: number, server: string, body: string }>} Rejects with the system's error, and with `ECONNRESET` when the other side goes
+ * @returns {Promise<{ status: number, server: string, notSaved: string | undefined, body: string }>} Rejects with the system's error, and with `ECONNRESET` when the other side goes
  *   away before it has answered, and with `ERR_RCLUSTER_NO_ANSWER` when it is there and does nothing.
  */
 function ask(socketPath, method, url, body, patience) {
@@ -128,7 +128,7 @@ const fieldOf = (head, name) => new RegExp(`^${name}:[ \\t]*(.*?)[ \\t]*$`, 'im'
 
 /**
  * @param {Buffer} bytes All that has come.
- * @returns {{ status: number, server: string, body: string } | undefined} Nothing where something is missing.
+ * @returns {{ status: number, server: string, notSaved: string | undefined, body: string } | undefined} Nothing where something is missing.
  */
 function read(bytes) {
   const end = bytes.indexOf('\r\n\r\n');
@@ -138,7 +138,7 @@ function read(bytes) {
   if (status === undefined) return undefined;
   const rest = bytes.subarray(end + 4);
   const body = /(?:^|,\s*)chunked$/i.test(field('transfer-encoding') ?? '') ? joined(rest) : part(rest, Number(field('content-length') ?? NaN));
-  return body && { status: Number(status), server: field('server') ?? '', body: body.toString() };
+  return body && { status: Number(status), server: field('server') ?? '', notSaved: field('rcluster-not-saved'), body: body.toString() };
 }
 
 /**

@@ -249,6 +249,8 @@ export interface AppStatus {
   workers: WorkerStatus[];
   /** What was done, where apps were started. */
   action?: Action;
+  /** Why what was done last is not written down, while it is not: the disk is full, for one. The daemon tries again by itself. */
+  notSaved?: string;
 }
 
 /** Watching files. */
@@ -368,6 +370,8 @@ export class Manager {
   readonly home: string;
   /** The daemon's version, when it has answered and is not this package's. */
   readonly otherVersion: string | undefined;
+  /** Why what was done last is not written down, if the daemon has said so: the disk is full, for one. It is done, and the daemon tries again by itself. */
+  readonly notSaved: string | undefined;
   /** Starts the daemon if none runs. */
   ensureDaemon(): Promise<void>;
   /** Whether a daemon answers; none is started. */

@@ -45,6 +45,9 @@ class Manager {
   /** The daemon's version, when it is not this one's. @type {string | undefined} */
   otherVersion;
 
+  /** Why what was done last is not written down, when it is not. @type {string | undefined} */
+  notSaved;
+
   /** @param {{ home?: string, autostart?: boolean, patience?: number }} [options] */
   constructor({ home = defaultHome(), autostart = true, patience } = {}) {
     this.#home = home;
@@ -358,8 +361,9 @@ class Manager {
   async #once(method, url, body) {
     const asked = ask(this.#socket, method, url, body, this.#patience);
     setImmediate(ownVersion);
-    const { status, server, body: answer } = await asked.catch((error) => this.#rethrow(error));
+    const { status, server, notSaved, body: answer } = await asked.catch((error) => this.#rethrow(error));
     this.#compareVersions(server);
+    this.notSaved = notSaved;
     if (status === 200) return JSON.parse(answer || '{}');
     throw refusal(status, answer);
   }

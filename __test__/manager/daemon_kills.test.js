@@ -23,7 +23,8 @@ test('killed five times at random moments while verbs run: nobody else notices',
 
 /** What has been done to a file of states. @type {Record<string, (file: string) => void>} */
 const DAMAGE = {
-  'cut in the middle': (file) => fs.truncateSync(file, Math.floor(fs.statSync(file).size / 2)),
+  // Of what it says: there are spaces behind that.
+  'cut in the middle': (file) => fs.truncateSync(file, Math.floor(fs.readFileSync(file, 'utf8').trimEnd().length / 2)),
   empty: (file) => fs.truncateSync(file, 0),
   'full of something else': (file) => fs.writeFileSync(file, Buffer.alloc(1000, 0xff)),
 };
@@ -59,47 +60,123 @@ test('a file of a later version is left alone, and said to be so', async () => {
   fs.rmSync(file);
 });
 
-testUnless(mounting(), 'unshare')('a disk that is read-only, or full: the verb fails, and nothing has changed', async () => {
+/** What scripts in a mount namespace of their own begin with. */
+const MOUNTED = `
+  set -e
+  mount -t tmpfs -o size=512k,mode=700 none "$RCLUSTER_HOME"
+  cd "$1"
+  rcluster() { "$NODE" "$COMMAND" "$@"; }
+  # What a verb says, and how it ends.
+  try() { rcluster "$@" > /dev/null 2> message && echo "code $1 0" || echo "code $1 $?"; echo "said $1: $(head -c 1000 message)"; }
+  tell() { echo "$1 $(rcluster list --json 2> /dev/null)"; }
+  killed() { kill -9 "$(cat "$RCLUSTER_HOME/daemon.pid")"; }
+  fill() { dd if=/dev/zero of="$RCLUSTER_HOME/full" bs=1k 2> /dev/null || true; }
+  trap 'rcluster kill > /dev/null 2>&1' EXIT
+`;
+
+/**
+ * Runs a script with a home on a small disk that can be filled.
+ *
+ * @param {string} text
+ */
+async function onSmallDisk(text) {
   const home = new Home();
   home.write('sleep.js', SLEEP);
   fs.mkdirSync(home.path);
-  const text = home.write('full.sh', `
-    set -e
-    mount -t tmpfs -o size=512k,mode=700 none "$RCLUSTER_HOME"
-    cd "$1"
-    rcluster() { "$NODE" "$COMMAND" "$@"; }
-    trap 'rcluster kill > /dev/null 2>&1' EXIT
+  const file = home.write('full.sh', `${MOUNTED}${text}`);
+  const env = { NODE: process.execPath, COMMAND, RCLUSTER_HOME: home.path };
+  const script = startScript('-Urm', { node: 'unshare', args: ['sh', file, home.folder], env });
+  const exit = await script.waitForExit({ timeout: 50_000 });
+  expect({ ...exit, stderr: script.stderr }).toEqual({ code: 0, signal: null, stderr: [] });
+  fs.rmSync(home.path, { recursive: true });
+  const lines = (/** @type {string} */ word) => script.stdout.filter((line) => line.startsWith(`${word} `)).map((line) => line.slice(word.length + 1));
+  const lists = (/** @type {string} */ word) => lines(word).map((line) => JSON.parse(line));
+  return { home, lines, lists };
+}
+
+/** @param {any[]} list */
+const states = (list) => list.map(({ name, processes }) => [name, ...processes.map((/** @type {any} */ { state }) => state)]);
+
+testUnless(mounting(), 'unshare')('a home that is read-only, or too full for anything new: the verb fails, and nothing has changed', async () => {
+  const { home, lines, lists } = await onSmallDisk(`
     mount -o remount,ro none "$RCLUSTER_HOME"
-    rcluster start sleep.js -n first > /dev/null 2> message && echo "code 0" || echo "code $?"
-    echo "said $(cat message)"
+    try start sleep.js -n first
     mount -o remount,rw none "$RCLUSTER_HOME"
     rcluster start sleep.js -n first > /dev/null
-    dd if=/dev/zero of="$RCLUSTER_HOME/full" bs=1k 2> /dev/null || true
-    rcluster start sleep.js -n second > /dev/null 2> message && echo "code 0" || echo "code $?"
-    echo "said $(cat message)"
-    rcluster stop first > /dev/null 2> message && echo "code 0" || echo "code $?"
-    echo "list $(rcluster list --json)"
-    kill -9 "$(cat "$RCLUSTER_HOME/daemon.pid")"
-    echo "list $(rcluster list --json)"
+    fill
+    BIG="$(head -c 60000 /dev/zero | tr '\\0' x)" try start sleep.js -n second
+    tell full
+    killed
+    tell anew
     rm "$RCLUSTER_HOME/full"
-    rcluster start sleep.js -n second > /dev/null 2>&1 && echo "code 0" || echo "code $?"
-    echo "list $(rcluster list --json)"
+    try start sleep.js -n second
+    tell after
   `);
-  const env = { NODE: process.execPath, COMMAND, RCLUSTER_HOME: home.path };
-  const script = startScript('-Urm', { node: 'unshare', args: ['sh', text, home.folder], env });
-  expect(await script.waitForExit({ timeout: 30_000 })).toEqual({ code: 0, signal: null });
-  const lines = (/** @type {string} */ word) => script.stdout.filter((line) => line.startsWith(word)).map((line) => line.slice(word.length + 1));
-  expect(lines('code')).toEqual(['1', '1', '1', '0']);
+  expect(lines('code')).toEqual(['start 1', 'start 1', 'start 0']);
   const [readOnly, isFull] = lines('said');
-  expect(readOnly).toBe(`rcluster: the home "${home.path}" cannot be used: Read-only file system (os error 30)`);
-  expect(isFull).toContain('could not be written down, so nothing was changed: No space left on device (os error 28); rcluster flush empties logs');
-  const [full, anew, after] = lines('list').map((line) => JSON.parse(line));
-  const shape = (/** @type {any[]} */ list) => list.map(({ name, processes: [one] }) => [name, one.state]);
-  expect(shape(full)).toEqual([['first', 'online']]);
+  expect(readOnly).toBe(`start: rcluster: the home "${home.path}" cannot be used: Read-only file system (os error 30)`);
+  expect(isFull).toBe('start: rcluster: what should run could not be written down, so nothing was changed: No space left on device (os error 28); rcluster flush empties logs');
+  const [[full], [anew], [after]] = [lists('full'), lists('anew'), lists('after')];
+  expect(states(full)).toEqual([['first', 'online']]);
   // The next daemon has no room for what it has to say, and goes on.
-  expect([shape(anew), anew[0].processes[0].pid]).toEqual([shape(full), full[0].processes[0].pid]);
-  expect(shape(after)).toEqual([['first', 'online'], ['second', 'online']]);
-  fs.rmSync(home.path, { recursive: true });
+  expect([states(anew), anew[0].processes[0].pid]).toEqual([states(full), full[0].processes[0].pid]);
+  expect(states(after)).toEqual([['first', 'online'], ['second', 'online']]);
+}, 60_000);
+
+testUnless(mounting(), 'unshare')('on a full disk what runs is stopped, started, scaled, deleted and killed, and that is remembered: the room for it is kept', async () => {
+  const { lines, lists } = await onSmallDisk(`
+    rcluster start sleep.js -n a > /dev/null
+    # Larger than all that was written before.
+    BIG="$(head -c 9000 /dev/zero | tr '\\0' x)" rcluster start sleep.js -n b > /dev/null
+    fill
+    try stop a
+    try stop b
+    try start b
+    try restart b
+    try scale b 2
+    try delete a
+    tell before
+    killed
+    tell anew
+    try kill
+    tell killed
+  `);
+  expect(lines('code')).toEqual(['stop 0', 'stop 0', 'start 0', 'restart 0', 'scale 0', 'delete 0', 'kill 0']);
+  // Not a word: nothing is wrong.
+  expect(lines('said')).toEqual(['stop', 'stop', 'start', 'restart', 'scale', 'delete', 'kill'].map((verb) => `${verb}: `));
+  const [[before], [anew], [killed]] = [lists('before'), lists('anew'), lists('killed')];
+  expect(states(before)).toEqual([['b', 'online', 'online']]);
+  expect(states(anew)).toEqual(states(before));
+  expect(anew.some((/** @type {any} */ app) => 'notSaved' in app)).toBe(false);
+  expect(killed).toEqual([]);
+}, 60_000);
+
+testUnless(mounting(), 'unshare')('where nothing can be written down it is done all the same, said, and written down as soon as it can be', async () => {
+  const { lines, lists } = await onSmallDisk(`
+    for name in a b; do rcluster start sleep.js -n $name > /dev/null; done
+    # For those who come by its path from now on; what is open already is written on.
+    mount --bind "$RCLUSTER_HOME" "$RCLUSTER_HOME"
+    mount -o remount,bind,ro "$RCLUSTER_HOME"
+    try stop a
+    try delete b
+    try start sleep.js -n c
+    try update
+    tell meanwhile
+    umount "$RCLUSTER_HOME"
+    until [ "$(rcluster list 2>&1 > /dev/null)" = '' ]; do sleep 0.1; done
+    killed
+    tell anew
+  `);
+  expect(lines('code')).toEqual(['stop 0', 'delete 0', 'start 1', 'update 1']);
+  const [stop, remove, start, update] = lines('said');
+  const notice = 'rcluster: what was done is not written down: Read-only file system (os error 30); the daemon tries again by itself, and another one would not know of it until that has worked';
+  expect([stop, remove]).toEqual([`stop: ${notice}`, `delete: ${notice}`]);
+  expect(start).toBe('start: rcluster: what should run could not be written down, so nothing was changed: Read-only file system (os error 30)');
+  expect(update).toBe('update: rcluster: what was done last could not be written down, and another daemon would not know of it: Read-only file system (os error 30)');
+  const [[meanwhile], [anew]] = [lists('meanwhile'), lists('anew')];
+  expect(states(meanwhile)).toEqual([['a', 'stopped']]);
+  expect(meanwhile[0].notSaved).toBe('Read-only file system (os error 30)');
+  expect(states(anew)).toEqual([['a', 'stopped']]);
 }, 60_000);
 
 test('who has nothing to do does nothing', async () => {

@@ -2,7 +2,9 @@
 
 // What somebody may have to see to: told by `rcluster events`, to the command of on_event, and to a webhook.
 
+const { spawn } = require('node:child_process');
 const { createHmac } = require('node:crypto');
+const { once } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
 
@@ -106,6 +108,16 @@ test('a webhook that fails twice gets it the third time, signed, and the secret 
   const [, time, signature] = /^t=(\d+),v1=([0-9a-f]{64})$/.exec(String(got[3].headers['rcluster-signature'])) ?? [];
   expect(signature).toBe(createHmac('sha256', SECRET).update(`${time}.${got[3].body}`).digest('hex'));
 }, 60_000);
+
+test.each([[408, 2], [429, 2], [500, 2], [301, 1], [400, 1], [404, 1]])('a webhook that answers %i gets an event %i times at most where it takes the second one', async (status, tries) => {
+  const { got, url } = await receiver((index) => (index === 0 ? status : 204));
+  const child = spawn(process.execPath, [path.join(__dirname, '..', '..', 'manager', 'webhook.js')]);
+  child.stdin.end(JSON.stringify({ webhook: { url }, event: { kind: 'crash' } }));
+  const [code] = await once(child, 'close');
+  expect([got.length, code]).toEqual([tries, tries === 2 ? 0 : 1]);
+  // The receiver knows that it is the same one.
+  expect(new Set(got.map(({ headers }) => headers['rcluster-delivery'])).size).toBe(1);
+});
 
 test('what is preloaded into an app is not loaded by what sends its webhook', async () => {
   const home = new Home();

@@ -57,6 +57,8 @@ async function talk() {
 test('the last lines of all apps, in the order in which they were written', async () => {
   const home = await talk();
   const plain = (/** @type {string} */ text) => text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/g, 'TIME');
+  // As under PM2, who asks for both streams gets both.
+  expect((await home.run('logs', 'a', '--nostream', '--raw', '--err', '--out')).stdout.match(/one|oops|four/g)).toEqual(['one', 'oops', 'four']);
   const logs = async (/** @type {string[]} */ ...words) => plain((await home.run('logs', '--nostream', ...words)).stdout);
   expect(await logs()).toBe('0|a | TIME: one\n0|bb | two\n0|a  | TIME: oops\n0|bb | three x three\n0|a  | TIME: four\n');
   expect(await logs('--lines', '2', '--raw')).toBe('three x three\nTIME: four\n');

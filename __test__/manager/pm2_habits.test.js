@@ -43,6 +43,28 @@ test('restart --name gives an app another name and leaves its number', async () 
   expect((await home.json('describe', 'new'))[0]).toMatchObject({ killTimeout: 900, autostart: true });
 });
 
+test('of env_<name> none counts that is not asked for, and filter_env leaves out what begins so', async () => {
+  const home = new Home();
+  home.write('a.js', SLEEP);
+  home.write('a.config.json', JSON.stringify({ apps: [{ name: 'a', script: 'a.js', filter_env: ['MINE_'], env: { STAGE: 'dev' }, env_production: { STAGE: 'production' } }] }));
+  const given = async (/** @type {string[]} */ ...words) => {
+    await home.runWith({ env: { MINE_A: '1', NOT_MINE_B: '2' } }, ...words);
+    const { MINE_A, NOT_MINE_B, STAGE } = await home.json('env', 'a');
+    return { MINE_A, NOT_MINE_B, STAGE };
+  };
+  expect(await given('start', 'a.config.json')).toEqual({ NOT_MINE_B: '2', STAGE: 'dev' });
+  expect(await given('start', 'a.config.json', '--env', 'production')).toEqual({ NOT_MINE_B: '2', STAGE: 'production' });
+});
+
+test('of an app at least one stays', async () => {
+  const home = new Home();
+  home.write('a.js', SLEEP);
+  await home.run('start', 'a.js');
+  for (const count of ['0', '-1']) {
+    expect(await home.run('scale', 'a', count)).toEqual({ code: 1, stdout: '', stderr: `rcluster: scale: at least one stays, and "a" has 1: rcluster stop a ends all. Received ${count}\n` });
+  }
+});
+
 test('increment_var, disable_logs, source_map_support and append_env_to_name', async () => {
   const home = new Home();
   home.write('a.js', "console.log('words'); setInterval(() => {}, 1e6)");

@@ -94,10 +94,10 @@ test('a cluster is reloaded, and its primary stays', async () => {
 
 test.each([
   [{ cron: 'at three' }, /"cron" must be a line of cron such as "0 3 \* \* \*": .*Received "at three"/],
-  [{ cron_restart: '0 0 30 2 *' }, /"cronRestart" must be a line of cron such as "0 3 \* \* \*" whose time comes. Received "0 0 30 2 \*"/],
-  [{ cron: OFTEN, cron_timezone: 'Europe/Berlim' }, /"cronTimezone" must be a time zone that there is, such as "Europe\/Berlin".*Received "Europe\/Berlim"/],
-  [{ cron: OFTEN, exec_mode: 'cluster' }, /"cron" must be for a program that ends: a cluster has "cronRestart"/],
-  [{ cron: OFTEN, cron_restart: OFTEN }, /"cronRestart" must not be given with "cron"/],
+  [{ cron_restart: '0 0 30 2 *' }, /"cron_restart" must be a line of cron such as "0 3 \* \* \*" whose time comes. Received "0 0 30 2 \*"/],
+  [{ cron: OFTEN, cron_timezone: 'Europe/Berlim' }, /"cron_timezone" must be a time zone that there is, such as "Europe\/Berlin".*Received "Europe\/Berlim"/],
+  [{ cron: OFTEN, exec_mode: 'cluster' }, /"cron" must be for a program that ends: a cluster has "cron_restart"/],
+  [{ cron: OFTEN, cron_restart: OFTEN }, /"cron_restart" must not be given with "cron"/],
   [{ cron: 7 }, /"cron" must be a line of cron such as '0 3 \* \* \*'. Received 7/],
 ])('%j is refused in one line, and what runs is as it was', async (app, line) => {
   const home = new Home();

@@ -116,7 +116,9 @@ test('silence, and listings for scripts', async () => {
   expect((await home.run('-s', 'stop', 'a')).stdout).toBe('');
   expect((await home.run('list', '-m')).stdout).toBe('0 a stopped\n');
   expect((await home.run('id', 'a')).stdout).toBe('[ 0 ]\n');
-  expect(await home.json('pid', 'a')).toEqual([0]);
+  expect([await home.json('pid', 'a'), await home.json('pid')]).toEqual([[0], [0]]);
+  await home.run('start', 'a.js', '-n', 'b');
+  expect((await home.json('delete', 'a')).map((/** @type {any} */ { name }) => name)).toEqual(['b']);
 });
 
 test('restart takes the environment of the command when it is told to, and other options', async () => {

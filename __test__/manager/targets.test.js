@@ -2,6 +2,9 @@
 
 // Everything by which an app may be meant.
 
+const fs = require('node:fs');
+const path = require('node:path');
+
 const { Home } = require('./home');
 
 const SLEEP = 'setInterval(() => {}, 1e6)';
@@ -41,6 +44,17 @@ test('names, numbers, namespaces, patterns, scripts, files, standard input, and 
     await home.manager.resume('all');
   }
 }, 60_000);
+
+test('a script means the app that runs it, wherever its folder is', async () => {
+  const home = new Home();
+  for (const folder of ['one', 'two']) {
+    fs.mkdirSync(path.join(home.folder, folder));
+    home.write(`${folder}/a.js`, SLEEP);
+    await home.manager.start([{ name: folder, script: 'a.js', cwd: path.join(home.folder, folder) }]);
+  }
+  expect((await home.run('stop', 'two/a.js')).code).toBe(0);
+  expect(await states(home)).toEqual({ 'default:one': 'online', 'default:two': 'stopped' });
+});
 
 test('what is not there is said, the others are done all the same, and the exit code is 1', async () => {
   const home = new Home();

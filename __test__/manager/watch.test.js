@@ -144,7 +144,7 @@ test('a path that is not there is told of, and watched when it comes; the app ru
 }, 40_000);
 
 test.each([
-  [{ ignore_watch: ['a[b'] }, /"ignoreWatch" must be paths or patterns: unclosed character class.* Received "a\[b"/],
+  [{ ignore_watch: ['a[b'] }, /"ignore_watch" must be paths or patterns: unclosed character class.* Received "a\[b"/],
   [{ watch: ['!lib'] }, /"watch" must be paths or patterns that do not begin with "!"\. Received "!lib"/],
   [{ watch: 7 }, /"watch" must be true, or a path, or a list of paths\. Received 7/],
   [{ watch_delay: 'soon' }, /"watch_delay" must be a time in milliseconds/],

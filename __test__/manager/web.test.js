@@ -54,6 +54,32 @@ test('a link is good once, and begins a session whose cookie no script and no ot
   expect([again.address, again.url === url]).toEqual([new URL(url).host, false]);
 });
 
+test('64 may be connected; whoever comes then is sent away, until one of them goes', async () => {
+  const home = new Home();
+  const { address } = await home.manager.openWeb({ listen: '127.0.0.1:0' });
+  const [host, port] = address.split(':');
+  /** Whether it is answered, or sent away without a word. @param {net.Socket} socket @returns {Promise<boolean>} */
+  const isAnswered = (socket) => new Promise((resolve) => {
+    socket.on('data', () => resolve(true)).on('close', () => resolve(false)).on('error', () => resolve(false));
+    socket.write(`GET / HTTP/1.1\r\nhost: ${address}\r\n\r\n`);
+  });
+  const connect = () => net.connect(Number(port), host);
+  const sockets = Array.from({ length: 64 }, connect);
+  try {
+    expect(await Promise.all(sockets.map(isAnswered))).toEqual(sockets.map(() => true));
+    expect(await isAnswered(connect())).toBe(false);
+    sockets[0].destroy();
+    await waitFor(async () => {
+      const socket = connect();
+      const is = await isAnswered(socket);
+      sockets.push(socket);
+      return is;
+    }, { message: 'a place' });
+  } finally {
+    for (const socket of sockets) socket.destroy();
+  }
+});
+
 test('nothing is told without both halves of a session, and no environment with them', async () => {
   const home = new Home();
   await startOne(home);

@@ -39,7 +39,7 @@ test('--help has every option, the signals and the exit codes', async () => {
 describe('what is wrong: one line, exit code 2', () => {
   const script = __filename;
   test.each([
-    [[], /missing required argument 'script'/],
+    [[], /^rcluster: missing required argument 'script': .*a verb of the process manager \(rcluster help\)$/],
     [['no-such-script.js'], /^rcluster: there is no script "no-such-script\.js"$/],
     [['no-such-script.js', '--', '-x'], /^rcluster: there is no script "no-such-script\.js"$/],
     [[__dirname], /^rcluster: ".*" is a folder without a script to start$/],

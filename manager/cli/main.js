@@ -39,6 +39,10 @@ async function run([word, ...argv]) {
     if (!verb.takesTime) done = progress();
     await verb.run(manager, words, options, rest);
     done();
+    if (manager.notSaved !== undefined) {
+      const then = word === 'kill' ? 'the next daemon does not know of it' : 'the daemon tries again by itself, and another one would not know of it until that has worked';
+      notice(`what was done is not written down: ${manager.notSaved}; ${then}`);
+    }
     if (manager.otherVersion !== undefined) {
       notice(`the daemon is version ${manager.otherVersion}, this command is ${require('../../package.json').version}: rcluster update replaces it, and no program notices`);
     }

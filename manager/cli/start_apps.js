@@ -67,7 +67,10 @@ async function bringAbout(manager, apps, options, known) {
 function asApp(error, apps) {
   const [whole, index] = /^apps\[(\d+)\](?: \(".*?"\))?: /.exec(error.message) ?? [];
   if (whole === undefined) return error;
-  return Object.assign(new Error(`app ${Number(index) + 1} ("${apps[Number(index)]?.name}"): ${error.message.slice(whole.length)}`, { cause: error }));
+  // Of what was received nothing is a key.
+  const [rule, ...received] = error.message.slice(whole.length).split('. Received ');
+  const said = [rule.replaceAll(/"[a-z]+(?:[A-Z][a-z]+)+"/g, (member) => member.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)), ...received];
+  return Object.assign(new Error(`app ${Number(index) + 1} ("${apps[Number(index)]?.name}"): ${said.join('. Received ')}`, { cause: error }));
 }
 
 /** @type {Record<string, string>} */

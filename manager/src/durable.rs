@@ -8,7 +8,8 @@ use std::path::Path;
 /// Replaces a file so that after a power failure there is the old one or the new one, whole. Nobody else may read it.
 pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension(format!("{}.new", std::process::id()));
-    let written = write_through(&temporary, bytes)
+    let written = create(&temporary, bytes)
+        .and_then(|file| file.sync_all())
         .and_then(|()| fs::rename(&temporary, path))
         .and_then(|()| path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all()));
     if written.is_err() {
@@ -26,11 +27,6 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&temporary);
     }
     written
-}
-
-/// Writes a file whose bytes are on the disk then. What is under that name after a power failure is known only when its folder is, too.
-pub fn write_through(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    create(path, bytes)?.sync_all()
 }
 
 fn create(path: &Path, bytes: &[u8]) -> io::Result<File> {

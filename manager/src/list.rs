@@ -33,6 +33,8 @@ struct App {
     workers: Vec<One>,
     #[serde(default)]
     watching: Option<Watching>,
+    #[serde(default, rename = "notSaved")]
+    not_saved: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -69,9 +71,9 @@ pub fn run(path: &Path) -> io::Result<()> {
     let apps = answer.map_err(io::Error::other)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis());
     let rows = rows(&apps, u64::try_from(now).unwrap_or(u64::MAX));
-    if apps.iter().any(|app| app.watching.as_ref().is_some_and(|watching| watching.problem.is_some()))
-        || !rows.iter().flatten().all(|cell| is_plain(cell))
-    {
+    let has_problem =
+        |app: &App| app.not_saved.is_some() || app.watching.as_ref().is_some_and(|watching| watching.problem.is_some());
+    if apps.iter().any(has_problem) || !rows.iter().flatten().all(|cell| is_plain(cell)) {
         return Err(io::Error::other("there is something that is not shown here"));
     }
     let is_terminal = io::stdout().is_terminal();

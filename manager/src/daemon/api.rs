@@ -159,11 +159,16 @@ pub async fn in_whole(
         drop(busy);
         result
     });
-    match task.await {
+    let mut response = match task.await {
         Ok(Ok(value)) => reply(StatusCode::OK, &value),
         Ok(Err(failure)) => failed(&failure),
         Err(error) => failed(&Failure::new("ERR_RCLUSTER_INTERNAL", format!("the daemon has failed: {error}"))),
+    };
+    // Also where the answer has no app that could tell it.
+    if let Some(why) = service.apps.unsaved().and_then(|why| header::HeaderValue::try_from(why).ok()) {
+        response.headers_mut().insert(NOT_SAVED, why);
     }
+    response
 }
 
 async fn read(body: Incoming) -> Result<Value, Failure> {
@@ -253,13 +258,20 @@ async fn route(
         ("GET", ["web"]) => Ok(service.web.tell()),
         ("DELETE", ["web"]) => Ok(json!({ "wasOpen": service.web.close() })),
         ("POST", ["update"]) => {
+            if !apps.save_late() {
+                let why = apps.unsaved().unwrap_or_default();
+                let text = format!(
+                    "what was done last could not be written down, and another daemon would not know of it: {why}"
+                );
+                return Err(Failure::new("ERR_RCLUSTER_NOT_SAVED", text));
+            }
             let (executable, version) = update::check(body::update(body)?).await?;
             service.end_for(End::Update(executable));
             Ok(json!({ "version": version, "pid": std::process::id() }))
         }
         ("POST", ["kill"]) => {
             body::nothing(body)?;
-            apps.quit_all().await?;
+            apps.quit_all().await;
             service.end_for(End::Quit);
             Ok(Value::Null)
         }
@@ -354,6 +366,9 @@ pub fn failed(failure: &Failure) -> Response<Content> {
 
 /// By this a client knows a daemon of another version.
 pub const SERVER: &str = concat!("rclusterd/", env!("CARGO_PKG_VERSION"));
+
+/// Why what was done is not written down, while it is not.
+const NOT_SAVED: &str = "rcluster-not-saved";
 
 /// An answer in JSON.
 pub fn reply(status: StatusCode, value: &Value) -> Response<Content> {

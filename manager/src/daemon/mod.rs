@@ -61,6 +61,10 @@ const ASKED: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
+/// How long until it is tried again to write down what could not be.
+const FIRST_LATE: Duration = Duration::from_millis(500);
+const LONGEST_LATE: Duration = Duration::from_secs(60);
+
 /// How a daemon is started.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Start {
@@ -162,6 +166,19 @@ async fn guard_keepers(service: Rc<Service>) {
     }
 }
 
+/// What could not be written down is when it can be.
+async fn save_late(service: Rc<Service>) {
+    loop {
+        service.apps.cannot_save().await;
+        let mut pause = FIRST_LATE;
+        tokio::time::sleep(pause).await;
+        while !service.apps.save_late() {
+            pause = LONGEST_LATE.min(pause * 2);
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
 async fn serve(hold: &Hold) -> io::Result<()> {
     let events = Rc::new(Events::default());
     let (apps, troubles) = Apps::open(hold.home.clone(), Rc::clone(&events));
@@ -182,6 +199,7 @@ async fn serve(hold: &Hold) -> io::Result<()> {
         web: web::Web::default(),
     });
     tokio::task::spawn_local(guard_keepers(Rc::clone(&service)));
+    tokio::task::spawn_local(save_late(Rc::clone(&service)));
     if hold.resurrect {
         tokio::task::spawn_local(boot(Rc::clone(&service), is_first));
     }

@@ -38,14 +38,14 @@ impl Apps {
             _ => None,
         };
         if let Some(stopped) = stopped {
-            self.change(|remembered| {
+            self.change_anyway(|remembered| {
                 for known in &mut remembered.apps {
                     let key = known.app.key();
                     if targets.iter().any(|target| target.instances.is_none() && target.key == key) {
                         known.stopped = stopped;
                     }
                 }
-            })?;
+            });
         }
         for result in join_all(targets.iter().map(one)).await {
             result?;
@@ -116,13 +116,13 @@ impl Apps {
             return Err(Failure::new("ERR_RCLUSTER_BAD_REQUEST", text));
         }
         let keys: Vec<String> = targets.iter().map(|target| target.key.clone()).collect();
-        self.change(|remembered| {
+        self.change_anyway(|remembered| {
             let Remembered { apps, next_id, .. } = remembered;
             for known in apps.iter_mut().filter(|known| keys.contains(&known.app.key())) {
                 known.app.instances = count;
                 give_ids(&mut known.app, next_id);
             }
-        })?;
+        });
         let one = async |key: &String| -> Result<(), Failure> {
             let known = self.find(key).ok_or_else(|| unknown(key))?;
             let link = self.link(key).await?;
@@ -143,7 +143,7 @@ impl Apps {
         let keys: Vec<String> = targets.iter().map(|target| target.key.clone()).collect();
         self.end_leftovers(keys.iter().cloned()).await;
         let gone: Vec<Known> = keys.iter().filter_map(|key| self.find(key)).collect();
-        self.change(|remembered| remembered.apps.retain(|known| !keys.contains(&known.app.key())))?;
+        self.change_anyway(|remembered| remembered.apps.retain(|known| !keys.contains(&known.app.key())));
         let one = async |known: &Known| {
             self.no_longer_starting(&known.app.key()).await;
             let link = self.links.borrow_mut().remove(&known.app.key())?;
@@ -154,7 +154,7 @@ impl Apps {
         };
         let left: Vec<Option<Failure>> = join_all(gone.iter().map(one)).await;
         let (left, gone): (Vec<_>, Vec<_>) = gone.into_iter().zip(left).partition(|(_, failure)| failure.is_some());
-        self.change(|remembered| remembered.apps.extend(left.iter().map(|(known, _)| known.clone())))?;
+        self.change_anyway(|remembered| remembered.apps.extend(left.iter().map(|(known, _)| known.clone())));
         for (Known { app, .. }, _) in &gone {
             self.let_go(app);
             // Only what a keeper has left there; a log elsewhere stays.

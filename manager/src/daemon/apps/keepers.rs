@@ -58,14 +58,11 @@ impl Apps {
             let Some(app) = app.filter(|app| app.key() == key) else { continue };
             let stopped =
                 link.status().is_some_and(|status| status.processes.iter().all(|one| one.state == State::Stopped));
-            let added = self.change(|remembered| {
+            self.change_anyway(|remembered| {
                 remembered.next_id = app.ids.iter().map(|id| id + 1).chain([remembered.next_id]).max().unwrap_or(0);
                 remembered.apps.push(Known { app, stopped });
             });
-            // On a full disk it is found again by the next daemon.
-            if added.is_ok() {
-                self.know(&key, &link);
-            }
+            self.know(&key, &link);
         }
     }
 
@@ -77,10 +74,10 @@ impl Apps {
     }
 
     /// Stops all apps and forgets them, but for what [`Apps::save`] has kept.
-    pub async fn quit_all(&self) -> Result<(), Failure> {
+    pub async fn quit_all(&self) {
         let gone = self.remembered.borrow().apps.clone();
         self.end_leftovers(gone.iter().map(|known| known.app.key())).await;
-        self.change(|remembered| remembered.apps.clear())?;
+        self.change_anyway(|remembered| remembered.apps.clear());
         let starting: Vec<String> = self.starting.borrow().keys().cloned().collect();
         join_all(starting.iter().map(|key| self.no_longer_starting(key))).await;
         let links = std::mem::take(&mut *self.links.borrow_mut());
@@ -88,7 +85,6 @@ impl Apps {
         for known in gone {
             self.let_go(&known.app);
         }
-        Ok(())
     }
 
     /// What we have of an app that is no more. Its keeper has closed its sockets: with our descriptors for them the last go, and their files.

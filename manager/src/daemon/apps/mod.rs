@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 use crate::daemon::copies::Copies;
 use crate::daemon::events::Events;
@@ -34,6 +34,10 @@ pub struct Apps {
     remembered: RefCell<Remembered>,
     /// Where each is in that, by its key.
     places: RefCell<HashMap<String, usize>>,
+    /// Why what is remembered is not written down, while that is so.
+    unsaved: RefCell<Option<String>>,
+    /// Told when that begins.
+    late: Notify,
     links: RefCell<BTreeMap<String, Rc<Link>>>,
     copies: Copies,
     nursery: Nursery,
@@ -60,6 +64,8 @@ impl Apps {
                 dump,
                 places: RefCell::new(places(&remembered)),
                 remembered: RefCell::new(remembered),
+                unsaved: RefCell::default(),
+                late: Notify::new(),
                 links: RefCell::default(),
                 copies: Copies::default(),
                 starting: RefCell::default(),
@@ -87,21 +93,68 @@ impl Apps {
         self.remembered.borrow().apps.get(place).cloned()
     }
 
-    /// Changes what is remembered; on an error nothing is changed.
+    /// Changes what is remembered; on an error nothing is changed. For what is new.
     fn change(&self, change: impl FnOnce(&mut Remembered)) -> Result<(), Failure> {
+        let Some(next) = self.changed(change) else { return Ok(()) };
+        self.store.save(&next).map_err(|error| not_saved(&error))?;
+        self.unsaved.take();
+        self.remember(next);
+        Ok(())
+    }
+
+    /// The same for what is known. Whoever stops a program that has filled the disk is not told to make room first: what cannot be written down is
+    /// done, and written down later ([`Apps::save_late`]).
+    fn change_anyway(&self, change: impl FnOnce(&mut Remembered)) {
+        let Some(next) = self.changed(change) else { return };
+        match self.store.save(&next) {
+            Ok(()) => drop(self.unsaved.take()),
+            Err(error) => self.is_unsaved(&error),
+        }
+        self.remember(next);
+    }
+
+    fn is_unsaved(&self, error: &std::io::Error) {
+        let was_saved = self.unsaved.replace(Some(format!("{error}{}", help(error)))).is_none();
+        if was_saved {
+            self.late.notify_one();
+        }
+    }
+
+    /// Why what was done last is not written down, if it is not.
+    pub fn unsaved(&self) -> Option<String> {
+        self.unsaved.borrow().clone()
+    }
+
+    /// Resolves when something could not be written down.
+    pub async fn cannot_save(&self) {
+        self.late.notified().await;
+    }
+
+    /// Tries again to write down what could not be. Returns whether nothing is left of that.
+    pub fn save_late(&self) -> bool {
+        if self.unsaved.borrow().is_some() {
+            match self.store.save(&self.remembered.borrow()) {
+                Ok(()) => drop(self.unsaved.take()),
+                Err(error) => self.is_unsaved(&error),
+            }
+        }
+        self.unsaved.borrow().is_none()
+    }
+
+    /// What would be remembered; nothing where that is what is.
+    fn changed(&self, change: impl FnOnce(&mut Remembered)) -> Option<Remembered> {
         let mut next = self.remembered.borrow().clone();
         change(&mut next);
         if next.apps.is_empty() {
             // As with PM2: whoever begins anew finds the numbers that scripts count on.
             next.next_id = 0;
         }
-        if next == *self.remembered.borrow() {
-            return Ok(());
-        }
-        self.store.save(&next).map_err(|error| not_saved(&error))?;
+        (next != *self.remembered.borrow()).then_some(next)
+    }
+
+    fn remember(&self, next: Remembered) {
         self.places.replace(places(&next));
         self.remembered.replace(next);
-        Ok(())
     }
 
     /// Keeps what runs now for [`Apps::resurrect`].
@@ -150,8 +203,12 @@ fn places(remembered: &Remembered) -> HashMap<String, usize> {
     remembered.apps.iter().enumerate().map(|(place, known)| (known.app.key(), place)).collect()
 }
 
+fn help(error: &std::io::Error) -> &'static str {
+    if place::is_full(error) { "; rcluster flush empties logs" } else { "" }
+}
+
 fn not_saved(error: &std::io::Error) -> Failure {
-    let help = if place::is_full(error) { "; rcluster flush empties logs" } else { "" };
+    let help = help(error);
     Failure::new(
         "ERR_RCLUSTER_NOT_SAVED",
         format!("what should run could not be written down, so nothing was changed: {error}{help}"),

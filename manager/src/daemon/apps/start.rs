@@ -142,15 +142,12 @@ impl Apps {
     /// An app's keeper goes by what it was: so do we, or the next time nothing would seem to be left to do.
     pub(super) fn put_back(&self, app: &App, before: Option<&Known>) {
         let Some(before) = before else { return };
-        let put_back = self.change(|remembered| {
+        self.change_anyway(|remembered| {
             if let Some(known) = remembered.apps.iter_mut().find(|known| known.app == *app) {
                 *known = before.clone();
             }
         });
-        // On a disk that has become full meanwhile the next keeper goes by what was asked for.
-        if put_back.is_ok() {
-            self.events.app("changed", &app.name, &app.namespace);
-        }
+        self.events.app("changed", &app.name, &app.namespace);
     }
 
     /// Starts all of an app, and waits until it has come to where it was to go.
@@ -169,11 +166,11 @@ impl Apps {
         for known in keys.iter().filter_map(|key| self.find(key)) {
             with_env(known).app.check().map_err(|error| Failure::new("ERR_RCLUSTER_BAD_APP", error))?;
         }
-        self.change(|remembered| {
+        self.change_anyway(|remembered| {
             for known in remembered.apps.iter_mut().filter(|known| keys.contains(&&known.app.key())) {
                 known.app.env.extend(env.clone());
             }
-        })?;
+        });
         for key in keys {
             let app = self.find(key).ok_or_else(|| unknown(key))?.app;
             self.link(key).await?.ask("configure", json!({ "app": app })).await?;

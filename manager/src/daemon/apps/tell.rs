@@ -113,7 +113,11 @@ impl Apps {
         let (remembered, places) = (self.remembered.borrow(), self.places.borrow());
         let known = |key: &String| remembered.apps.get(*places.get(key)?);
         let both = keys.iter().zip(statuses);
-        both.filter_map(|(key, status)| Some(told(&known(key)?.app, status))).collect()
+        let mut all: Vec<Value> = both.filter_map(|(key, status)| Some(told(&known(key)?.app, status))).collect();
+        if let Some(why) = self.unsaved() {
+            all.iter_mut().for_each(|app| app["notSaved"] = json!(why));
+        }
+        all
     }
 }
 

@@ -113,6 +113,29 @@ fn what_is_moved_away_emptied_or_deleted_is_noticed() {
 }
 
 #[test]
+fn what_was_emptied_begins_anew_behind_what_it_was_and_not_next_to_it() {
+    let folder = Folder::new("emptied");
+    let plan = folder.plan(|_| {});
+    let mut sink = sink(&plan);
+    // Where the file stands, and when its lines were read.
+    let margin = || {
+        let file = File::open(margin::path_of(&plan.path, &plan.home)).unwrap();
+        let times = (0..margin::count(&file)).filter_map(|index| margin::record(&file, index)).map(|record| record.at);
+        (margin::head(&file).unwrap().base, times.collect::<Vec<_>>())
+    };
+    write(&mut sink, "one\n", 1000);
+    write(&mut sink, "two\n", 2000);
+    assert_eq!(margin(), (0, vec![1000, 2000]));
+    File::options().write(true).open(&plan.path).unwrap().set_len(0).unwrap();
+    write(&mut sink, "three\n", 3000);
+    assert_eq!(margin(), (9, vec![3000]));
+    sink.flush().unwrap();
+    write(&mut sink, "four\n", 4000);
+    assert_eq!(margin(), (16, vec![4000]));
+    assert_eq!(folder.all(), ["four\n"]);
+}
+
+#[test]
 fn each_hour_has_its_file() {
     let folder = Folder::new("hours");
     let plan = folder.plan(|plan| plan.rotate = Some(Rotate::Hourly));
@@ -121,6 +144,11 @@ fn each_hour_has_its_file() {
     write(&mut sink, "one\n", now);
     write(&mut sink, "two\n", now);
     write(&mut sink, "three\n", now + 3_600_000);
+    assert_eq!(folder.all(), ["one\ntwo\n", "three\n"]);
+    // Nothing is set aside where there is nothing.
+    let mut emptied = Sink::new(Arc::clone(&plan), Compressor::default());
+    emptied.flush().unwrap();
+    write(&mut emptied, "three\n", now + 3_600_000);
     assert_eq!(folder.all(), ["one\ntwo\n", "three\n"]);
     // What was written yesterday is set aside when somebody opens it today.
     let file = File::options().append(true).open(&plan.path).unwrap();
