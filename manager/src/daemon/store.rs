@@ -11,7 +11,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -139,6 +139,10 @@ impl Store {
 
 /// Writes a text where something else was, and spaces behind it, so that there is room for a longer one. Returns how much room that is to be.
 fn write_over(path: &Path, text: &[u8]) -> io::Result<usize> {
+    // Who died between two names has left one file under both, and the other one may be what counts.
+    if fs::metadata(path).is_ok_and(|data| data.nlink() > 1) {
+        fs::remove_file(path)?;
+    }
     let file = open(path)?;
     let there = length(&file)?;
     let needed = (text.len() / BLOCK + 2) * BLOCK;
@@ -254,6 +258,25 @@ mod tests {
         assert_eq!(store.load().0.next_id, 1);
         store.save(&Remembered::default()).unwrap();
         assert_eq!(store.load(), (Remembered::default(), Vec::new()));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn whoever_dies_between_two_names_leaves_no_file_that_is_written_over_while_it_counts() {
+        let folder = std::env::temp_dir().join(format!("rclusterd-names-{}", std::process::id()));
+        fs::create_dir(&folder).unwrap();
+        let store = Store::new(folder.join("state.json"));
+        let save = |next_id| store.save(&Remembered { next_id, ..Remembered::default() }).unwrap();
+        (1..=3).for_each(save);
+        let name = |end: &str| folder.join(format!("state.{end}"));
+        fs::rename(name("json.1"), name("json.2")).unwrap();
+        fs::hard_link(name("json"), name("json.1")).unwrap();
+        for next_id in 4..=9 {
+            save(next_id);
+            let inodes = ["json", "json.1", "next"].map(|end| fs::metadata(name(end)).map_or(0, |data| data.ino()));
+            assert!(inodes[0] != inodes[1] && inodes[0] != inodes[2], "{next_id}: {inodes:?}");
+            assert_eq!(store.load().0.next_id, next_id);
+        }
         fs::remove_dir_all(&folder).unwrap();
     }
 
