@@ -109,9 +109,10 @@ pub(super) fn index_of_number(number: f64) -> Option<u32> {
 }
 
 /// The same of a text: digits, the first of them not 0.
+#[inline(always)]
 pub(super) fn index_of_text(text: Text) -> Option<u32> {
     let step = if text.wide { 2 } else { 1 };
-    if text.bytes.len() > 10 * step {
+    if text.bytes.len() > 10 * step || !text.bytes.first().is_some_and(u8::is_ascii_digit) {
         return None;
     }
     let mut index = 0_u32;

@@ -45,6 +45,20 @@ impl<'a> Reader<'a> {
         if self.byte()? == 0xff && self.number()? >= VERSION { Ok(()) } else { Err(NONSENSE) }
     }
 
+    /// A text, a number or one of few values, if the tag says that it is one.
+    #[inline(always)]
+    pub(super) fn plain(&mut self, tag: u8) -> Result<Option<Leaf<'a>>, Malformed> {
+        Ok(Some(match tag {
+            b'"' | b'S' | b'c' => self.text(tag)?,
+            b'I' => Leaf::Number(f64::from(self.zigzag()?)),
+            b'U' => Leaf::Number(f64::from(self.number()?)),
+            b'N' => Leaf::Number(self.double()?),
+            b'_' | b'0' | b'T' | b'F' => Leaf::Other,
+            _ => return Ok(None),
+        }))
+    }
+
+    #[inline(always)]
     fn byte(&mut self) -> Result<u8, Malformed> {
         let byte = *self.bytes.get(self.at).ok_or(NONSENSE)?;
         self.at += 1;
@@ -53,6 +67,7 @@ impl<'a> Reader<'a> {
 
     /// The next tag, behind a byte of padding, of which there is one where characters of two bytes would begin at an odd place. V8 takes any
     /// number, and looks at them again at each level that ends before them.
+    #[inline(always)]
     pub(super) fn tag(&mut self) -> Result<u8, Malformed> {
         match self.byte()? {
             0 => match self.byte()? {
@@ -64,6 +79,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A number of 7 bits a byte. V8's versions differ in how they read one that is longer than it can be.
+    #[inline(always)]
     pub(super) fn number(&mut self) -> Result<u32, Malformed> {
         let mut number = 0;
         for shift in [0, 7, 14, 21] {
@@ -116,6 +132,7 @@ impl<'a> Reader<'a> {
         Ok(u64::from_ne_bytes(lowest))
     }
 
+    #[inline(always)]
     fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
         let taken = self.bytes[self.at..].get(..count).ok_or(NONSENSE)?;
         self.at += count;
@@ -132,6 +149,7 @@ impl<'a> Reader<'a> {
         self.take(length as usize)
     }
 
+    #[inline(always)]
     pub(super) fn text(&mut self, tag: u8) -> Result<Leaf<'a>, Malformed> {
         Ok(Leaf::Text(Text { bytes: self.bytes()?, wide: tag == b'c' }))
     }
