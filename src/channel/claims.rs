@@ -10,7 +10,7 @@
 //! more than one way, is refused as well: other versions, numbers longer than they need be, padding longer than a byte. So this and V8 never
 //! disagree about where something begins. A tag that is not known is V8's affair: nothing behind it is looked at, here or there.
 
-use super::inbox::Malformed;
+use super::frame::Malformed;
 
 use self::keys::Keys;
 use self::levels::{Kind, Level};

@@ -26,6 +26,10 @@ pub const MAX_JOINED: usize = 4 << 20;
 /// Where a header says how many descriptors are attached to its first byte.
 pub const BATCH_OFFSET: usize = 6;
 
+/// The other side has broken the rules of the format; nothing more can be understood.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Malformed(pub &'static str);
+
 /// What a payload is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

@@ -7,7 +7,7 @@ use std::mem;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use super::claims::Account;
-use super::frame::{HEADER, Header, Kind};
+use super::frame::{HEADER, Header, Kind, Malformed};
 use crate::sys::descriptors::{self, MAX_FDS};
 use crate::sys::js::HeldBuffer;
 use crate::sys::{foreign, scm};
@@ -47,10 +47,6 @@ pub enum Delivery {
     /// Several frames of [`Kind::Advanced`]: each behind its length (u32, little-endian).
     AdvancedRun(Vec<u8>),
 }
-
-/// The other side has broken the rules of the format; nothing more can be understood.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Malformed(pub &'static str);
 
 const MISSING: Malformed = Malformed("a frame came without the descriptor that it promised");
 const SURPLUS: Malformed = Malformed("descriptors came that no frame asked for");

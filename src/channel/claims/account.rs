@@ -1,8 +1,7 @@
 //! What the messages of one worker may claim, one after the other.
 
 use super::excess;
-use crate::channel::frame::Kind;
-use crate::channel::inbox::Malformed;
+use crate::channel::frame::{Kind, Malformed};
 use crate::sys::clock;
 
 /// Places that are free with each message: no more than it costs anyway.

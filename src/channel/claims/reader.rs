@@ -1,7 +1,7 @@
 //! The smallest parts of V8's format.
 
 use super::NONSENSE;
-use crate::channel::inbox::Malformed;
+use crate::channel::frame::Malformed;
 
 /// The version of the format that all of Node 20 to 26 write. Newer ones have more tags.
 const VERSION: u32 = 15;

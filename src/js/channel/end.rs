@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::again::Again;
-use crate::channel::frame::Kind;
-use crate::channel::inbox::{Delivery, Inbox, Malformed, Read};
+use crate::channel::frame::{Kind, Malformed};
+use crate::channel::inbox::{Delivery, Inbox, Read};
 use crate::channel::outbox::Outbox;
 use crate::js::linger::Linger;
 use crate::sys::js::{Argument, Callback, HeldBuffer, negative_errno};
