@@ -100,15 +100,19 @@ async function withMonit(home, folder, look) {
   }
 }
 
-/** One scrape, as Prometheus asks. @param {string} socketPath @returns {Promise<{ text: string, time: number }>} ms */
+/** One scrape, as Prometheus asks: until its last byte is here. @param {string} socketPath @returns {Promise<{ text: string, time: number }>} ms */
 function scrape(socketPath) {
   const began = performance.now();
   return new Promise((resolve, reject) => {
     const headers = { accept: 'application/openmetrics-text;version=1.0.0' };
     http.get({ socketPath, path: '/metrics', headers }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (piece) => (text += piece)).on('error', reject);
-      response.on('end', () => resolve({ text, time: performance.now() - began }));
+      /** @type {Buffer[]} */
+      const pieces = [];
+      response.on('data', (piece) => pieces.push(piece)).on('error', reject);
+      response.on('end', () => {
+        const time = performance.now() - began;
+        resolve({ text: Buffer.concat(pieces).toString(), time });
+      });
     }).on('error', reject);
   });
 }
